@@ -1,0 +1,1 @@
+//! Built-in profiles: what “debian12” means.

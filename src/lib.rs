@@ -1,0 +1,32 @@
+//! Builds operating-system disk images from distribution packages by a YAML spec, and never does the same work twice.
+//!
+//! ```text
+//!  spec ─► key ─► image cache ─hit──────────────────────────────────────────────────► output
+//!                    │miss
+//!                    ▼
+//!             repo metadata ─► resolve ─► packages (package cache │ download) ─► root ─► disk ─► image cache ─► output
+//! ```
+//!
+//! The modules below stand in the order of the house: one may use what stands below it, never what stands above.
+
+pub mod build;
+pub mod spec;
+
+pub mod config;
+pub mod distro;
+pub mod repo;
+pub mod resolve;
+
+pub mod fetch;
+pub mod root;
+
+pub mod disk;
+
+pub mod cache;
+
+pub mod store;
+
+pub mod format;
+
+pub mod digest;
+pub mod units;

@@ -1,0 +1,3 @@
+//! Debian repositories.
+
+pub mod version;

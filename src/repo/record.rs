@@ -1,0 +1,133 @@
+//! One package as a repository describes it, whatever the distribution.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::cache::Coordinates;
+use crate::digest::Sha256;
+
+/// A package that a repository offers.
+#[derive(Debug, Clone)]
+pub struct PackageRecord {
+    /// Its name, version, architecture and repository.
+    pub coordinates: Coordinates,
+    /// The digest of the package file, as the signed index states it.
+    pub sha256: Sha256,
+    /// The length of the package file in bytes.
+    pub size: u64,
+    /// Where the file lies beneath the archive's base address; checked to be relative and without `..`.
+    pub filename: String,
+    /// Unpacked size in bytes, as the packager estimated it.
+    pub installed_size: u64,
+    /// How important the distribution thinks it is; ranks the providers of a virtual package.
+    pub priority: Priority,
+    /// Whether every installation of the distribution must have it.
+    pub essential: bool,
+    /// Whether it can satisfy dependencies of other architectures.
+    pub multi_arch: MultiArch,
+    /// What it needs, provides and excludes.
+    pub relations: Relations,
+    /// The archive that it comes from.
+    pub archive: Arc<Archive>,
+}
+
+/// A repository as one build uses it: an identity, and the addresses where its files are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Archive {
+    /// The stable identity (`debian`, `debian-security`, or the address of a spec's own repository); part of every package's coordinates.
+    pub id: String,
+    /// Base addresses (`http`, `https` or `file`), each with all of the archive's files, to be tried in this order. Empty when offline.
+    pub mirrors: Vec<String>,
+    /// Rank against other archives with the same package: as with apt's pinning the higher wins, before versions are compared. 500 is the default.
+    pub pin: i32,
+}
+
+/// Debian Policy §2.5, highest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Priority {
+    /// Needed for the system to work at all.
+    Required,
+    /// Expected on any Unix-like system.
+    Important,
+    /// The default character-mode system.
+    Standard,
+    /// Everything else.
+    #[default]
+    Optional,
+    /// Deprecated since Policy 4.0.1; ranks after optional.
+    Extra,
+}
+
+/// The `Multi-Arch` field (Debian Policy, `deb-control(5)`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum MultiArch {
+    /// Absent or `no`.
+    #[default]
+    No,
+    /// `same`: co-installable with itself for other architectures.
+    Same,
+    /// `foreign`: satisfies dependencies of any architecture.
+    Foreign,
+    /// `allowed`: satisfies dependencies that say `:any`.
+    Allowed,
+}
+
+/// The relations of a package.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Relations {
+    /// Must be configured before this package is unpacked.
+    pub pre_depends: Vec<AnyOf>,
+    /// Must be there.
+    pub depends: Vec<AnyOf>,
+    /// Would be there in all but unusual installations.
+    pub recommends: Vec<AnyOf>,
+    /// Must not be unpacked at the same time.
+    pub conflicts: Vec<Requirement>,
+    /// Must not be configured at the same time.
+    pub breaks: Vec<Requirement>,
+    /// May have its files overwritten by this package.
+    pub replaces: Vec<Requirement>,
+    /// Virtual packages that this one stands for; the version, where there is one, is exact.
+    pub provides: Vec<Provide>,
+}
+
+/// Alternatives: one of them must hold. Never empty.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct AnyOf(pub Vec<Requirement>);
+
+/// A package, perhaps of some versions only.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Requirement {
+    /// The name of a real or virtual package.
+    pub name: String,
+    /// The part after a colon: `any`, `native`, or an architecture.
+    pub arch: Option<String>,
+    /// The versions that satisfy it; none means every version.
+    pub version: Option<(Comparison, String)>,
+}
+
+/// A virtual package.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Provide {
+    /// Its name.
+    pub name: String,
+    /// Its version; without one it satisfies no versioned dependency (Debian Policy §7.5).
+    pub version: Option<String>,
+}
+
+/// How a version is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Comparison {
+    /// `<<`
+    Earlier,
+    /// `<=`
+    EarlierOrEqual,
+    /// `=`
+    Equal,
+    /// `>=`
+    LaterOrEqual,
+    /// `>>`
+    Later,
+}

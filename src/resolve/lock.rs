@@ -1,0 +1,61 @@
+//! The lock: the exact packages that a spec resolved to.
+
+use serde::{Deserialize, Serialize};
+
+use crate::cache::Coordinates;
+use crate::digest::{Digest, Sha256};
+
+/// The exact packages of an image, and the repository states that they were chosen from. Stored with each image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lock {
+    /// Sorted by name, then architecture.
+    pub packages: Vec<LockedPackage>,
+    /// Sorted by archive, then suite.
+    pub releases: Vec<ReleaseInfo>,
+}
+
+/// One package of a lock.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LockedPackage {
+    /// What it is called.
+    pub coordinates: Coordinates,
+    /// The digest of the package file, from the signed index.
+    pub sha256: Sha256,
+    /// The length of the package file in bytes.
+    pub size: u64,
+    /// Where the file lies beneath the archive's base address.
+    pub filename: String,
+    /// Unpacked size in bytes, as the packager estimated it.
+    pub installed_size: u64,
+    /// Whether the distribution marks it `Essential: yes`.
+    pub essential: bool,
+    /// Why it is in the image.
+    pub reason: Reason,
+}
+
+/// Why a package is in an image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// The distribution marks it as essential.
+    Essential,
+    /// The spec or the profile names it.
+    Wanted,
+    /// The named package depends on it (the first in name order).
+    DependencyOf(String),
+    /// The named package recommends it.
+    RecommendedBy(String),
+}
+
+/// The state of one suite that a lock was resolved from.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ReleaseInfo {
+    /// The archive's identity.
+    pub archive: String,
+    /// The suite, such as `bookworm-updates`.
+    pub suite: String,
+    /// The `Date` field of the Release file, seconds since the epoch.
+    pub date: u64,
+    /// The digest of the InRelease file.
+    pub digest: Digest,
+}

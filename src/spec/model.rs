@@ -1,0 +1,260 @@
+//! A complete spec: every default filled in, every value checked.
+//!
+//! The spec hash is made from the serialized form of [`Spec`]: a field that must not change the hash says `serde(skip)`, with the reason.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use crate::units::ByteSize;
+
+/// What a user asked for, merged with the profile's defaults.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Spec {
+    /// What the image is called.
+    pub image: Image,
+    /// The distribution and architecture.
+    pub target: Target,
+    /// The disk's layout.
+    pub disk: Disk,
+    /// What is installed and how it is set up.
+    pub system: System,
+    /// Repositories beside those of the profile.
+    pub repositories: Vec<PackageRepository>,
+    /// Which caches the build may use: has no influence on the image.
+    #[serde(skip)]
+    pub cache: CacheUse,
+}
+
+/// Name and version: the output is called `<name>-<version>.<format>`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Image {
+    /// ASCII letters, digits, `.`, `_`, `+` and `-`.
+    pub name: String,
+    /// The same characters.
+    pub version: String,
+}
+
+/// The distribution and architecture of the image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Target {
+    /// The operating system's family: `debian`, `ubuntu`.
+    pub os: String,
+    /// The profile's name: `debian12`.
+    pub dist: String,
+    /// The processor.
+    pub arch: Architecture,
+    /// The kind of output.
+    pub image_type: ImageType,
+}
+
+/// A processor architecture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Architecture {
+    /// `x86_64` in specs, `amd64` in Debian.
+    X86_64,
+    /// `aarch64` in specs, `arm64` in Debian.
+    Aarch64,
+}
+
+impl Architecture {
+    /// The name that Debian uses.
+    pub fn debian(self) -> &'static str {
+        match self {
+            Self::X86_64 => "amd64",
+            Self::Aarch64 => "arm64",
+        }
+    }
+}
+
+/// The kind of image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ImageType {
+    /// A disk image with a partition table.
+    Raw,
+}
+
+/// The disk of the image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Disk {
+    /// Logical size in bytes, a multiple of 1 MiB.
+    pub size: ByteSize,
+    /// The kind of partition table.
+    pub table: PartitionTable,
+    /// In the order of the table. Never empty; exactly one is mounted at `/`, and one is the EFI system partition.
+    pub partitions: Vec<Partition>,
+    /// The files to write. Never empty.
+    pub artifacts: Vec<Artifact>,
+}
+
+/// The kind of partition table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PartitionTable {
+    /// GUID partition table (UEFI specification, chapter 5).
+    Gpt,
+}
+
+/// One partition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Partition {
+    /// Its identity in the spec; also the GPT partition name unless `label` is given.
+    pub id: String,
+    /// What it is for.
+    pub kind: PartitionKind,
+    /// The offset of its first byte; a multiple of 1 MiB, at least 1 MiB.
+    pub start: ByteSize,
+    /// The offset after its last byte; none is “the rest of the disk”, for the last partition only.
+    pub end: Option<ByteSize>,
+    /// What it is formatted with.
+    pub filesystem: FileSystem,
+    /// The file system's label; none for none.
+    pub label: Option<String>,
+    /// Where the system mounts it.
+    pub mount_point: String,
+    /// Options for `/etc/fstab`.
+    pub mount_options: String,
+}
+
+/// What a partition is for: its type in the table (Discoverable Partitions Specification).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PartitionKind {
+    /// EFI system partition.
+    Esp,
+    /// The root file system of the image's architecture.
+    LinuxRoot,
+}
+
+/// A file system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FileSystem {
+    /// FAT with 32-bit clusters, or 16-bit ones where the partition is too small for that.
+    Fat32,
+    /// ext4.
+    Ext4,
+}
+
+/// One output file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Artifact {
+    /// The disk as it is.
+    Raw,
+    /// QEMU's copy-on-write format, version 3.
+    Qcow2,
+}
+
+impl Artifact {
+    /// The file name's ending.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Raw => "raw",
+            Self::Qcow2 => "qcow2",
+        }
+    }
+}
+
+/// What is installed and how it is set up (`systemConfig`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct System {
+    /// The configuration's name.
+    pub name: String,
+    /// The host name; RFC 1123.
+    pub hostname: String,
+    /// All packages to install by name: the profile's, the kernel's, the boot loader's and the spec's own. Sorted, each once.
+    pub packages: Vec<String>,
+    /// In the order of the spec.
+    pub users: Vec<User>,
+    /// Sorted by destination.
+    pub additional_files: Vec<AdditionalFile>,
+    /// Shell commands, run in this order in the finished root.
+    pub configurations: Vec<String>,
+    /// The kernel's command line, without `root=`.
+    pub cmdline: String,
+    /// What starts the kernel.
+    pub bootloader: BootProvider,
+}
+
+/// What starts the kernel; EFI only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BootProvider {
+    /// systemd-boot.
+    SystemdBoot,
+    /// GNU GRUB.
+    Grub,
+}
+
+/// A user to make, or `root`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct User {
+    /// The login name.
+    pub name: String,
+    /// How it can log in with a password; none is a locked password.
+    pub password: Option<Password>,
+    /// Supplementary groups, sorted; they must be there when all packages are.
+    pub groups: Vec<String>,
+    /// Whether it may run every command as root through `sudo`, without a password.
+    pub sudo: bool,
+    /// The home directory; none is `/home/<name>`.
+    pub home: Option<String>,
+    /// The login shell; none is `/bin/bash`.
+    pub shell: Option<String>,
+    /// Lines of `~/.ssh/authorized_keys`.
+    pub ssh_authorized_keys: Vec<String>,
+}
+
+/// A password as `/etc/shadow` has it: what was plain in the spec is already hashed, and stays nowhere else.
+#[derive(Clone, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Password(pub String);
+
+impl std::fmt::Debug for Password {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Password(…)")
+    }
+}
+
+/// A file of the host that is copied into the image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AdditionalFile {
+    /// The file on the host, absolute. Its place has no influence on the image; its digest and mode do.
+    #[serde(skip)]
+    pub local: PathBuf,
+    /// Its contents when the spec was loaded.
+    pub digest: crate::digest::Digest,
+    /// Its permission bits when the spec was loaded.
+    pub mode: u32,
+    /// Where it goes: absolute, without `..`.
+    pub destination: String,
+}
+
+/// A repository of the spec's own (`packageRepositories`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PackageRepository {
+    /// Its identity in coordinates: the address without scheme, user and trailing slash.
+    pub id: String,
+    /// The base address, above `dists/`.
+    pub url: String,
+    /// The suite beneath `dists/`.
+    pub codename: String,
+    /// The components.
+    pub components: Vec<String>,
+    /// The public key file on the host that must have signed its Release, absolute.
+    pub key: PathBuf,
+    /// Rank against other repositories (apt's pin priority); 500 is the default.
+    pub priority: i32,
+}
+
+/// Which caches the build may read and write (`build.cache`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CacheUse {
+    /// Packages and repository metadata.
+    pub packages: bool,
+    /// Finished images.
+    pub images: bool,
+}
