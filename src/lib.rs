@@ -10,12 +10,15 @@
 //! The modules below stand in the order of the house: one may use what stands below it, never what stands above.
 
 pub mod build;
+
 pub mod spec;
 
 pub mod config;
 pub mod distro;
-pub mod repo;
+
 pub mod resolve;
+
+pub mod repo;
 
 pub mod fetch;
 pub mod root;
@@ -29,4 +32,5 @@ pub mod store;
 pub mod format;
 
 pub mod digest;
+pub mod progress;
 pub mod units;

@@ -63,12 +63,10 @@ impl fmt::Display for ByteSize {
             value /= 1024.0;
             unit += 1;
         }
-        let decimals = if value < 9.995 {
-            2
-        } else if value < 99.95 {
-            1
-        } else {
-            0
+        let decimals = match value {
+            ..9.995 => 2,
+            ..99.95 => 1,
+            _ => 0,
         };
         write!(f, "{value:.decimals$} {}", UNITS[unit])
     }

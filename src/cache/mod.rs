@@ -1,5 +1,7 @@
 //! Names over the store: which blob is which package, which manifest is which image, and the policy of keeping them.
 
-pub mod coordinates;
+mod coordinates;
+mod keys;
 
 pub use coordinates::{Coordinates, CoordinatesError};
+pub use keys::SpecHash;

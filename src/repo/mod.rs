@@ -3,4 +3,4 @@
 pub mod deb;
 mod record;
 
-pub use record::{AnyOf, Archive, Comparison, MultiArch, PackageRecord, Priority, Provide, Relations, Requirement};
+pub use record::{AnyOf, Archive, Comparison, MultiArch, PackageRecord, Priority, Provide, Relations, ReleaseInfo, Requirement};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::cache::Coordinates;
-use crate::digest::Sha256;
+use crate::digest::{Digest, Sha256};
 
 /// A package that a repository offers.
 #[derive(Debug, Clone)]
@@ -130,4 +130,17 @@ pub enum Comparison {
     LaterOrEqual,
     /// `>>`
     Later,
+}
+
+/// The state of one suite that a lock was resolved from.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ReleaseInfo {
+    /// The archive's identity.
+    pub archive: String,
+    /// The suite, such as `bookworm-updates`.
+    pub suite: String,
+    /// The `Date` field of the Release file, seconds since the epoch.
+    pub date: u64,
+    /// The digest of the InRelease file.
+    pub digest: Digest,
 }

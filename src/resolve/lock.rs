@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::cache::Coordinates;
-use crate::digest::{Digest, Sha256};
+use crate::digest::Sha256;
+use crate::repo::ReleaseInfo;
 
 /// The exact packages of an image, and the repository states that they were chosen from. Stored with each image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,17 +46,4 @@ pub enum Reason {
     DependencyOf(String),
     /// The named package recommends it.
     RecommendedBy(String),
-}
-
-/// The state of one suite that a lock was resolved from.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct ReleaseInfo {
-    /// The archive's identity.
-    pub archive: String,
-    /// The suite, such as `bookworm-updates`.
-    pub suite: String,
-    /// The `Date` field of the Release file, seconds since the epoch.
-    pub date: u64,
-    /// The digest of the InRelease file.
-    pub digest: Digest,
 }

@@ -2,4 +2,4 @@
 
 mod lock;
 
-pub use lock::{Lock, LockedPackage, Reason, ReleaseInfo};
+pub use lock::{Lock, LockedPackage, Reason};

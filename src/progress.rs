@@ -1,0 +1,99 @@
+//! What the library tells the face while it works, and how the face tells the library to stop.
+//!
+//! The library never prints: it reports [`Event`]s to a [`Progress`], and `ui/` makes bars or lines of them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// A part of the work that a person may wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Repository metadata; counted in bytes, total unknown.
+    Metadata,
+    /// Choosing packages; not counted.
+    Resolve,
+    /// Packages; counted in bytes.
+    Download,
+    /// Packages onto the root tree; counted in bytes of package files.
+    Unpack,
+    /// Maintainer scripts; counted in packages.
+    Configure,
+    /// Users, files, commands, the initrd; not counted.
+    Customize,
+    /// File systems and boot loader; not counted.
+    Disk,
+    /// Cutting and compressing the image into the store; counted in bytes of the disk.
+    Keep,
+    /// Writing output files; counted in bytes of the disk.
+    Write,
+}
+
+/// Something that happened.
+#[derive(Debug, Clone, Copy)]
+pub enum Event<'a> {
+    /// A phase begins; `total` is in the phase's own unit, where it is known.
+    Start {
+        /// Which.
+        phase: Phase,
+        /// How much there is to do.
+        total: Option<u64>,
+    },
+    /// A phase went on.
+    Advance {
+        /// Which.
+        phase: Phase,
+        /// By how much since the last report.
+        by: u64,
+    },
+    /// A phase is over.
+    Finish {
+        /// Which.
+        phase: Phase,
+    },
+    /// Something that a person should know, and that is no error.
+    Warning(&'a str),
+}
+
+/// Takes reports from any thread.
+pub trait Progress: Sync {
+    /// Takes one report; must return quickly.
+    fn report(&self, event: Event<'_>);
+}
+
+/// Takes reports and forgets them.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Silent;
+
+impl Progress for Silent {
+    fn report(&self, _event: Event<'_>) {}
+}
+
+/// A request to stop, shared by all threads of a command. Work checks it at least ten times a second.
+#[derive(Debug, Clone, Default)]
+pub struct Cancel(Arc<AtomicBool>);
+
+/// The user asked to stop (Ctrl-C, or a polite signal).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("interrupted")]
+pub struct Cancelled;
+
+impl Cancel {
+    /// Asks all work to stop.
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Ends the work with `?` when it was asked to stop.
+    ///
+    /// # Errors
+    /// [`Cancelled`] once [`Cancel::cancel`] was called.
+    pub fn check(&self) -> Result<(), Cancelled> {
+        if self.0.load(Ordering::Relaxed) { Err(Cancelled) } else { Ok(()) }
+    }
+
+    /// The flag itself, for a signal handler.
+    pub fn flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.0)
+    }
+}
