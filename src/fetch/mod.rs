@@ -1,1 +1,16 @@
-//! fetch
+//! Bytes from repositories: over HTTP, HTTPS, or from a directory of the host.
+//!
+//! [`Client`] gets one file at a time into memory (metadata); [`packages`] brings many large files in parallel, each resumed, checked while it
+//! streams and published as it arrives. Nothing here trusts a server: lengths are bounded, and what a package is was promised by a signed index.
+
+mod client;
+mod error;
+mod retry;
+mod route;
+mod transfer;
+
+#[cfg(test)]
+mod server;
+
+pub use client::{Client, ClientOptions, Response, Validators};
+pub use error::Error;

@@ -1,0 +1,201 @@
+//! The client: one file at a time, into memory.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use reqwest::Url;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH};
+
+use super::Error;
+use super::retry::Retry;
+use super::route::{proxies, shown, without_credentials};
+use super::transfer::{Head, Transfer};
+use crate::progress::Cancel;
+
+/// The most that is reserved for a body before its bytes come.
+const RESERVE: u64 = 16 << 20;
+
+/// How to talk to servers.
+#[derive(Debug, Clone)]
+pub struct ClientOptions {
+    /// The proxy for everything, as apt's `Acquire::http::Proxy`; without it `http_proxy`, `https_proxy` and `all_proxy` of the environment hold.
+    /// Neither is used for loopback addresses and for what `no_proxy` names.
+    pub proxy: Option<String>,
+    /// How many transfers run at the same time; at least one.
+    pub workers: usize,
+    /// How long to wait for a connection.
+    pub connect_timeout: Duration,
+    /// How long to wait for the next byte.
+    pub idle_timeout: Duration,
+    /// How many more tries there are for what may pass: broken connections, timeouts, servers in trouble.
+    pub retries: u32,
+    /// The pause before the first of them; each next one is twice as long, up to 30 s.
+    pub retry_delay: Duration,
+    /// What servers are told that we are.
+    pub user_agent: String,
+}
+
+impl Default for ClientOptions {
+    fn default() -> Self {
+        Self {
+            proxy: None,
+            workers: 8,
+            connect_timeout: Duration::from_secs(15),
+            idle_timeout: Duration::from_secs(30),
+            retries: 4,
+            retry_delay: Duration::from_millis(500),
+            user_agent: concat!("image-composer/", env!("CARGO_PKG_VERSION")).to_owned(),
+        }
+    }
+}
+
+/// What a server needs to know to say “not modified”, as it said it itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Validators {
+    /// The `ETag` header.
+    pub etag: Option<String>,
+    /// The `Last-Modified` header.
+    pub last_modified: Option<String>,
+}
+
+/// What [`Client::get`] brings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Response {
+    /// The file is still what the validators were given with.
+    NotModified,
+    /// The file.
+    Body {
+        /// All of it.
+        bytes: Vec<u8>,
+        /// What to ask with the next time.
+        validators: Validators,
+    },
+}
+
+/// Reads from `http`, `https` and `file` addresses. Can be shared between threads.
+#[derive(Debug)]
+pub struct Client {
+    options: ClientOptions,
+    http: OnceLock<Http>,
+}
+
+#[derive(Debug)]
+struct Http {
+    client: reqwest::blocking::Client,
+    /// The host has no root certificates: every `https` connection will fail.
+    no_roots: bool,
+}
+
+impl Client {
+    /// A client; nothing is connected yet.
+    ///
+    /// # Errors
+    /// An unusable proxy address.
+    pub fn new(options: &ClientOptions) -> Result<Self, Error> {
+        proxies(options.proxy.as_deref(), |name| std::env::var(name).ok())?;
+        let options = ClientOptions { workers: options.workers.max(1), ..options.clone() };
+        Ok(Self { options, http: OnceLock::new() })
+    }
+
+    /// The file at `url`, unless it is longer than `limit` bytes, or has not changed since `validators`. Files of the host are always read.
+    ///
+    /// # Errors
+    /// What the server or the connection did; see [`Error`].
+    pub fn get(&self, url: &str, limit: u64, validators: Option<&Validators>, cancel: &Cancel) -> Result<Response, Error> {
+        let url = parse(url)?;
+        let mut headers = Vec::new();
+        if let Some(validators) = validators {
+            headers.extend(validators.etag.clone().map(|etag| (IF_NONE_MATCH, etag)));
+            headers.extend(validators.last_modified.clone().map(|date| (IF_MODIFIED_SINCE, date)));
+        }
+        self.retry().run(url.as_str(), cancel, || self.get_once(&url, limit, &headers, cancel))
+    }
+
+    fn get_once(&self, url: &Url, limit: u64, headers: &[(HeaderName, String)], cancel: &Cancel) -> Result<Response, Error> {
+        let (head, mut transfer) = self.open(url, headers, cancel)?;
+        match head.status {
+            200 => {}
+            304 if !headers.is_empty() => return Ok(Response::NotModified),
+            _ => return Err(head.refused(url)),
+        }
+        let too_large = || Error::TooLarge { url: shown(url), limit };
+        if head.length.is_some_and(|length| length > limit) {
+            return Err(too_large());
+        }
+        let mut bytes = Vec::with_capacity(head.length.unwrap_or(0).min(RESERVE) as usize);
+        while let Some(piece) = transfer.next(cancel)? {
+            if (bytes.len() + piece.len()) as u64 > limit {
+                return Err(too_large());
+            }
+            bytes.extend_from_slice(&piece);
+        }
+        Ok(Response::Body { bytes, validators: Validators { etag: head.etag, last_modified: head.last_modified } })
+    }
+
+    /// Asks for a file, and waits until it begins to come.
+    pub(super) fn open(&self, url: &Url, headers: &[(HeaderName, String)], cancel: &Cancel) -> Result<(Head, Transfer), Error> {
+        if url.scheme() == "file" {
+            return Transfer::file(url, cancel);
+        }
+        let http = self.http()?;
+        // A header that cannot be sent only makes the request less clever.
+        let headers: HeaderMap = headers.iter().filter_map(|(name, value)| Some((name.clone(), HeaderValue::from_str(value).ok()?))).collect();
+        let request = http.client.get(url.clone()).headers(headers).build().map_err(|error| Error::Start(Box::new(error.without_url())))?;
+        let patience = self.options.connect_timeout + self.options.idle_timeout;
+        Transfer::request(&http.client, request, patience, self.options.idle_timeout, cancel).map_err(|error| match error {
+            Error::Request { url: shown, connect, source, .. } => {
+                Error::Request { url: shown, connect, no_roots: http.no_roots && url.scheme() == "https", source }
+            }
+            error => error,
+        })
+    }
+
+    pub(super) fn retry(&self) -> Retry {
+        Retry { retries: self.options.retries, first: self.options.retry_delay }
+    }
+
+    /// The HTTP client, made at the first use: it reads the host's root certificates and starts a thread, which offline builds do not need.
+    fn http(&self) -> Result<&Http, Error> {
+        if let Some(http) = self.http.get() {
+            return Ok(http);
+        }
+        let http = if let Ok(client) = self.builder()?.build() {
+            Http { client, no_roots: false }
+        } else {
+            // It refuses to start where it finds no root certificates; without them it still serves plain HTTP.
+            let client = self.builder()?.tls_certs_only([]).build().map_err(|error| Error::Start(Box::new(error)))?;
+            Http { client, no_roots: true }
+        };
+        Ok(self.http.get_or_init(|| http))
+    }
+
+    fn builder(&self) -> Result<reqwest::blocking::ClientBuilder, Error> {
+        let options = &self.options;
+        let mut builder = reqwest::blocking::Client::builder()
+            .user_agent(&options.user_agent)
+            .connect_timeout(options.connect_timeout)
+            // The receiver gives up first, and says why.
+            .timeout(options.connect_timeout + options.idle_timeout + Duration::from_secs(1))
+            .pool_max_idle_per_host(options.workers)
+            .referer(false)
+            .no_proxy();
+        for proxy in proxies(options.proxy.as_deref(), |name| std::env::var(name).ok())? {
+            builder = builder.proxy(proxy);
+        }
+        Ok(builder)
+    }
+}
+
+/// An address that can be read from.
+pub(super) fn parse(address: &str) -> Result<Url, Error> {
+    let refused = |reason: String| Error::Address { url: without_credentials(address), reason };
+    let url = Url::parse(address).map_err(|error| refused(format!("not an address: {error}")))?;
+    match url.scheme() {
+        "http" | "https" | "file" => Ok(url),
+        scheme => Err(refused(format!("“{scheme}” addresses cannot be read"))),
+    }
+}
+
+#[cfg(test)]
+#[path = "client_tests.rs"]
+mod tests;

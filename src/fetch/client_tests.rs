@@ -1,0 +1,135 @@
+use std::time::Instant;
+
+use super::super::server::Server;
+use super::*;
+
+fn options() -> ClientOptions {
+    ClientOptions { idle_timeout: Duration::from_millis(200), retries: 2, retry_delay: Duration::from_millis(1), ..ClientOptions::default() }
+}
+
+fn get(url: &str, limit: u64) -> Result<Response, Error> {
+    Client::new(&options()).unwrap().get(url, limit, None, &Cancel::default())
+}
+
+fn bytes(response: Response) -> Vec<u8> {
+    match response {
+        Response::Body { bytes, .. } => bytes,
+        Response::NotModified => panic!("not modified"),
+    }
+}
+
+#[test]
+fn reads_a_file_and_asks_whether_it_changed() {
+    let server = Server::new(|asked, answer| {
+        if asked.headers.get("if-none-match").map(String::as_str) == Some("\"v1\"") {
+            assert_eq!(asked.headers["if-modified-since"], "Sat, 01 Nov 2025 00:00:00 GMT");
+            answer.head("304 Not Modified", &[], 0);
+        } else {
+            answer.send("200 OK", &[("ETag", "\"v1\""), ("Last-Modified", "Sat, 01 Nov 2025 00:00:00 GMT")], b"text");
+        }
+    });
+    let client = Client::new(&options()).unwrap();
+    let Response::Body { bytes, validators } = client.get(&server.url("/f"), 4, None, &Cancel::default()).unwrap() else { panic!() };
+    assert_eq!(bytes, b"text");
+    assert_eq!(client.get(&server.url("/f"), 4, Some(&validators), &Cancel::default()).unwrap(), Response::NotModified);
+}
+
+#[test]
+fn an_unasked_not_modified_is_an_error() {
+    let server = Server::new(|_, answer| answer.head("304 Not Modified", &[], 0));
+    assert_eq!(get(&server.url("/"), 1).unwrap_err().status(), Some(304));
+}
+
+#[test]
+fn refuses_a_body_over_the_limit_whether_it_is_announced_or_not() {
+    let announced = Server::new(|_, answer| answer.head("200 OK", &[], 1 << 40));
+    assert!(matches!(get(&announced.url("/"), 9), Err(Error::TooLarge { limit: 9, .. })));
+    let endless = Server::new(|_, answer| {
+        answer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n0123456789");
+        answer.stall();
+    });
+    assert!(matches!(get(&endless.url("/"), 9), Err(Error::TooLarge { limit: 9, .. })));
+}
+
+#[test]
+fn tries_again_what_may_pass() {
+    let server = Server::new(|asked, answer| match asked.number {
+        0 => answer.send("503 Service Unavailable", &[("Retry-After", "0")], b""),
+        1 => {
+            answer.head("200 OK", &[], 4);
+            answer.write(b"te");
+        }
+        _ => answer.send("200 OK", &[], b"text"),
+    });
+    assert_eq!(bytes(get(&server.url("/"), 4).unwrap()), b"text");
+    assert_eq!(server.asked(), 3);
+}
+
+#[test]
+fn says_what_the_server_refuses_at_once() {
+    let server = Server::new(|asked, answer| {
+        answer.send(if asked.path == "/absent" { "404 Not Found" } else { "403 Forbidden" }, &[], b"");
+    });
+    let error = get(&server.url("/absent"), 1).unwrap_err();
+    assert!(error.is_not_found(), "{error}");
+    assert_eq!(error.to_string(), format!("{}: the server answered 404 (Not Found)", server.url("/absent")));
+    assert_eq!(get(&server.url("/closed"), 1).unwrap_err().status(), Some(403));
+    assert_eq!(server.asked(), 2);
+}
+
+#[test]
+fn does_not_wait_for_a_silent_server_for_ever() {
+    let silent = Server::new(|_, answer| answer.stall());
+    let halted = Server::new(|_, answer| {
+        answer.head("200 OK", &[], 4);
+        answer.write(b"te");
+        answer.stall();
+    });
+    for server in [silent, halted] {
+        let client = Client::new(&ClientOptions { retries: 0, connect_timeout: Duration::from_millis(200), ..options() }).unwrap();
+        let error = client.get(&server.url("/"), 4, None, &Cancel::default()).unwrap_err();
+        assert!(matches!(error, Error::Idle { .. }), "{error:?}");
+    }
+}
+
+#[test]
+fn stops_within_a_second_of_being_asked() {
+    let cancel = Cancel::default();
+    let stop = cancel.clone();
+    let server = Server::new(move |_, answer| {
+        stop.cancel();
+        answer.stall();
+    });
+    let started = Instant::now();
+    let error = Client::new(&ClientOptions::default()).unwrap().get(&server.url("/"), 4, None, &cancel).unwrap_err();
+    assert!(error.is_cancelled());
+    assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
+}
+
+#[test]
+fn a_refused_connection_says_where_and_what_to_do() {
+    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let error = get(&format!("http://user:secret@{address}/f"), 1).unwrap_err();
+    assert_eq!(error.to_string(), format!("http://{address}/f: cannot connect"));
+    assert!(error.hint().unwrap().contains("--offline"));
+    assert!(!format!("{error:?}").contains("secret"), "{error:?}");
+}
+
+#[test]
+fn reads_files_of_the_host() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("a file"), "text").unwrap();
+    let url = |name: &str| Url::from_file_path(dir.path().join(name)).unwrap().to_string();
+    assert_eq!(bytes(get(&url("a file"), 4).unwrap()), b"text");
+    assert!(matches!(get(&url("a file"), 3), Err(Error::TooLarge { .. })));
+    assert!(get(&url("absent"), 3).unwrap_err().is_not_found());
+    let error = get(&format!("file://{}", dir.path().display()), 3).unwrap_err();
+    assert!(matches!(error, Error::File { .. }) && !error.is_not_found(), "{error:?}");
+}
+
+#[test]
+fn refuses_addresses_that_it_cannot_read() {
+    for url in ["ftp://host/f", "data:,x", "f", "", "http://", "file://host/f"] {
+        assert!(matches!(get(url, 1), Err(Error::Address { .. })), "{url}");
+    }
+}

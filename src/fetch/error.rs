@@ -1,0 +1,163 @@
+//! Why a transfer failed, and whether another try may help.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::progress::Cancelled;
+
+/// Why bytes did not come. Addresses are shown without user names and passwords.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Not an address that this program can read from.
+    #[error("{url}: {reason}")]
+    Address {
+        /// As it was given.
+        url: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The proxy's address is not usable.
+    #[error("the proxy address “{proxy}” is not usable")]
+    Proxy {
+        /// As it was given, without user name and password.
+        proxy: String,
+        /// What is wrong with it.
+        source: reqwest::Error,
+    },
+    /// The HTTP client itself cannot start (no threads, no descriptors, no TLS).
+    #[error("the HTTP client cannot start")]
+    Start(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The server could not be reached, or the connection broke before it answered.
+    #[error("{url}: {}", if *.connect { "cannot connect" } else { "the request failed" })]
+    Request {
+        /// What was asked for.
+        url: String,
+        /// Whether there never was a connection.
+        connect: bool,
+        /// Set for `https` on a host without any root certificates.
+        no_roots: bool,
+        /// What the HTTP client says.
+        source: reqwest::Error,
+    },
+    /// The server answered with something else than the file.
+    #[error("{url}: the server answered {status}{}", reason_phrase(*.status))]
+    Status {
+        /// What was asked for.
+        url: String,
+        /// The HTTP status.
+        status: u16,
+        /// How long the server asks to wait before another try.
+        retry_after: Option<Duration>,
+    },
+    /// No byte came for too long.
+    #[error("{url}: no byte came for {} s", .idle.as_secs_f64())]
+    Idle {
+        /// What was asked for.
+        url: String,
+        /// For how long.
+        idle: Duration,
+    },
+    /// The connection broke while the body came.
+    #[error("{url}: the connection broke after {received} bytes")]
+    CutOff {
+        /// What was asked for.
+        url: String,
+        /// How much had come over this connection.
+        received: u64,
+        /// What the HTTP client says.
+        source: Option<io::Error>,
+    },
+    /// The body is longer than it may be; it was not read to its end.
+    #[error("{url}: longer than {limit} bytes")]
+    TooLarge {
+        /// What was asked for.
+        url: String,
+        /// How long it may be.
+        limit: u64,
+    },
+    /// A file of the host could not be read.
+    #[error("{}", .path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The user asked to stop.
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
+}
+
+impl Error {
+    /// The address that was asked for, without user name and password.
+    pub fn url(&self) -> Option<&str> {
+        match self {
+            Self::Address { url, .. }
+            | Self::Request { url, .. }
+            | Self::Status { url, .. }
+            | Self::Idle { url, .. }
+            | Self::CutOff { url, .. }
+            | Self::TooLarge { url, .. } => Some(url),
+            Self::File { path, .. } => path.to_str(),
+            Self::Proxy { .. } | Self::Start(_) | Self::Cancelled(_) => None,
+        }
+    }
+
+    /// The HTTP status, where a server answered.
+    pub fn status(&self) -> Option<u16> {
+        if let Self::Status { status, .. } = self { Some(*status) } else { None }
+    }
+
+    /// Whether the server (or the host's file system) is there and says that the file is not.
+    pub fn is_not_found(&self) -> bool {
+        match self {
+            Self::Status { status, .. } => matches!(status, 404 | 410),
+            Self::File { source, .. } => source.kind() == io::ErrorKind::NotFound,
+            _ => false,
+        }
+    }
+
+    /// Whether the user asked to stop.
+    pub fn is_cancelled(&self) -> bool {
+        matches!(self, Self::Cancelled(_))
+    }
+
+    /// What the user can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Address { .. } => Some("addresses begin with http://, https:// or file:///".to_owned()),
+            Self::Proxy { .. } => {
+                Some("write it as http://host:port (apt's Acquire::http::Proxy, http_proxy, https_proxy and all_proxy are read)".to_owned())
+            }
+            Self::Request { no_roots: true, .. } => {
+                Some("this host has no root certificates: install ca-certificates, or name a file of them in SSL_CERT_FILE".to_owned())
+            }
+            Self::Request { connect: true, .. } => {
+                Some("check the network and the proxy, name another mirror, or use --offline if the store has been seeded".to_owned())
+            }
+            Self::Status { status: 401 | 403, .. } => Some("the server wants credentials, or does not serve this address to you".to_owned()),
+            Self::Status { status: 407, .. } => Some("the proxy wants credentials: http://user:password@host:port".to_owned()),
+            _ => None,
+        }
+    }
+
+    /// Whether another try may succeed: a connection that failed or broke, a server in trouble. What a healthy server refuses stays refused.
+    pub(super) fn is_transient(&self) -> bool {
+        match self {
+            Self::Request { source, no_roots, .. } => !no_roots && !source.is_redirect() && !source.is_builder(),
+            Self::Status { status, .. } => matches!(status, 408 | 425 | 429 | 500 | 502..=504),
+            Self::Idle { .. } | Self::CutOff { .. } => true,
+            Self::Address { .. } | Self::Proxy { .. } | Self::Start(_) | Self::TooLarge { .. } | Self::File { .. } | Self::Cancelled(_) => false,
+        }
+    }
+
+    /// How long the server asks to wait before another try.
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        if let Self::Status { retry_after, .. } = self { *retry_after } else { None }
+    }
+}
+
+fn reason_phrase(status: u16) -> String {
+    reqwest::StatusCode::from_u16(status).ok().and_then(|code| code.canonical_reason()).map_or_else(String::new, |reason| format!(" ({reason})"))
+}
