@@ -154,6 +154,11 @@ impl Client {
         Retry { retries: self.options.retries, first: self.options.retry_delay }
     }
 
+    /// How many transfers may run at the same time.
+    pub(super) fn workers(&self) -> usize {
+        self.options.workers
+    }
+
     /// The HTTP client, made at the first use: it reads the host's root certificates and starts a thread, which offline builds do not need.
     fn http(&self) -> Result<&Http, Error> {
         if let Some(http) = self.http.get() {

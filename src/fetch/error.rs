@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::digest::Sha256;
 use crate::progress::Cancelled;
 
 /// Why bytes did not come. Addresses are shown without user names and passwords.
@@ -76,7 +77,33 @@ pub enum Error {
         /// How long it may be.
         limit: u64,
     },
-    /// A file of the host could not be read.
+    /// A package has another length than the signed index says.
+    #[error("{url}: {} bytes instead of {expected}", .size.map_or_else(|| "more".to_owned(), |size| size.to_string()))]
+    WrongSize {
+        /// Who served it.
+        url: String,
+        /// The length that the index states.
+        expected: u64,
+        /// The length that the server states; none if it sent more than expected without saying so.
+        size: Option<u64>,
+    },
+    /// A package is not what the signed index says.
+    #[error("{url}: its sha256 is {digest}, the repository's index says {expected}")]
+    WrongDigest {
+        /// Who served it.
+        url: String,
+        /// The digest that the index states.
+        expected: Sha256,
+        /// The digest of what came.
+        digest: Sha256,
+    },
+    /// Not tried, because its server has failed too often in a row.
+    #[error("{url}: not tried, its server has failed too often")]
+    Gone {
+        /// What would have been asked for.
+        url: String,
+    },
+    /// A file of the host could not be read or written.
     #[error("{}", .path.display())]
     File {
         /// Which.
@@ -98,7 +125,10 @@ impl Error {
             | Self::Status { url, .. }
             | Self::Idle { url, .. }
             | Self::CutOff { url, .. }
-            | Self::TooLarge { url, .. } => Some(url),
+            | Self::TooLarge { url, .. }
+            | Self::WrongSize { url, .. }
+            | Self::WrongDigest { url, .. }
+            | Self::Gone { url } => Some(url),
             Self::File { path, .. } => path.to_str(),
             Self::Proxy { .. } | Self::Start(_) | Self::Cancelled(_) => None,
         }
@@ -136,6 +166,9 @@ impl Error {
             Self::Request { connect: true, .. } => {
                 Some("check the network and the proxy, name another mirror, or use --offline if the store has been seeded".to_owned())
             }
+            Self::File { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
+                Some("the disk is full: make room, or put the store elsewhere with IMAGE_COMPOSER_STORE".to_owned())
+            }
             Self::Status { status: 401 | 403, .. } => Some("the server wants credentials, or does not serve this address to you".to_owned()),
             Self::Status { status: 407, .. } => Some("the proxy wants credentials: http://user:password@host:port".to_owned()),
             _ => None,
@@ -148,7 +181,15 @@ impl Error {
             Self::Request { source, no_roots, .. } => !no_roots && !source.is_redirect() && !source.is_builder(),
             Self::Status { status, .. } => matches!(status, 408 | 425 | 429 | 500 | 502..=504),
             Self::Idle { .. } | Self::CutOff { .. } => true,
-            Self::Address { .. } | Self::Proxy { .. } | Self::Start(_) | Self::TooLarge { .. } | Self::File { .. } | Self::Cancelled(_) => false,
+            Self::Address { .. }
+            | Self::Proxy { .. }
+            | Self::Start(_)
+            | Self::TooLarge { .. }
+            | Self::WrongSize { .. }
+            | Self::WrongDigest { .. }
+            | Self::Gone { .. }
+            | Self::File { .. }
+            | Self::Cancelled(_) => false,
         }
     }
 

@@ -4,7 +4,11 @@
 //! streams and published as it arrives. Nothing here trusts a server: lengths are bounded, and what a package is was promised by a signed index.
 
 mod client;
+mod download_error;
 mod error;
+mod hosts;
+mod packages;
+mod partial;
 mod retry;
 mod route;
 mod transfer;
@@ -13,4 +17,6 @@ mod transfer;
 mod server;
 
 pub use client::{Client, ClientOptions, Response, Validators};
+pub use download_error::{DownloadError, Failure, FailureReason};
 pub use error::Error;
+pub use packages::{PackageRequest, Publish, packages};

@@ -16,6 +16,13 @@ pub(super) struct Asked {
     pub(super) number: usize,
 }
 
+impl Asked {
+    /// Where a `Range: bytes=N-` header wants to begin.
+    pub(super) fn from(&self) -> Option<usize> {
+        self.headers.get("range")?.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok()
+    }
+}
+
 /// The connection to answer on.
 pub(super) struct Answer(TcpStream);
 

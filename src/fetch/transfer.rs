@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use reqwest::Url;
-use reqwest::header::{CONTENT_LENGTH, ETAG, HeaderMap, HeaderName, LAST_MODIFIED, RETRY_AFTER};
+use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderMap, HeaderName, LAST_MODIFIED, RETRY_AFTER};
 
 use super::Error;
 use super::route::shown;
@@ -29,6 +29,8 @@ pub(super) struct Head {
     pub(super) status: u16,
     /// Bytes of the body, where they are known.
     pub(super) length: Option<u64>,
+    /// The first byte of a part, and the length of the whole, where the part reaches to its end.
+    pub(super) range: Option<(u64, u64)>,
     pub(super) etag: Option<String>,
     pub(super) last_modified: Option<String>,
     retry_after: Option<Duration>,
@@ -40,6 +42,7 @@ impl Head {
         Self {
             status,
             length: text(CONTENT_LENGTH).and_then(|length| length.trim().parse().ok()),
+            range: text(CONTENT_RANGE).as_deref().and_then(parse_range),
             etag: text(ETAG),
             last_modified: text(LAST_MODIFIED),
             retry_after: text(RETRY_AFTER).and_then(|seconds| seconds.trim().parse().ok()).map(Duration::from_secs),
@@ -141,6 +144,14 @@ impl Transfer {
     }
 }
 
+/// Reads `bytes 10-99/100` as `(10, 100)`, and `bytes 10-99/*` likewise.
+fn parse_range(text: &str) -> Option<(u64, u64)> {
+    let (range, total) = text.trim().strip_prefix("bytes ")?.split_once('/')?;
+    let (first, last) = range.split_once('-')?;
+    let end = last.parse::<u64>().ok()?.checked_add(1)?;
+    (total == "*" || total.parse() == Ok(end)).then_some((first.parse().ok()?, end))
+}
+
 /// The next message, or none when the thread is gone without a word.
 fn wait(messages: &Receiver<Message>, url: &Url, patience: Duration, cancel: &Cancel) -> Result<Option<Message>, Error> {
     let end = Instant::now() + patience;
@@ -177,5 +188,19 @@ fn talk(http: &reqwest::blocking::Client, request: reqwest::blocking::Request, s
             Ok(length) => Message::Piece(buffer[..length].to_vec()),
             Err(error) => Message::Broken(error),
         };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_ranges_to_the_end_only() {
+        assert_eq!(parse_range("bytes 10-99/100"), Some((10, 100)));
+        assert_eq!(parse_range("bytes 10-99/*"), Some((10, 100)));
+        for text in ["bytes 10-98/100", "bytes */100", "bytes 1-/2", "10-99/100", "bytes 0-18446744073709551615/*", ""] {
+            assert_eq!(parse_range(text), None, "{text}");
+        }
     }
 }
