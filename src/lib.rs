@@ -16,6 +16,8 @@ pub mod spec;
 pub mod config;
 pub mod distro;
 
+pub mod yaml;
+
 pub mod resolve;
 
 pub mod repo;

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use crate::digest::Digest;
+pub use crate::distro::{Architecture, BootProvider};
 use crate::units::ByteSize;
 
 /// What a user asked for, merged with the profile's defaults.
@@ -48,26 +50,6 @@ pub struct Target {
     pub image_type: ImageType,
 }
 
-/// A processor architecture.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Architecture {
-    /// `x86_64` in specs, `amd64` in Debian.
-    X86_64,
-    /// `aarch64` in specs, `arm64` in Debian.
-    Aarch64,
-}
-
-impl Architecture {
-    /// The name that Debian uses.
-    pub fn debian(self) -> &'static str {
-        match self {
-            Self::X86_64 => "amd64",
-            Self::Aarch64 => "arm64",
-        }
-    }
-}
-
 /// The kind of image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -79,7 +61,9 @@ pub enum ImageType {
 /// The disk of the image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Disk {
-    /// Logical size in bytes, a multiple of 1 MiB.
+    /// What the spec calls the layout, if it does.
+    pub name: Option<String>,
+    /// Logical size in bytes, a multiple of 1 MiB: other sizes are rounded up when the spec is read.
     pub size: ByteSize,
     /// The kind of partition table.
     pub table: PartitionTable,
@@ -100,8 +84,10 @@ pub enum PartitionTable {
 /// One partition.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Partition {
-    /// Its identity in the spec; also the GPT partition name unless `label` is given.
+    /// Its identity in the spec.
     pub id: String,
+    /// The partition's name in the table: at most 36 ASCII characters.
+    pub name: String,
     /// What it is for.
     pub kind: PartitionKind,
     /// The offset of its first byte; a multiple of 1 MiB, at least 1 MiB.
@@ -110,7 +96,7 @@ pub struct Partition {
     pub end: Option<ByteSize>,
     /// What it is formatted with.
     pub filesystem: FileSystem,
-    /// The file system's label; none for none.
+    /// The file system's label (`fsLabel`), if any: at most 11 characters for FAT, 16 for ext4.
     pub label: Option<String>,
     /// Where the system mounts it.
     pub mount_point: String,
@@ -163,6 +149,8 @@ impl Artifact {
 pub struct System {
     /// The configuration's name.
     pub name: String,
+    /// What the spec says about it, if it does.
+    pub description: Option<String>,
     /// The host name; RFC 1123.
     pub hostname: String,
     /// All packages to install by name: the profile's, the kernel's, the boot loader's and the spec's own. Sorted, each once.
@@ -177,16 +165,6 @@ pub struct System {
     pub cmdline: String,
     /// What starts the kernel.
     pub bootloader: BootProvider,
-}
-
-/// What starts the kernel; EFI only.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum BootProvider {
-    /// systemd-boot.
-    SystemdBoot,
-    /// GNU GRUB.
-    Grub,
 }
 
 /// A user to make, or `root`.
@@ -226,7 +204,7 @@ pub struct AdditionalFile {
     #[serde(skip)]
     pub local: PathBuf,
     /// Its contents when the spec was loaded.
-    pub digest: crate::digest::Digest,
+    pub digest: Digest,
     /// Its permission bits when the spec was loaded.
     pub mode: u32,
     /// Where it goes: absolute, without `..`.
@@ -244,8 +222,11 @@ pub struct PackageRepository {
     pub codename: String,
     /// The components.
     pub components: Vec<String>,
-    /// The public key file on the host that must have signed its Release, absolute.
+    /// The public key file on the host that must have signed its Release, absolute. Its place has no influence on the image; its digest does.
+    #[serde(skip)]
     pub key: PathBuf,
+    /// The key file's contents when the spec was loaded.
+    pub key_digest: Digest,
     /// Rank against other repositories (apt's pin priority); 500 is the default.
     pub priority: i32,
 }

@@ -1,0 +1,79 @@
+//! Nodes and their places.
+
+use super::Scalar;
+
+/// Where something stands in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    /// From 1.
+    pub line: usize,
+    /// In characters, from 1.
+    pub column: usize,
+}
+
+impl Place {
+    /// The first character of a file.
+    pub const START: Self = Self { line: 1, column: 1 };
+}
+
+/// A value in a document.
+///
+/// It has no `Debug` form: a document may hold a password in plain text.
+#[derive(Clone)]
+pub struct Node {
+    /// Where it begins. What came by an alias stands where its anchor is.
+    pub place: Place,
+    /// What it is.
+    pub kind: Kind,
+}
+
+/// What a value is.
+#[derive(Clone)]
+pub enum Kind {
+    /// One value.
+    Scalar(Scalar),
+    /// `- …` or `[…]`.
+    Sequence(Vec<Node>),
+    /// `key: …` or `{…}`. No key occurs twice.
+    Mapping(Vec<Entry>),
+}
+
+/// A key of a mapping and its value.
+#[derive(Clone)]
+pub struct Entry {
+    /// The key, a text.
+    pub key: String,
+    /// Where the key stands.
+    pub place: Place,
+    /// Its value.
+    pub value: Node,
+}
+
+impl Node {
+    /// What it is in words, for messages: `a list`, `the number 5`.
+    pub fn describe(&self) -> String {
+        match &self.kind {
+            Kind::Scalar(scalar) => scalar.describe(),
+            Kind::Sequence(_) => "a list".to_owned(),
+            Kind::Mapping(_) => "a mapping".to_owned(),
+        }
+    }
+
+    /// What it is in words, without its value.
+    pub fn describe_type(&self) -> &'static str {
+        match &self.kind {
+            Kind::Scalar(scalar) => scalar.describe_type(),
+            Kind::Sequence(_) => "a list",
+            Kind::Mapping(_) => "a mapping",
+        }
+    }
+
+    /// How many nodes it is made of, itself included.
+    pub(super) fn count(&self) -> usize {
+        match &self.kind {
+            Kind::Scalar(_) => 1,
+            Kind::Sequence(items) => items.iter().map(Self::count).sum::<usize>() + 1,
+            Kind::Mapping(entries) => entries.iter().map(|entry| entry.value.count() + 1).sum::<usize>() + 1,
+        }
+    }
+}
