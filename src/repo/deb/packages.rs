@@ -1,0 +1,298 @@
+//! Packages files: the index of an archive's packages for one architecture (Debian repository format, “Packages indices”).
+//!
+//! The text was checked against a signed Release before it comes here; it is still read as hostile, because a signature says who wrote it and not
+//! that it is well formed.
+
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use super::control::{Field, Item, Scanner, line_of};
+use super::relation::{self, RelationError};
+use crate::cache::{Coordinates, CoordinatesError};
+use crate::digest::ParseDigestError;
+use crate::repo::record::{Archive, MultiArch, PackageRecord, Priority, Relations};
+
+/// Bytes that one thread reads at a time: small enough to spread an index of 50 MB, large enough that joining the parts costs nothing.
+const PART: usize = 1 << 20;
+
+/// The longest path of a package file in bytes. Debian's longest are below 250.
+const FILENAME_LIMIT: usize = 1024;
+
+/// What is in a Packages file.
+#[derive(Debug, Default)]
+pub struct Packages {
+    /// In the order of the file. Packages of other architectures are left out.
+    pub records: Vec<PackageRecord>,
+    /// The names of packages that carry no SHA-256 digest: nothing proves their files, so they are left out.
+    pub unproven: Vec<String>,
+}
+
+/// A Packages file that cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("line {line}{}: {problem}", package.as_ref().map(|name| format!(", package {name}")).unwrap_or_default())]
+pub struct PackagesError {
+    /// The line where the problem, or the package that has it, begins; counted from 1.
+    pub line: usize,
+    /// The package, if its name is known.
+    pub package: Option<String>,
+    /// What is wrong.
+    #[source]
+    pub problem: Problem,
+}
+
+/// What can be wrong with one package of an index.
+#[derive(Debug, thiserror::Error)]
+pub enum Problem {
+    /// A line belongs to no field.
+    #[error("this is no field (“Name: value”)")]
+    Syntax,
+    /// A field that every package has is not there.
+    #[error("the field {0} is missing")]
+    Missing(&'static str),
+    /// A field is there twice.
+    #[error("the field {0} is there twice")]
+    Twice(&'static str),
+    /// A field has a value that it cannot have.
+    #[error("“{value}” is no value of the field {field}")]
+    Value {
+        /// Which field.
+        field: &'static str,
+        /// The refused value, cut to 80 characters.
+        value: String,
+    },
+    /// Name, version or architecture are none.
+    #[error(transparent)]
+    Coordinates(#[from] CoordinatesError),
+    /// The digest is none.
+    #[error("the field SHA256: {0}")]
+    Digest(#[from] ParseDigestError),
+    /// The file would lie outside the archive.
+    #[error("the file name “{0}” leads out of the archive")]
+    Filename(String),
+    /// A relation cannot be read.
+    #[error("the field {field}: {source}")]
+    Relation {
+        /// Which field.
+        field: &'static str,
+        /// Why not.
+        source: RelationError,
+    },
+}
+
+/// Reads a Packages file of `archive` for systems of the architecture `arch`.
+pub fn parse(text: &[u8], archive: &Arc<Archive>, arch: &str) -> Result<Packages, PackagesError> {
+    let parts: Vec<Result<Packages, PackagesError>> = split(text)
+        .into_par_iter()
+        .map(|(start, part)| parse_part(part, archive, arch).map_err(|error| PackagesError { line: error.line + line_of(text, start) - 1, ..error }))
+        .collect();
+    let mut all = Packages::default();
+    for part in parts {
+        let part = part?;
+        all.records.extend(part.records);
+        all.unproven.extend(part.unproven);
+    }
+    Ok(all)
+}
+
+/// Cuts `text` at the ends of paragraphs into parts of about [`PART`] bytes, each with its offset.
+fn split(text: &[u8]) -> Vec<(usize, &[u8])> {
+    let mut parts = Vec::with_capacity(text.len() / PART + 1);
+    let mut start = 0;
+    while start < text.len() {
+        let end =
+            text.get(start + PART..).and_then(|rest| memchr::memmem::find(rest, b"\n\n")).map_or(text.len(), |length| start + PART + length + 2);
+        parts.push((start, &text[start..end]));
+        start = end;
+    }
+    parts
+}
+
+fn parse_part(text: &[u8], archive: &Arc<Archive>, arch: &str) -> Result<Packages, PackagesError> {
+    let mut packages = Packages::default();
+    let mut stanza = Stanza::default();
+    for item in Scanner::new(text) {
+        let item = item.map_err(|error| PackagesError { line: error.line, package: None, problem: Problem::Syntax })?;
+        let done = match item {
+            Item::Field(field) => {
+                stanza.start.get_or_insert(field.offset);
+                stanza.take(field).map(|()| Outcome::Skipped)
+            }
+            Item::End => std::mem::take(&mut stanza).finish(archive, arch),
+        };
+        match done {
+            Ok(Outcome::Skipped) => {}
+            Ok(Outcome::Record(record)) => packages.records.push(*record),
+            Ok(Outcome::Unproven(name)) => packages.unproven.push(name),
+            Err((offset, package, problem)) => return Err(PackagesError { line: line_of(text, offset), package, problem }),
+        }
+    }
+    Ok(packages)
+}
+
+enum Outcome {
+    Record(Box<PackageRecord>),
+    Unproven(String),
+    Skipped,
+}
+
+type Refusal = (usize, Option<String>, Problem);
+
+macro_rules! stanza {
+    ($($member:ident: $name:literal),+ $(,)?) => {
+        /// The fields of one package that matter to us, as they are written.
+        #[derive(Default)]
+        struct Stanza<'a> {
+            start: Option<usize>,
+            $($member: Option<&'a [u8]>,)+
+        }
+
+        impl<'a> Stanza<'a> {
+            /// Notes the field, if it matters.
+            fn take(&mut self, field: Field<'a>) -> Result<(), Refusal> {
+                let (place, name) = match field.name.len() {
+                    $(length if length == $name.len() && field.is($name) => (&mut self.$member, $name),)+
+                    _ => return Ok(()),
+                };
+                if place.replace(field.value).is_some() {
+                    return Err((field.offset, self.package.map(shown), Problem::Twice(name)));
+                }
+                Ok(())
+            }
+        }
+    };
+}
+
+stanza! {
+    package: "Package",
+    version: "Version",
+    architecture: "Architecture",
+    filename: "Filename",
+    size: "Size",
+    sha256: "SHA256",
+    installed_size: "Installed-Size",
+    priority: "Priority",
+    essential: "Essential",
+    multi_arch: "Multi-Arch",
+    pre_depends: "Pre-Depends",
+    depends: "Depends",
+    recommends: "Recommends",
+    conflicts: "Conflicts",
+    breaks: "Breaks",
+    replaces: "Replaces",
+    provides: "Provides",
+}
+
+impl Stanza<'_> {
+    fn finish(self, archive: &Arc<Archive>, arch: &str) -> Result<Outcome, Refusal> {
+        self.record(archive, arch).map_err(|problem| (self.start.unwrap_or_default(), self.package.map(shown), problem))
+    }
+
+    fn record(&self, archive: &Arc<Archive>, arch: &str) -> Result<Outcome, Problem> {
+        let name = required("Package", self.package)?;
+        let architecture = required("Architecture", self.architecture)?;
+        if architecture != arch && architecture != "all" {
+            return Ok(Outcome::Skipped);
+        }
+        let coordinates = Coordinates::new(name, required("Version", self.version)?, architecture, &archive.id)?;
+        let Some(sha256) = self.sha256 else { return Ok(Outcome::Unproven(name.to_owned())) };
+        let any_ofs = |field, value| relations(field, value, arch, relation::any_ofs);
+        let requirements = |field, value| relations(field, value, arch, relation::requirements);
+        Ok(Outcome::Record(Box::new(PackageRecord {
+            coordinates,
+            sha256: text("SHA256", sha256)?.parse()?,
+            size: number("Size", required("Size", self.size)?)?,
+            filename: checked_filename(required("Filename", self.filename)?)?,
+            // Kibibytes; packages without the field exist.
+            installed_size: match self.installed_size {
+                Some(value) => number("Installed-Size", text("Installed-Size", value)?)?.saturating_mul(1024),
+                None => 0,
+            },
+            priority: self.priority.map(priority_of).unwrap_or_default(),
+            essential: self.essential.is_some_and(|value| value.eq_ignore_ascii_case(b"yes")),
+            multi_arch: self.multi_arch.map(multi_arch_of).unwrap_or_default(),
+            relations: Relations {
+                pre_depends: any_ofs("Pre-Depends", self.pre_depends)?,
+                depends: any_ofs("Depends", self.depends)?,
+                recommends: any_ofs("Recommends", self.recommends)?,
+                conflicts: requirements("Conflicts", self.conflicts)?,
+                breaks: requirements("Breaks", self.breaks)?,
+                replaces: requirements("Replaces", self.replaces)?,
+                provides: relations("Provides", self.provides, arch, relation::provides)?,
+            },
+            archive: Arc::clone(archive),
+        })))
+    }
+}
+
+fn required<'a>(field: &'static str, value: Option<&'a [u8]>) -> Result<&'a str, Problem> {
+    text(field, value.filter(|value| !value.is_empty()).ok_or(Problem::Missing(field))?)
+}
+
+fn text<'a>(field: &'static str, value: &'a [u8]) -> Result<&'a str, Problem> {
+    std::str::from_utf8(value).map_err(|_| Problem::Value { field, value: shown(value) })
+}
+
+fn number(field: &'static str, value: &str) -> Result<u64, Problem> {
+    let digits = value.bytes().all(|byte| byte.is_ascii_digit()).then_some(value);
+    digits.and_then(|digits| digits.parse().ok()).ok_or_else(|| Problem::Value { field, value: shown(value.as_bytes()) })
+}
+
+fn relations<T>(
+    field: &'static str,
+    value: Option<&[u8]>,
+    arch: &str,
+    read: impl Fn(&str, &str) -> Result<Vec<T>, RelationError>,
+) -> Result<Vec<T>, Problem> {
+    let Some(value) = value else { return Ok(Vec::new()) };
+    read(text(field, value)?, arch).map_err(|source| Problem::Relation { field, source })
+}
+
+/// The path of a package file: relative, plain, and inside the archive.
+fn checked_filename(path: &str) -> Result<String, Problem> {
+    // Flat repositories write `./name.deb`.
+    let plain = path.trim_start_matches("./");
+    let inside = plain.len() <= FILENAME_LIMIT
+        && plain.split('/').all(|part| !part.is_empty() && part != "." && part != "..")
+        // Not even a server may see another path than this: no white space, no query, no fragment, no escape.
+        && plain.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'\\' | b'?' | b'#'))
+        && !path.starts_with('/')
+        && !escapes_to_dots(plain);
+    if inside { Ok(plain.to_owned()) } else { Err(Problem::Filename(shown(path.as_bytes()))) }
+}
+
+/// Whether a part would be `.` or `..` after a server has undone its percent escapes (`%2e`), or holds an escaped slash.
+fn escapes_to_dots(path: &str) -> bool {
+    let path = path.to_ascii_lowercase();
+    path.contains("%2f")
+        || path.contains("%5c")
+        || path.contains("%00")
+        || path.split('/').any(|part| matches!(part.replace("%2e", ".").as_str(), "." | ".."))
+}
+
+fn priority_of(value: &[u8]) -> Priority {
+    match value.to_ascii_lowercase().as_slice() {
+        b"required" => Priority::Required,
+        b"important" => Priority::Important,
+        b"standard" => Priority::Standard,
+        b"extra" => Priority::Extra,
+        _ => Priority::Optional,
+    }
+}
+
+fn multi_arch_of(value: &[u8]) -> MultiArch {
+    match value.to_ascii_lowercase().as_slice() {
+        b"same" => MultiArch::Same,
+        b"foreign" => MultiArch::Foreign,
+        b"allowed" => MultiArch::Allowed,
+        _ => MultiArch::No,
+    }
+}
+
+fn shown(value: &[u8]) -> String {
+    String::from_utf8_lossy(value).chars().take(80).map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
+}
+
+#[cfg(test)]
+#[path = "packages_tests.rs"]
+mod tests;

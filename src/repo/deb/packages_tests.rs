@@ -1,0 +1,121 @@
+use super::*;
+use crate::repo::record::{AnyOf, Requirement};
+
+const SHA256: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+fn archive() -> Arc<Archive> {
+    Arc::new(Archive { id: "debian".to_owned(), mirrors: Vec::new(), pin: 500 })
+}
+
+/// A package with every field that is needed, and `more`.
+fn stanza(name: &str, more: &str) -> String {
+    format!("Package: {name}\nVersion: 1.0-1\nArchitecture: amd64\nFilename: pool/{name}.deb\nSize: 10\nSHA256: {SHA256}\n{more}\n")
+}
+
+fn read(text: &str) -> Result<Packages, PackagesError> {
+    parse(text.as_bytes(), &archive(), "amd64")
+}
+
+fn problem(text: &str) -> Problem {
+    read(text).expect_err(text).problem
+}
+
+#[test]
+fn reads_every_field() {
+    let text = "Package: bash\nPriority: required\nEssential: yes\nMulti-Arch: foreign\nInstalled-Size: 7164\nSize: 1500000\nVersion: 5.2.15-2+b7\n\
+         Maintainer: M\u{fc}ller\nArchitecture: amd64\nFilename: pool/main/b/bash/bash_5.2.15-2+b7_amd64.deb\nDepends: base-files (>= 2.1.12),\n debianutils | a:any\n\
+         Pre-Depends: libc6\nRecommends: bash-completion\nConflicts: c\nBreaks: b (<< 2)\nReplaces: r\nProvides: sh (= 1), shell\n"
+        .to_owned()
+        + "SHA256: "
+        + SHA256;
+    let record = read(&text).unwrap().records.remove(0);
+    assert_eq!(record.coordinates.to_string(), "bash=5.2.15-2+b7:amd64 (debian)");
+    assert_eq!((record.size, record.installed_size), (1_500_000, 7164 * 1024));
+    assert_eq!((record.priority, record.essential, record.multi_arch), (Priority::Required, true, MultiArch::Foreign));
+    assert_eq!(record.filename, "pool/main/b/bash/bash_5.2.15-2+b7_amd64.deb");
+    assert_eq!(record.sha256.to_string(), SHA256);
+    let relations = &record.relations;
+    assert_eq!(relations.depends.iter().map(ToString::to_string).collect::<Vec<_>>(), ["base-files (>= 2.1.12)", "debianutils | a:any"]);
+    assert_eq!(relations.pre_depends, [AnyOf(vec![Requirement { name: "libc6".into(), arch: None, version: None }])]);
+    assert_eq!(relations.provides.iter().map(ToString::to_string).collect::<Vec<_>>(), ["sh (= 1)", "shell"]);
+    let single = |list: &[Requirement]| list.iter().map(ToString::to_string).collect::<String>();
+    assert_eq!((single(&relations.conflicts), single(&relations.breaks), single(&relations.replaces)), ("c".into(), "b (<< 2)".into(), "r".into()));
+}
+
+#[test]
+fn text_that_is_not_utf8_matters_only_where_it_is_used() {
+    let mut text = stanza("a", "").into_bytes();
+    text.extend_from_slice(b"\n\nPackage: b\nVersion: 1\nArchitecture: all\nFilename: b\nSize: 1\nSHA256: ");
+    text.extend_from_slice(SHA256.as_bytes());
+    text.extend_from_slice(b"\nMaintainer: J\xf6rg\n");
+    assert_eq!(parse(&text, &archive(), "amd64").unwrap().records.len(), 2);
+    text.extend_from_slice(b"Depends: J\xf6rg\n");
+    assert!(matches!(parse(&text, &archive(), "amd64").unwrap_err().problem, Problem::Value { field: "Depends", .. }));
+}
+
+#[test]
+fn other_architectures_are_left_out() {
+    let text = stanza("a", "").replace("amd64", "arm64") + "\n" + &stanza("b", "").replace("amd64", "all");
+    let names: Vec<_> = read(&text).unwrap().records.iter().map(|record| record.coordinates.name().to_owned()).collect();
+    assert_eq!(names, ["b"]);
+}
+
+#[test]
+fn files_outside_the_archive_are_refused() {
+    for path in [
+        "../etc/passwd",
+        "/etc/passwd",
+        "pool/../../x",
+        "pool//x",
+        "pool/./x",
+        "..",
+        "pool/..",
+        "a b.deb",
+        "pool/%2e%2E/x",
+        "pool/.%2e/x",
+        "pool%2f..%2fx",
+        "a\\b",
+        "a?b",
+        "a#b",
+        "pool/",
+        "é.deb",
+    ] {
+        let text = stanza("evil", "").replace("pool/evil.deb", path);
+        assert!(matches!(problem(&text), Problem::Filename(_) | Problem::Missing("Filename")), "{path}");
+    }
+    assert!(matches!(problem(&stanza("evil", "").replace("evil.deb", &"x".repeat(2000))), Problem::Filename(_)));
+    assert_eq!(read(&stanza("flat", "").replace("pool/", "./")).unwrap().records[0].filename, "flat.deb");
+    assert_eq!(read(&stanza("epoch", "").replace("epoch.deb", "e_1%3a2.deb")).unwrap().records[0].filename, "pool/e_1%3a2.deb");
+}
+
+#[test]
+fn broken_packages_are_refused_with_their_line() {
+    let error = read(&(stanza("good", "") + "\n" + &stanza("bad", "Depends: a b\n"))).unwrap_err();
+    assert_eq!((error.line, error.package.as_deref()), (9, Some("bad")));
+    assert!(matches!(error.problem, Problem::Relation { field: "Depends", .. }));
+    assert!(matches!(problem(&stanza("a", "Size: 11\n")), Problem::Twice("Size")));
+    assert!(matches!(problem(&stanza("a", "").replace("Size: 10", "Size: +10")), Problem::Value { field: "Size", .. }));
+    assert!(matches!(problem(&stanza("a", "").replace("Size: 10", "Size: 99999999999999999999")), Problem::Value { field: "Size", .. }));
+    assert!(matches!(problem(&stanza("a", "").replace(SHA256, "abc")), Problem::Digest(_)));
+    assert!(matches!(problem(&stanza("a", "").replace("Package: a", "Package: a/b")), Problem::Coordinates(_)));
+    assert!(matches!(problem("Version: 1\n"), Problem::Missing("Package")));
+    assert!(matches!(problem("nonsense\n"), Problem::Syntax));
+}
+
+#[test]
+fn packages_without_a_digest_are_named_and_left_out() {
+    let packages = read(&stanza("old", "").replace("SHA256", "MD5sum")).unwrap();
+    assert!(packages.records.is_empty());
+    assert_eq!(packages.unproven, ["old"]);
+}
+
+#[test]
+fn parts_are_joined_in_order_and_lines_count_from_the_file() {
+    let filler = format!("Description: {}\n", "x".repeat(100_000));
+    let mut text: String = (0..50).map(|number| stanza(&format!("p{number:02}"), &filler) + "\n").collect();
+    assert!(split(text.as_bytes()).len() > 3);
+    let names: Vec<_> = read(&text).unwrap().records.iter().map(|record| record.coordinates.name().to_owned()).collect();
+    assert_eq!(names, (0..50).map(|number| format!("p{number:02}")).collect::<Vec<_>>());
+    text += "nonsense";
+    assert_eq!(read(&text).unwrap_err().line, 50 * 9 + 1);
+}
