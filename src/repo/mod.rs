@@ -1,6 +1,17 @@
 //! Package repositories: what they offer, and the proof that it is theirs.
 
 pub mod deb;
+pub mod keyring;
 mod record;
+pub mod signature;
 
+pub use keyring::Keyring;
 pub use record::{AnyOf, Archive, Comparison, MultiArch, PackageRecord, Priority, Provide, Relations, ReleaseInfo, Requirement};
+
+/// A point in time (seconds since the epoch), for people.
+fn utc(seconds: u64) -> String {
+    i64::try_from(seconds)
+        .ok()
+        .and_then(|seconds| jiff::Timestamp::from_second(seconds).ok())
+        .map_or_else(|| format!("second {seconds}"), |time| time.strftime("%Y-%m-%d %H:%M UTC").to_string())
+}

@@ -1,3 +1,10 @@
 //! Debian repositories.
 
+mod control;
+pub mod packages;
+pub mod relation;
+pub mod release;
+pub mod sources;
 pub mod version;
+
+pub use control::SyntaxError;
