@@ -11,6 +11,7 @@
 //!
 //! What a file may cost is bounded before it is looked at: 1 MiB, 32 levels, 10,000 nodes by aliases, one document.
 
+mod address;
 mod diagnostic;
 mod fields;
 mod file;
@@ -18,9 +19,11 @@ mod parse;
 mod scalar;
 mod tree;
 
+pub use address::web_address;
 pub use diagnostic::{Diagnostic, Report};
 pub use fields::{Field, Fields, Located};
 pub use file::{MAX_FILE, ReadError, read};
 pub use parse::parse;
 pub use scalar::Scalar;
+pub(crate) use scalar::cut;
 pub use tree::{Entry, Kind, Node, Place};

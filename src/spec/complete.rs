@@ -1,0 +1,58 @@
+//! A draft and a profile make a spec.
+
+use std::collections::BTreeSet;
+
+use super::draft::{Draft, SystemDraft, UserDraft};
+use super::model::{Artifact, CacheUse, Disk, Image, PartitionTable, Spec, System, User};
+use super::{layout, names};
+use crate::distro::{Architecture, BootProvider, Profile};
+
+/// The command line of a kernel whose spec has none: the last console is the main one.
+const DEFAULT_CMDLINE: &str = "console=tty0 console=ttyS0,115200";
+
+/// Fills in what the draft leaves open.
+pub(super) fn complete(draft: Draft) -> Spec {
+    let Draft { image, target, profile, disk, system, repositories, cache } = draft;
+    let disk = Disk {
+        name: disk.name,
+        size: disk.size.unwrap_or(layout::DEFAULT_SIZE),
+        table: PartitionTable::Gpt,
+        partitions: disk.partitions.unwrap_or_else(layout::default_partitions),
+        artifacts: disk.artifacts.unwrap_or_else(|| vec![Artifact::Raw]),
+    };
+    let system = complete_system(system, &image, target.arch, profile);
+    let cache = CacheUse { packages: cache.packages.unwrap_or(true), images: cache.images.unwrap_or(true) };
+    Spec { image, target, disk, system, repositories, cache }
+}
+
+fn complete_system(draft: SystemDraft, image: &Image, arch: Architecture, profile: &Profile) -> System {
+    let bootloader = draft.bootloader.unwrap_or(BootProvider::SystemdBoot);
+    let owned = |packages: &[&str]| packages.iter().map(|package| (*package).to_owned()).collect::<Vec<_>>();
+    let mut packages: BTreeSet<String> = draft.packages.into_iter().collect();
+    packages.extend(owned(profile.base_packages));
+    packages.extend(owned(profile.boot_packages(arch, bootloader)));
+    packages.extend(draft.kernel_packages.unwrap_or_else(|| owned(profile.kernel_packages(arch))));
+    if draft.users.iter().any(|user| user.sudo) {
+        packages.insert("sudo".to_owned());
+    }
+    let mut additional_files = draft.additional_files;
+    additional_files.sort_by(|a, b| a.destination.cmp(&b.destination));
+    System {
+        name: draft.name.unwrap_or_else(|| "default".to_owned()),
+        description: draft.description,
+        hostname: draft.hostname.unwrap_or_else(|| names::hostname_of_image(&image.name)),
+        packages: packages.into_iter().collect(),
+        users: draft.users.into_iter().map(|user| complete_user(user, image)).collect(),
+        additional_files,
+        configurations: draft.configurations,
+        cmdline: draft.cmdline.unwrap_or_else(|| DEFAULT_CMDLINE.to_owned()),
+        bootloader,
+    }
+}
+
+fn complete_user(draft: UserDraft, image: &Image) -> User {
+    let UserDraft { name, password, groups, sudo, home, shell, ssh_authorized_keys } = draft;
+    let password = password.map(|written| written.into_password(&image.name, &name));
+    let groups = groups.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
+    User { name, password, groups, sudo, home, shell, ssh_authorized_keys }
+}

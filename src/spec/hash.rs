@@ -1,0 +1,38 @@
+//! The spec hash: the key of the image cache.
+
+use serde::Serialize;
+
+use super::Spec;
+use crate::cache::SpecHash;
+use crate::distro::{Profile, ProfileArchive};
+use crate::format::cbor;
+
+/// Grows by one whenever the same spec and packages would give other bytes than with the builder before: no older image is a hit then.
+pub const BUILDER_EPOCH: u32 = 1;
+
+/// Everything that can change an image, beside the state of the repositories.
+#[derive(Serialize)]
+struct Input<'s> {
+    builder_epoch: u32,
+    source_date_epoch: Option<u64>,
+    spec: &'s Spec,
+    codename: &'static str,
+    archives: Vec<ArchiveInput>,
+}
+
+/// Where a profile takes packages from. Its packages are already in the spec; mirrors and the place of the keyring change nothing.
+#[derive(Serialize)]
+struct ArchiveInput {
+    id: &'static str,
+    suites: &'static [&'static str],
+    components: &'static [&'static str],
+}
+
+/// The hash of a complete spec.
+pub(super) fn hash(spec: &Spec, profile: &Profile, source_date_epoch: Option<u64>) -> SpecHash {
+    let archive = |&ProfileArchive { id, suites, components, keyring: _, mirror_suffix: _ }: &ProfileArchive| ArchiveInput { id, suites, components };
+    let archives = profile.archives.iter().map(archive).collect();
+    let input = Input { builder_epoch: BUILDER_EPOCH, source_date_epoch, spec, codename: profile.codename, archives };
+    let bytes = cbor::encode(&input).expect("structures of texts and numbers can always be encoded");
+    SpecHash::of_canonical(&bytes)
+}

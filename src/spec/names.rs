@@ -1,0 +1,127 @@
+//! What names may look like. Each check answers with what was expected, to stand after “must be”.
+
+/// Words of what was expected.
+pub(super) type Expected = &'static str;
+
+/// The longest path that Linux takes, in bytes, without its end mark.
+const PATH_LIMIT: usize = 4095;
+
+fn check(holds: bool, expected: Expected) -> Result<(), Expected> {
+    if holds { Ok(()) } else { Err(expected) }
+}
+
+/// The name or version of an image: it becomes part of a file name.
+pub(super) fn image_part(text: &str) -> Result<(), Expected> {
+    let fits = (1..=64).contains(&text.len()) && text.starts_with(|char: char| char.is_ascii_alphanumeric());
+    let holds = fits && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._+-".contains(&byte));
+    check(holds, "1 to 64 ASCII letters, digits, “.”, “_”, “+” and “-”, and begin with a letter or digit")
+}
+
+/// A package's name (Debian Policy §5.6.1).
+pub(super) fn package(text: &str) -> Result<(), Expected> {
+    let fits = (2..=255).contains(&text.len()) && text.starts_with(|char: char| char.is_ascii_lowercase() || char.is_ascii_digit());
+    let holds = fits && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+-.".contains(&byte));
+    check(holds, "a package name: at least two lower case letters, digits, “+”, “-” and “.”, and begin with a letter or digit")
+}
+
+/// A login name, as `useradd` takes it on Debian.
+pub(super) fn user(text: &str) -> Result<(), Expected> {
+    check(account(text), "a login name: at most 32 lower case letters, digits, “_” and “-”, and begin with a letter or “_”")
+}
+
+/// A group's name.
+pub(super) fn group(text: &str) -> Result<(), Expected> {
+    check(account(text), "a group name: at most 32 lower case letters, digits, “_” and “-”, and begin with a letter or “_”")
+}
+
+fn account(text: &str) -> bool {
+    let fits = text.len() <= 32 && text.starts_with(|char: char| char.is_ascii_lowercase() || char == '_');
+    fits && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte))
+}
+
+/// A host name (RFC 1123 §2.1), at most 64 bytes long as Linux wants it.
+pub(super) fn hostname(text: &str) -> Result<(), Expected> {
+    let label = |label: &str| {
+        let edges = label.starts_with(|char: char| char.is_ascii_alphanumeric()) && label.ends_with(|char: char| char.is_ascii_alphanumeric());
+        edges && label.len() <= 63 && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    };
+    check(text.len() <= 64 && text.split('.').all(label), "a host name: at most 64 letters, digits and “-”, in parts that “.” separates")
+}
+
+/// The host name of an image whose spec has none: its name, with “-” for what a host name cannot have.
+pub(super) fn hostname_of_image(name: &str) -> String {
+    let sanitised: String = name.chars().map(|char| if char.is_ascii_alphanumeric() { char.to_ascii_lowercase() } else { '-' }).take(63).collect();
+    match sanitised.trim_matches('-') {
+        "" => "localhost".to_owned(),
+        hostname => hostname.to_owned(),
+    }
+}
+
+/// A path in the image: absolute, without steps that go nowhere or up.
+pub(super) fn absolute_path(text: &str) -> Result<(), Expected> {
+    let expected = "an absolute path without “..”, “.”, “//” and a “/” at the end";
+    let Some(steps) = text.strip_prefix('/') else { return Err(expected) };
+    let step = |step: &str| !matches!(step, "" | "." | "..") && step.len() <= 255;
+    check(text.len() <= PATH_LIMIT && !text.contains(char::is_control) && steps.split('/').all(step), expected)
+}
+
+/// A path that becomes a field of `/etc/passwd`.
+pub(super) fn passwd_path(text: &str) -> Result<(), Expected> {
+    absolute_path(text).and_then(|()| check(!text.contains(':'), "a path without “:”"))
+}
+
+/// The name or label of something on a disk: at most `limit` printable ASCII characters.
+pub(super) fn label(text: &str, limit: usize) -> bool {
+    (1..=limit).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ')
+}
+
+/// The label of a FAT file system (Microsoft's FAT specification §7: no lower case, and not every sign).
+pub(super) fn fat_label(text: &str) -> bool {
+    let sign = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || b" $%'-_@~`!(){}^#&".contains(&byte);
+    (1..=11).contains(&text.len()) && !text.starts_with(' ') && text.bytes().all(sign)
+}
+
+/// Options of a line of `/etc/fstab`.
+pub(super) fn mount_options(text: &str) -> Result<(), Expected> {
+    let holds = (1..=1024).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
+    check(holds, "mount options that “,” separates, without spaces")
+}
+
+/// A suite, component or identity of a repository: it becomes part of an address.
+pub(super) fn repository_part(text: &str) -> Result<(), Expected> {
+    let steps = text.split('/').all(|step| !matches!(step, "" | "." | ".."));
+    let holds = text.len() <= 255 && steps && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._+~/:-".contains(&byte));
+    check(holds, "letters, digits and “._+~:-”, in parts that “/” separates")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sort<'t>(check: fn(&str) -> Result<(), Expected>, texts: &[&'t str]) -> Vec<&'t str> {
+        texts.iter().copied().filter(|text| check(text).is_ok()).collect()
+    }
+
+    #[test]
+    fn names_are_told_from_other_texts() {
+        assert_eq!(sort(image_part, &["a", "debian-12_x+1.0", "", ".a", "-a", "a b", "a/b", "é", "..", &"a".repeat(65)]), ["a", "debian-12_x+1.0"]);
+        assert_eq!(sort(package, &["g++", "0ad", "libc6.1", "a", "-a", "Bash", "a=1", "a:amd64", "linux*", ""]), ["g++", "0ad", "libc6.1"]);
+        assert_eq!(sort(user, &["root", "_apt", "a-b", "0a", "A", "", "-a", "a b", "a:b", "a$", &"a".repeat(33)]), ["root", "_apt", "a-b"]);
+        assert_eq!(sort(hostname, &["a", "A1-b.c", "", "-a", "a-", "a..b", "a_b", "a.", &"a".repeat(64)]), ["a", "A1-b.c"]);
+        assert_eq!(sort(absolute_path, &["/a", "/a b/c", "/", "a", "", "/a/", "/a/../b", "/./a", "//a", "/a\nb"]), ["/a", "/a b/c"]);
+        assert_eq!(sort(passwd_path, &["/bin/sh", "/a:b"]), ["/bin/sh"]);
+        assert_eq!(sort(mount_options, &["defaults", "umask=0077,ro", "", "a b", "a#b"]), ["defaults", "umask=0077,ro"]);
+        assert_eq!(sort(repository_part, &["main", "stable/updates", "", "/", "../x", "a b", "a?b"]), ["main", "stable/updates"]);
+        assert!(fat_label("EFI-1") && !fat_label("efi") && !fat_label("123456789012") && !fat_label("") && !fat_label("A/B"));
+        assert!(label("Root 1", 16) && !label("", 16) && !label("a\n", 16) && !label("é", 16));
+    }
+
+    #[test]
+    fn every_image_name_gives_a_host_name() {
+        for (name, expected) in [("debian12-minimal", "debian12-minimal"), ("My_Image.1", "my-image-1"), ("a+", "a"), ("9", "9")] {
+            assert_eq!(hostname_of_image(name), expected);
+        }
+        let long = hostname_of_image(&("a".repeat(62) + "_b"));
+        assert_eq!(hostname(&long), Ok(()), "{long}");
+    }
+}

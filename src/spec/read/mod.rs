@@ -1,0 +1,84 @@
+//! Walks the tree of a spec: one file a section of the language.
+
+mod disk;
+mod files;
+mod image;
+mod repositories;
+mod system;
+mod target;
+mod users;
+
+use std::path::Path;
+
+use super::draft::{CacheDraft, Draft};
+use crate::yaml::{Field, Fields, Node, Report};
+
+/// What the document says; its mistakes go to `report`. Local files are looked up in `folder`.
+pub(super) fn document(root: &Node, folder: &Path, report: &Report) -> Option<Draft> {
+    let mut document = Fields::of_document(root, report)?;
+    document.refuse("extends", "write the values of both files into one");
+    document.refuse("metadata", "describe the image in comments (#) or in systemConfig.description");
+    for overlay in ["baseline", "overlayPolicy"] {
+        document.refuse(overlay, "images are built from packages only: name them in systemConfig.packages");
+    }
+    for record in ["sbomPackageMetadata", "resolvedKernelPackages"] {
+        document.refuse(record, "it is the record of another program's build: leave it out");
+    }
+    let image = document.required("image").and_then(|field| image::read(&field));
+    let target = document.required("target").and_then(|field| target::read(&field));
+    let arch = target.as_ref().map(|(target, _)| target.arch);
+    let disk = document.optional("disk").map(|field| disk::read(&field, arch));
+    let system = document.optional("systemConfig").map(|field| system::read(&field, folder));
+    let profile = target.as_ref().map(|(_, profile)| *profile);
+    let repositories = document.optional("packageRepositories").map(|field| repositories::read(&field, folder, profile));
+    let cache = document.optional("build").map(|field| build(&field));
+    document.finish();
+
+    let (target, profile) = target?;
+    Some(Draft {
+        image: image?,
+        target,
+        profile,
+        disk: disk.unwrap_or_default(),
+        system: system.unwrap_or_default(),
+        repositories: repositories.unwrap_or_default(),
+        cache: cache.unwrap_or_default(),
+    })
+}
+
+/// `build`: what has an influence on the work, and none on the image.
+fn build(field: &Field<'_>) -> CacheDraft {
+    let mut draft = CacheDraft::default();
+    let Some(mut build) = field.fields() else { return draft };
+    if let Some(mut cache) = build.optional("cache").and_then(|field| field.fields()) {
+        let mut switch = |name| cache.optional(name).and_then(|field| field.boolean()).map(|located| located.value);
+        draft.packages = switch("use_package_cache");
+        draft.images = switch("use_image_cache");
+        cache.finish();
+    }
+    build.finish();
+    draft
+}
+
+/// A text that holds what is said of it: `problem` of it is reported.
+fn checked(field: &Field<'_>, check: impl FnOnce(&str) -> Result<(), &'static str>) -> Option<String> {
+    let text = field.text()?;
+    match check(&text.value) {
+        Ok(()) => Some(text.value),
+        Err(expected) => {
+            field.error(&format!("must be {expected}, but is “{}”", crate::yaml::cut(&text.value)));
+            None
+        }
+    }
+}
+
+/// A list of texts that all hold what is said of them.
+fn checked_list(field: &Field<'_>, check: impl Fn(&str) -> Result<(), &'static str>) -> Vec<String> {
+    field.list().unwrap_or_default().iter().filter_map(|item| checked(item, &check)).collect()
+}
+
+/// A text of one line for people.
+fn one_line(text: &str) -> Result<(), &'static str> {
+    let holds = !text.trim().is_empty() && text.len() <= 1024 && !text.contains(char::is_control);
+    if holds { Ok(()) } else { Err("one line of at most 1024 characters") }
+}

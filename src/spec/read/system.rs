@@ -1,0 +1,141 @@
+//! `systemConfig`, without its users.
+
+use std::path::Path;
+
+use super::{checked, checked_list, files, one_line, users};
+use crate::distro::BootProvider;
+use crate::spec::draft::SystemDraft;
+use crate::spec::names;
+use crate::yaml::{Field, Fields};
+
+/// What the language has, this program does not do, and a file in the image can do.
+const BY_FILES: [(&str, &str); 6] = [
+    ("network", "bring the files of /etc/systemd/network with additionalFiles"),
+    ("proxy", "bring /etc/environment with additionalFiles"),
+    ("provisioning", "bring a systemd unit with additionalFiles and enable it in configurations"),
+    ("cloudInit", "name cloud-init in packages and bring its files with additionalFiles"),
+    ("aptPolicy", "bring a file of /etc/apt/preferences.d with additionalFiles"),
+    ("initramfs", "the initrd is made by initramfs-tools: bring its settings with additionalFiles"),
+];
+
+/// The longest command line of a kernel: x86 takes 2048 bytes, and the root's name is added.
+const CMDLINE_LIMIT: usize = 1900;
+
+/// The longest command of `configurations`.
+const COMMAND_LIMIT: usize = 64 << 10;
+
+pub(super) fn read(field: &Field<'_>, folder: &Path) -> SystemDraft {
+    let mut draft = SystemDraft::default();
+    let Some(mut system) = field.fields() else { return draft };
+    for (name, instead) in BY_FILES {
+        system.refuse(name, instead);
+    }
+    system.refuse("fde", "disks are not encrypted: leave it out");
+    system.refuse("dkms", "name a package that has the built module in packages");
+    if let Some(field) = system.optional("immutability") {
+        immutability(&field);
+    }
+    draft.name = system.optional("name").and_then(|field| checked(&field, one_line));
+    draft.description = system.optional("description").and_then(|field| checked(&field, description));
+    draft.hostname = system.optional("hostname").and_then(|field| checked(&field, names::hostname));
+    draft.packages = system.optional("packages").map(|field| packages(&field)).unwrap_or_default();
+    draft.users = system.optional("users").map(|field| users::read(&field)).unwrap_or_default();
+    draft.additional_files = system.optional("additionalFiles").map(|field| files::read(&field, folder)).unwrap_or_default();
+    draft.configurations = system.optional("configurations").map(|field| configurations(&field)).unwrap_or_default();
+    if let Some(kernel) = system.optional("kernel").and_then(|field| field.fields()) {
+        read_kernel(kernel, &mut draft);
+    }
+    draft.bootloader = system.optional("bootloader").and_then(|field| bootloader(&field));
+    system.finish();
+    draft
+}
+
+fn description(text: &str) -> Result<(), &'static str> {
+    let holds = !text.contains(|char: char| char.is_control() && char != '\n' && char != '\t') && text.len() <= 4096;
+    if holds { Ok(()) } else { Err("at most 4096 characters of text") }
+}
+
+fn immutability(field: &Field<'_>) {
+    let Some(mut fields) = field.fields() else { return };
+    for key in ["secureBootDBKey", "secureBootDBCrt", "secureBootDBCer"] {
+        fields.refuse(key, "images are not signed: leave it out");
+    }
+    if let Some(enabled) = fields.required("enabled")
+        && enabled.boolean().is_some_and(|located| located.value)
+    {
+        enabled.error_with_hint("cannot be true", "immutable images are not supported: write false");
+    }
+    fields.finish();
+}
+
+/// Package names; globs, versions and architectures are told apart from nonsense.
+fn packages(field: &Field<'_>) -> Vec<String> {
+    let package = |item: &Field<'_>| {
+        let text = item.text()?.value;
+        let bare = text.split(['=', ':', '<', '>', ' ']).next().unwrap_or_default();
+        if text.contains(['*', '?', '[']) {
+            item.error_with_hint("is a pattern, which is not supported", "write out each package's name");
+        } else if bare.len() < text.len() && names::package(bare).is_ok() {
+            item.error_with_hint("has a version or architecture, which is not supported", format!("write only “{bare}”"));
+        } else {
+            return checked(item, names::package);
+        }
+        None
+    };
+    field.list().unwrap_or_default().iter().filter_map(package).collect()
+}
+
+fn configurations(field: &Field<'_>) -> Vec<String> {
+    let command = |item: &Field<'_>| {
+        let mut fields = item.fields()?;
+        let cmd = fields.required("cmd");
+        fields.finish();
+        checked(&cmd?, |text| {
+            let control = |char: char| char.is_control() && !matches!(char, '\n' | '\t');
+            let holds = !text.trim().is_empty() && text.len() <= COMMAND_LIMIT && !text.contains(control);
+            if holds { Ok(()) } else { Err("a shell command of at most 64 KiB") }
+        })
+    };
+    field.list().unwrap_or_default().iter().filter_map(command).collect()
+}
+
+fn read_kernel(mut kernel: Fields<'_>, draft: &mut SystemDraft) {
+    for package in ["name", "version"] {
+        kernel.refuse(package, "name the kernel's package in systemConfig.kernel.packages");
+    }
+    kernel.refuse("enableExtraModules", "bring a file of /etc/modules-load.d with additionalFiles");
+    kernel.refuse("uki", "kernel and initrd are files of their own: leave it out");
+    if let Some(field) = kernel.optional("packages") {
+        let packages = checked_list(&field, names::package);
+        if field.list().is_some_and(|items| items.is_empty()) {
+            field.error_with_hint("is an empty list", "leave it out for the distribution's kernel");
+        }
+        draft.kernel_packages = Some(packages);
+    }
+    draft.cmdline = kernel.optional("cmdline").and_then(|field| cmdline(&field));
+    kernel.finish();
+}
+
+fn cmdline(field: &Field<'_>) -> Option<String> {
+    let text = checked(field, |text| {
+        let holds = text.len() <= CMDLINE_LIMIT && text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
+        if holds { Ok(()) } else { Err("one line of at most 1900 printable ASCII characters") }
+    })?;
+    if text.split(' ').any(|word| word.starts_with("root=")) {
+        field.error_with_hint("names the root file system", "leave root= out: it is added when the disk is made");
+        return None;
+    }
+    Some(text.split_ascii_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+fn bootloader(field: &Field<'_>) -> Option<BootProvider> {
+    let mut fields = field.fields()?;
+    fields.refuse("bootEntryPolicy", "it is for installers on a device: leave it out");
+    if let Some(field) = fields.optional("bootType") {
+        field.one_of(&[("efi", ())], &["legacy"]);
+    }
+    let names = [BootProvider::SystemdBoot, BootProvider::Grub].map(|provider| (provider.name(), provider));
+    let provider = fields.optional("provider").and_then(|field| field.one_of(&names, &[]));
+    fields.finish();
+    provider.map(|located| located.value)
+}

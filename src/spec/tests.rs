@@ -1,0 +1,52 @@
+//! Tests of the whole way from text to spec.
+
+mod hash;
+mod mistakes;
+
+use std::path::{Path, PathBuf};
+
+use super::{LoadError, Loaded, load};
+
+/// A folder of the repository.
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/specs")
+}
+
+/// The spec with this text, as if it lay among the fixtures.
+fn parse(text: &str) -> Result<Loaded, LoadError> {
+    super::load::parse(text, &fixtures().join("spec.yml"))
+}
+
+#[test]
+fn the_fixtures_load() {
+    for name in ["debian12-minimal", "debian12-grub", "debian13-minimal"] {
+        let loaded = load(&fixtures().join(name).with_extension("yml")).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(loaded.spec.image.name, name);
+    }
+}
+
+#[test]
+fn a_short_spec_is_completed() {
+    let text = "image: {name: My_Image, version: '1'}\ntarget: {dist: debian12, arch: x86_64}\n";
+    let spec = parse(text).unwrap_or_else(|error| panic!("{error}")).spec;
+    insta::assert_json_snapshot!(spec);
+}
+
+#[test]
+fn a_long_spec_is_read() {
+    let mut spec = load(&fixtures().join("debian12-grub.yml")).unwrap_or_else(|error| panic!("{error}")).spec;
+    assert!(spec.system.packages.contains(&"sudo".to_owned()), "sudo: true brings sudo");
+    assert!(spec.system.packages.contains(&"grub-efi-amd64-bin".to_owned()));
+    assert!(!spec.system.packages.contains(&"linux-image-amd64".to_owned()), "the spec names another kernel");
+    assert_eq!(spec.system.additional_files[0].local, fixtures().join("files/motd"));
+    // As git checks it out, which depends on the umask.
+    spec.system.additional_files[0].mode = 0o644;
+    insta::assert_json_snapshot!(spec);
+}
+
+#[test]
+fn a_missing_file_is_told() {
+    let error = load(Path::new("none/such.yml")).unwrap_err();
+    assert!(matches!(error, LoadError::Read(_)));
+    assert_eq!(error.to_string(), "cannot read none/such.yml");
+}
