@@ -20,6 +20,7 @@ mod scalar;
 mod tree;
 
 pub use address::web_address;
+pub(crate) use diagnostic::nearest;
 pub use diagnostic::{Diagnostic, Report};
 pub use fields::{Field, Fields, Located};
 pub use file::{MAX_FILE, ReadError, read};

@@ -1,0 +1,120 @@
+//! Tests of the layers.
+
+use std::fs;
+use std::path::Path;
+
+use super::*;
+use crate::units::ByteSize;
+
+/// The configuration of a process without a home, or its mistakes as text, with the folder's name taken out.
+fn with(folder: &Path, variables: &[(&str, &str)], explicit: Option<&str>) -> Result<Configuration, String> {
+    let environment = Environment::new(variables.iter().copied(), false, &folder.join("etc"));
+    let explicit = explicit.map(|text| {
+        let path = folder.join("given.yaml");
+        fs::write(&path, text).unwrap();
+        path
+    });
+    load(&environment, explicit.as_deref()).map_err(|error| error.to_string().replace(&format!("{}/", folder.display()), ""))
+}
+
+#[test]
+fn nothing_configured_is_the_built_in_layer() {
+    let folder = tempfile::tempdir().unwrap();
+    let configuration = with(folder.path(), &[], None).unwrap();
+    assert_eq!(configuration, Configuration { config: Config::default(), files: Vec::new(), warnings: Vec::new() });
+    assert_eq!(with(folder.path(), &[], Some("# nothing\n")).unwrap().config, Config::default());
+}
+
+#[test]
+fn later_layers_win() {
+    let folder = tempfile::tempdir().unwrap();
+    let (etc, home) = (folder.path().join("etc"), folder.path().join("home/.config/image-composer"));
+    fs::create_dir_all(&etc).unwrap();
+    fs::create_dir_all(&home).unwrap();
+    fs::write(etc.join("config.yaml"), "workers: 2\nmirrors: {debian: ['http://a/debian'], ubuntu: ['http://a/ubuntu']}\nproxy: http://p:1\n")
+        .unwrap();
+    fs::write(home.join("config.yaml"), "workers: 3\nmirrors: {debian: ['http://b/debian/']}\nkeyrings: {debian: keys.gpg}\n").unwrap();
+    let home_variable = folder.path().join("home").display().to_string();
+    let variables = [("HOME", home_variable.as_str()), ("IMAGE_COMPOSER_WORKERS", "5")];
+
+    let found = with(folder.path(), &variables, Some("workers: 4\nstorage: {image_cache: {enabled: false}}\n")).unwrap();
+
+    assert_eq!(found.config.workers, 5);
+    assert_eq!(found.config.mirrors["debian"], ["http://b/debian"]);
+    assert_eq!(found.config.mirrors["ubuntu"], ["http://a/ubuntu"]);
+    assert_eq!(found.config.keyrings["debian"], home.join("keys.gpg"));
+    assert_eq!(found.config.proxy.as_ref().map(Proxy::address), Some("http://p:1"));
+    assert!(!found.config.storage.image_cache.enabled && found.config.storage.package_cache.enabled);
+    assert_eq!(found.files, [etc.join("config.yaml"), home.join("config.yaml"), folder.path().join("given.yaml")]);
+}
+
+#[test]
+fn limits_are_read_and_said_to_be_not_enforced() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "storage:\n  package_cache: {enabled: true, max_size_gb: 50, retention_days: 30}\n  image_cache: {enabled: true, max_count: 10}\n";
+    let found = with(folder.path(), &[], Some(text)).unwrap();
+    assert_eq!(found.config.storage.package_cache.max_size, Some(ByteSize(50_000_000_000)));
+    assert_eq!(found.config.storage.package_cache.retention_days, Some(30));
+    assert_eq!(found.config.storage.image_cache.max_count, Some(10));
+    let warnings = found.warnings.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(warnings.len(), 3);
+    assert_eq!(warnings[0], "storage.package_cache.max_size_gb is set, and not yet enforced: nothing is evicted");
+}
+
+#[test]
+fn every_key_is_a_variable() {
+    let folder = tempfile::tempdir().unwrap();
+    let variables = [
+        ("IMAGE_COMPOSER_STORAGE_PACKAGE_CACHE_ENABLED", "false"),
+        ("IMAGE_COMPOSER_STORAGE_PACKAGE_CACHE_MAX_SIZE_GB", "1"),
+        ("IMAGE_COMPOSER_STORAGE_PACKAGE_CACHE_RETENTION_DAYS", "2"),
+        ("IMAGE_COMPOSER_STORAGE_IMAGE_CACHE_ENABLED", "false"),
+        ("IMAGE_COMPOSER_STORAGE_IMAGE_CACHE_MAX_COUNT", "3"),
+        ("IMAGE_COMPOSER_WORKERS", "4"),
+        ("IMAGE_COMPOSER_PROXY", "http://me:secret@p:1"),
+        ("IMAGE_COMPOSER_MIRRORS_DEBIAN_SECURITY", "http://a/s file:///b/s"),
+        ("IMAGE_COMPOSER_KEYRINGS_UBUNTU", "/k.gpg"),
+        ("IMAGE_COMPOSER_STORE", "/s"),
+        ("IMAGE_COMPOSER_WORKER", "1"),
+        ("IMAGE_COMPOSER_PROXY_", ""),
+    ];
+    let found = with(folder.path(), &variables, None).unwrap();
+    insta::assert_json_snapshot!(found.config);
+    assert_eq!(
+        found.warnings[0].to_string(),
+        "the variable IMAGE_COMPOSER_WORKER is not known, and has no effect: did you mean IMAGE_COMPOSER_WORKERS?"
+    );
+    assert_eq!(found.warnings.len(), 4);
+}
+
+#[test]
+fn mistakes_of_all_layers_are_told_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "\
+storage:
+  package_cache:
+    enabled: yes
+    max_size: 5
+    retention_days: -1
+  image_cach: {enabled: true}
+workers: many
+mirrors:
+  debian: http://a/debian
+  debain: [http://a/debian]
+  ubuntu: []
+  debian-security: [http://me:secret@a/x, ftp://a/b, http://a/../b]
+keyrings: [a]
+proxy: secret
+store: /s
+";
+    let variables = [("IMAGE_COMPOSER_WORKERS", "0"), ("IMAGE_COMPOSER_STORAGE_IMAGE_CACHE_ENABLED", "1")];
+    let mistakes = with(folder.path(), &variables, Some(text)).unwrap_err();
+    assert!(!mistakes.contains("secret"));
+    insta::assert_snapshot!(mistakes);
+}
+
+#[test]
+fn a_file_that_is_named_must_be_there() {
+    let environment = Environment::new([("", ""); 0], false, Path::new("/none"));
+    assert!(matches!(load(&environment, Some(Path::new("/none/config.yaml"))), Err(ConfigError::Read(_))));
+}
