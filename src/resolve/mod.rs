@@ -1,5 +1,115 @@
 //! Wanted names become exact packages, each with the reason why it is there.
+//!
+//! [`resolve`] follows Debian's rules (Policy chapter 7, `deb-control(5)`, `apt_preferences(5)`) with a SAT solver behind them:
+//!
+//! ```text
+//!  records ─► universe: who is a candidate, who satisfies what     (universe.rs)
+//!                │
+//!  names ─► wanted ─► search: candidates first, then all versions  (wanted.rs, search.rs; provider.rs is the solver's view)
+//!                         │                 └─► explanation        (explain.rs)
+//!                         └─► only what is needed, and why         (needed.rs) ─► lock
+//! ```
+//!
+//! The same question gets the same answer, whatever the order of names and records.
 
+mod error;
+mod explain;
 mod lock;
+mod needed;
+mod provider;
+mod search;
+mod universe;
+mod wanted;
 
+use std::collections::BTreeSet;
+
+use crate::repo::{PackageRecord, ReleaseInfo};
+
+pub use error::{Error, Unavailable, UnknownName};
 pub use lock::{Lock, LockedPackage, Reason};
+
+use universe::{Satisfiers, Scope, Universe};
+
+/// What to resolve.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// Package names, each `name` or `name=version`. A virtual package can be named if one package alone provides it.
+    pub wanted: Vec<String>,
+    /// The architecture as the distribution calls it; packages of it and of `all` are used.
+    pub arch: String,
+    /// Whether packages that others recommend come too, where they can.
+    pub recommends: bool,
+    /// Whether all essential packages come too: all but tests want that.
+    pub essentials: bool,
+}
+
+/// The answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resolution {
+    /// The packages with their reasons.
+    pub lock: Lock,
+    /// The indices of their records, in the order of the lock.
+    pub chosen: Vec<usize>,
+}
+
+/// Something that must be in every solution.
+#[derive(Debug)]
+struct Root {
+    satisfiers: Satisfiers,
+    kind: RootKind,
+}
+
+#[derive(Debug)]
+enum RootKind {
+    Essential,
+    /// As it was asked for.
+    Wanted(String),
+}
+
+/// Chooses packages: all that are wanted, the essential ones, and what they need; never two that exclude each other, and none that nothing needs.
+///
+/// Of each package the best version is used: from the archive with the highest pin, then the highest. Only where no set of these fits together, older
+/// versions are tried.
+///
+/// # Errors
+/// All wanted names that do not exist, or why what is wanted cannot be installed together.
+pub fn resolve(request: &Request, packages: &[PackageRecord], releases: &[ReleaseInfo]) -> Result<Resolution, Error> {
+    let mut universe = Universe::new(packages, &request.arch);
+    let wanted = wanted::find(&mut universe, &request.wanted).map_err(Error::Unknown)?;
+    let mut roots: Vec<Root> = Vec::new();
+    if request.essentials {
+        roots.extend(universe.essentials().into_iter().map(|record| {
+            let group = universe.group_of(record);
+            Root { satisfiers: Satisfiers { group, members: universe.in_scope(group, Scope::All).to_vec() }, kind: RootKind::Essential }
+        }));
+    }
+    roots.extend(wanted.into_iter().map(|wanted| Root { satisfiers: wanted.satisfiers, kind: RootKind::Wanted(wanted.text) }));
+
+    let chosen = search::search(&universe, &roots, request.recommends)?;
+    let named = |root: &Root| matches!(root.kind, RootKind::Wanted(_)).then(|| root.satisfiers.members.clone());
+    let wanted: BTreeSet<_> = roots.iter().filter_map(named).flatten().collect();
+    let mut reasons = needed::reasons(&universe, &chosen, &wanted, request.essentials);
+
+    let mut chosen: Vec<_> = chosen.into_iter().collect();
+    chosen.sort_by_key(|&record| {
+        let coordinates = &universe.record(record).coordinates;
+        (coordinates.name(), coordinates.arch())
+    });
+    let locked = |&record: &u32| {
+        let package = universe.record(record);
+        LockedPackage {
+            coordinates: package.coordinates.clone(),
+            sha256: package.sha256,
+            size: package.size,
+            filename: package.filename.clone(),
+            installed_size: package.installed_size,
+            essential: package.essential,
+            // What nothing else needs was asked for.
+            reason: reasons.remove(&record).unwrap_or(Reason::Wanted),
+        }
+    };
+    let packages = chosen.iter().map(locked).collect();
+    let mut releases = releases.to_vec();
+    releases.sort_by(|a, b| (&a.archive, &a.suite).cmp(&(&b.archive, &b.suite)));
+    Ok(Resolution { lock: Lock { packages, releases }, chosen: chosen.into_iter().map(|record| record as usize).collect() })
+}

@@ -1,0 +1,101 @@
+//! What of a solution is really needed, and why.
+//!
+//! The solver's answer holds, but it may contain what it once decided on and then did not need. So the set is gone through again from what was asked for.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Error;
+use super::explain::show_any_of;
+use super::lock::Reason;
+use super::provider::hard_dependencies;
+use super::universe::{Record, Scope, Universe};
+use crate::repo::{AnyOf, PackageRecord};
+
+/// The packages of `solution` that `roots` needs: where one alternative is in for another reason, no second one stays. With `recommends`, what they
+/// recommend and the solution has stays too.
+///
+/// # Errors
+/// A dependency that nothing in the solution satisfies, and two packages in it that exclude each other: the solver would be wrong.
+pub(super) fn needed(universe: &Universe<'_>, solution: &BTreeSet<Record>, roots: &[Record], recommends: bool) -> Result<BTreeSet<Record>, Error> {
+    let mut kept = BTreeSet::new();
+    let mut fresh: Vec<Record> = roots.to_vec();
+    // Alternatives of which several are in the solution, by who asks and where in its list.
+    let mut open: BTreeMap<(&str, usize), Vec<Record>> = BTreeMap::new();
+    loop {
+        while let Some(record) = fresh.pop() {
+            if !kept.insert(record) {
+                continue;
+            }
+            let package = universe.record(record);
+            for (at, (alternatives, hard)) in dependencies(package, recommends).enumerate() {
+                let satisfiers = within(universe, alternatives, solution);
+                match satisfiers[..] {
+                    [] if hard => {
+                        let fault = format!("without {}", show_any_of(alternatives));
+                        return Err(Error::Unsound { package: package.coordinates.to_string(), fault });
+                    }
+                    [] => {}
+                    [only] => fresh.push(only),
+                    _ => drop(open.insert((package.coordinates.name(), at), satisfiers)),
+                }
+            }
+        }
+        match open.pop_first() {
+            None => break,
+            Some((_, satisfiers)) if satisfiers.iter().any(|satisfier| kept.contains(satisfier)) => {}
+            Some((_, satisfiers)) => fresh.push(satisfiers[0]),
+        }
+    }
+    for &record in &kept {
+        let own = universe.versions(universe.group_of(record)).iter().copied().filter(|&other| other != record);
+        let excluded = universe.excluded_by(record, Scope::All).into_iter().flat_map(|satisfiers| satisfiers.members);
+        if let Some(other) = own.chain(excluded).find(|other| kept.contains(other)) {
+            let fault = format!("together with {}", universe.record(other).coordinates);
+            return Err(Error::Unsound { package: universe.record(record).coordinates.to_string(), fault });
+        }
+    }
+    Ok(kept)
+}
+
+/// Why each of `kept` is there. `wanted` and the essential packages need no other reason.
+pub(super) fn reasons(universe: &Universe<'_>, kept: &BTreeSet<Record>, wanted: &BTreeSet<Record>, essentials: bool) -> BTreeMap<Record, Reason> {
+    let mut reasons = BTreeMap::new();
+    for &record in kept {
+        if essentials && universe.record(record).essential {
+            reasons.insert(record, Reason::Essential);
+        } else if wanted.contains(&record) {
+            reasons.insert(record, Reason::Wanted);
+        }
+    }
+    let mut by_name: Vec<_> = kept.iter().map(|&record| universe.record(record)).collect();
+    by_name.sort_by_key(|package| &package.coordinates);
+    for hard in [true, false] {
+        for package in &by_name {
+            let name = package.coordinates.name();
+            for (alternatives, _) in dependencies(package, true).filter(|(_, is_hard)| *is_hard == hard) {
+                for satisfier in within(universe, alternatives, kept).into_iter().filter(|&record| !std::ptr::eq(universe.record(record), *package)) {
+                    let reason = if hard { Reason::DependencyOf } else { Reason::RecommendedBy };
+                    reasons.entry(satisfier).or_insert_with(|| reason(name.to_owned()));
+                }
+            }
+        }
+    }
+    reasons
+}
+
+/// All that a package asks for, and whether it must be there.
+pub(super) fn dependencies(package: &PackageRecord, recommends: bool) -> impl Iterator<Item = (&AnyOf, bool)> {
+    let soft = if recommends { &package.relations.recommends[..] } else { &[] };
+    hard_dependencies(package).map(|alternatives| (alternatives, true)).chain(soft.iter().map(|alternatives| (alternatives, false)))
+}
+
+/// The packages of a set that satisfy these alternatives, in the order of preference, each once.
+pub(super) fn within(universe: &Universe<'_>, alternatives: &AnyOf, set: &BTreeSet<Record>) -> Vec<Record> {
+    let mut found = Vec::new();
+    for record in universe.any_of(alternatives, Scope::All).into_iter().flat_map(|satisfiers| satisfiers.members) {
+        if set.contains(&record) && !found.contains(&record) {
+            found.push(record);
+        }
+    }
+    found
+}

@@ -1,0 +1,238 @@
+//! All packages that an image could have, and who satisfies what: Debian's rules, without any search.
+//!
+//! A *group* is all versions of one package, best first: the archive with the higher pin, then the higher version. The first of a group is its *candidate*, as
+//! apt calls it. Every order here comes from what the packages say, never from the order in which they were given.
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, HashMap};
+
+use crate::repo::deb::version;
+use crate::repo::{AnyOf, Comparison, MultiArch, PackageRecord, Requirement};
+
+/// The index of a record.
+pub(super) type Record = u32;
+/// The index of a group.
+pub(super) type Group = u32;
+
+/// Packages of one group that satisfy a requirement, best first. Never empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Satisfiers {
+    pub(super) group: Group,
+    pub(super) members: Vec<Record>,
+}
+
+/// Which versions a search may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// The candidate of each group.
+    Candidates,
+    /// Every version.
+    All,
+}
+
+/// The packages of one architecture, indexed by what they are called and what they provide.
+#[derive(Debug)]
+pub(super) struct Universe<'a> {
+    records: &'a [PackageRecord],
+    arch: &'a str,
+    groups: Vec<Members<'a>>,
+    by_name: HashMap<&'a str, Group>,
+    /// Who provides a name, and in which version; in no order.
+    providers: HashMap<&'a str, Vec<(Record, Option<&'a str>)>>,
+    /// The group of each record; none for records that are not part of the universe.
+    group_of: Vec<Option<Group>>,
+}
+
+#[derive(Debug)]
+struct Members<'a> {
+    name: &'a str,
+    /// Best first.
+    versions: Vec<Record>,
+    candidate: Record,
+}
+
+impl<'a> Universe<'a> {
+    /// The universe of `records` for one architecture. Records of other architectures are left out, those of archives with a negative pin, and all but one
+    /// of those that are the same package.
+    pub(super) fn new(records: &'a [PackageRecord], arch: &'a str) -> Self {
+        let mut universe = Self {
+            records,
+            arch,
+            groups: Vec::new(),
+            by_name: HashMap::with_capacity(records.len()),
+            providers: HashMap::new(),
+            group_of: vec![None; records.len()],
+        };
+        for (at, record) in records.iter().enumerate() {
+            if (record.coordinates.arch() != arch && record.coordinates.arch() != "all") || record.archive.pin < 0 {
+                continue;
+            }
+            let name = record.coordinates.name();
+            let next = universe.groups.len() as Group;
+            let group = *universe.by_name.entry(name).or_insert(next);
+            if group == next {
+                universe.groups.push(Members { name, versions: Vec::new(), candidate: at as Record });
+            }
+            universe.groups[group as usize].versions.push(at as Record);
+        }
+        for (group, members) in universe.groups.iter_mut().enumerate() {
+            if members.versions.len() > 1 {
+                members.versions.sort_by(|&a, &b| preference(&records[a as usize], &records[b as usize]));
+                members.versions.dedup_by(|b, a| is_same(&records[*a as usize], &records[*b as usize]));
+            }
+            members.candidate = members.versions[0];
+            for &version in &members.versions {
+                universe.group_of[version as usize] = Some(group as Group);
+                for provide in &records[version as usize].relations.provides {
+                    universe.providers.entry(&provide.name).or_default().push((version, provide.version.as_deref()));
+                }
+            }
+        }
+        universe
+    }
+
+    /// Makes another version the candidate of its group.
+    pub(super) fn set_candidate(&mut self, record: Record) {
+        if let Some(group) = self.group_of[record as usize] {
+            self.groups[group as usize].candidate = record;
+        }
+    }
+
+    /// The record with this index.
+    pub(super) fn record(&self, record: Record) -> &'a PackageRecord {
+        &self.records[record as usize]
+    }
+
+    /// The group of a record of the universe.
+    pub(super) fn group_of(&self, record: Record) -> Group {
+        self.group_of[record as usize].expect("only records of the universe are handed out")
+    }
+
+    /// The group of the packages of this name.
+    pub(super) fn group(&self, name: &str) -> Option<Group> {
+        self.by_name.get(name).copied()
+    }
+
+    /// The name of a group.
+    pub(super) fn name(&self, group: Group) -> &'a str {
+        self.groups[group as usize].name
+    }
+
+    /// All versions of a group, best first.
+    pub(super) fn versions(&self, group: Group) -> &[Record] {
+        &self.groups[group as usize].versions
+    }
+
+    /// The versions of a group that a search may use, best first.
+    pub(super) fn in_scope(&self, group: Group, scope: Scope) -> &[Record] {
+        let members = &self.groups[group as usize];
+        match scope {
+            Scope::Candidates => std::slice::from_ref(&members.candidate),
+            Scope::All => &members.versions,
+        }
+    }
+
+    /// All names of packages, in no order.
+    pub(super) fn names(&self) -> impl Iterator<Item = &'a str> {
+        self.groups.iter().map(|members| members.name)
+    }
+
+    /// The candidates that are essential, by name.
+    pub(super) fn essentials(&self) -> Vec<Record> {
+        let mut essentials: Vec<_> =
+            self.groups.iter().filter(|group| self.record(group.candidate).essential).map(|group| (group.name, group.candidate)).collect();
+        essentials.sort_unstable();
+        essentials.into_iter().map(|(_, record)| record).collect()
+    }
+
+    /// Who satisfies one of these alternatives, in the order of preference; a group can appear under several alternatives.
+    pub(super) fn any_of(&self, alternatives: &AnyOf, scope: Scope) -> Vec<Satisfiers> {
+        alternatives.0.iter().flat_map(|requirement| self.satisfiers(requirement, scope)).collect()
+    }
+
+    /// Who satisfies a requirement, in the order of preference: the package of that name before those that provide it, and these by their priority, then by
+    /// their names.
+    pub(super) fn satisfiers(&self, requirement: &Requirement, scope: Scope) -> Vec<Satisfiers> {
+        self.find(requirement, scope, |record| match requirement.arch.as_deref() {
+            None | Some("native") => true,
+            // Only who promises to serve other architectures may be asked for in any of them (deb-control(5), Multi-Arch).
+            Some("any") => record.multi_arch == MultiArch::Allowed,
+            Some(arch) => arch == self.arch,
+        })
+    }
+
+    /// Who `record` excludes by its Conflicts and Breaks. A package never excludes what has its own name: of that, there is one at most anyway.
+    pub(super) fn excluded_by(&self, record: Record, scope: Scope) -> Vec<Satisfiers> {
+        let own = self.group_of(record);
+        let relations = &self.record(record).relations;
+        let mut excluded = Vec::new();
+        for requirement in relations.conflicts.iter().chain(&relations.breaks) {
+            excluded.extend(self.excluded(requirement, scope).into_iter().filter(|satisfiers| satisfiers.group != own));
+        }
+        excluded
+    }
+
+    /// Who is meant by one entry of Conflicts or Breaks.
+    pub(super) fn excluded(&self, requirement: &Requirement, scope: Scope) -> Vec<Satisfiers> {
+        self.find(requirement, scope, |_| requirement.arch.as_deref().is_none_or(|arch| matches!(arch, "any" | "native") || arch == self.arch))
+    }
+
+    fn find(&self, requirement: &Requirement, scope: Scope, arch_fits: impl Fn(&PackageRecord) -> bool) -> Vec<Satisfiers> {
+        let mut found: BTreeMap<_, Satisfiers> = BTreeMap::new();
+        let named = self.group(&requirement.name);
+        if let Some(group) = named {
+            let fits = |&record: &Record| {
+                let record = self.record(record);
+                arch_fits(record) && version_fits(requirement, Some(record.coordinates.version()))
+            };
+            let members: Vec<_> = self.in_scope(group, scope).iter().copied().filter(fits).collect();
+            if !members.is_empty() {
+                found.insert(None, Satisfiers { group, members });
+            }
+        }
+        for &(record, version) in self.providers.get(requirement.name.as_str()).map_or(&[][..], Vec::as_slice) {
+            let group = self.group_of(record);
+            if !arch_fits(self.record(record)) || !version_fits(requirement, version) || !self.in_scope(group, scope).contains(&record) {
+                continue;
+            }
+            // A package may also provide its own name.
+            let place = (named != Some(group)).then(|| (self.record(self.versions(group)[0]).priority, self.name(group)));
+            let satisfiers = found.entry(place).or_insert_with(|| Satisfiers { group, members: Vec::new() });
+            if !satisfiers.members.contains(&record) {
+                satisfiers.members.push(record);
+                satisfiers.members.sort_by(|&a, &b| preference(self.record(a), self.record(b)));
+            }
+        }
+        found.into_values().collect()
+    }
+}
+
+/// Which of two versions of a package comes first.
+fn preference(a: &PackageRecord, b: &PackageRecord) -> Ordering {
+    let native = |record: &PackageRecord| record.coordinates.arch() == "all";
+    (b.archive.pin.cmp(&a.archive.pin))
+        .then_with(|| version::compare(b.coordinates.version(), a.coordinates.version()))
+        // From here on the order means nothing, but it is always the same.
+        .then_with(|| native(a).cmp(&native(b)))
+        .then_with(|| a.coordinates.cmp(&b.coordinates))
+        .then_with(|| a.sha256.cmp(&b.sha256))
+}
+
+/// Whether two neighbours in the order of preference are one package: in two suites of an archive, or in two archives.
+fn is_same(a: &PackageRecord, b: &PackageRecord) -> bool {
+    a.coordinates == b.coordinates || (a.sha256 == b.sha256 && a.coordinates.version() == b.coordinates.version())
+}
+
+/// Whether a version is one that the requirement asks for; a package without a version (an unversioned Provides) only satisfies what asks for none.
+fn version_fits(requirement: &Requirement, offered: Option<&str>) -> bool {
+    let Some((comparison, wanted)) = &requirement.version else { return true };
+    let Some(offered) = offered else { return false };
+    let order = version::compare(offered, wanted);
+    match comparison {
+        Comparison::Earlier => order.is_lt(),
+        Comparison::EarlierOrEqual => order.is_le(),
+        Comparison::Equal => order.is_eq(),
+        Comparison::LaterOrEqual => order.is_ge(),
+        Comparison::Later => order.is_gt(),
+    }
+}
