@@ -21,6 +21,11 @@ mod search;
 mod universe;
 mod wanted;
 
+#[cfg(test)]
+mod oracle;
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeSet;
 
 use crate::repo::{PackageRecord, ReleaseInfo};

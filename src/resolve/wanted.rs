@@ -63,7 +63,7 @@ fn find_one(universe: &Universe<'_>, text: &str) -> Result<Satisfiers, Unavailab
 
 /// The names that look most like this one.
 fn nearest(universe: &Universe<'_>, name: &str) -> Vec<String> {
-    let limit = (name.len() / 3).clamp(1, 4);
+    let limit = (name.len() / 3).min(4);
     let mut near: Vec<(usize, &str)> = universe
         .names()
         .filter(|other| other.len().abs_diff(name.len()) <= limit)
