@@ -1,0 +1,165 @@
+//! GRUB: one EFI binary with all modules that a boot from ext4 needs, which finds the root file system by its UUID and reads `/boot/grub/grub.cfg` there.
+//!
+//! `grub-install` wants devices; `grub-mkimage`, which it calls, does not. Its binary stands where `grub-install` would put it, so that an update of GRUB's packages on the
+//! running machine replaces it; the command line and the console are also in `/etc/default/grub.d`, so that `update-grub` keeps them.
+
+use std::fmt::Write as _;
+
+use super::{Architecture, Context, Error, FatFile, Files, Run, Source, quoted};
+
+/// How long the menu waits, in seconds.
+const TIMEOUT: u32 = 1;
+
+/// Built into the binary: reading the disk, the menu, the kernel, and what the configuration that `update-grub` writes may ask for. No other module is needed.
+const MODULES: [&str; 38] = [
+    "all_video",
+    "boot",
+    "chain",
+    "configfile",
+    "echo",
+    "efifwsetup",
+    "ext2",
+    "fat",
+    "font",
+    "gettext",
+    "gfxmenu",
+    "gfxterm",
+    "gzio",
+    "halt",
+    "help",
+    "linux",
+    "loadenv",
+    "ls",
+    "lsefi",
+    "minicmd",
+    "normal",
+    "part_gpt",
+    "part_msdos",
+    "probe",
+    "png",
+    "reboot",
+    "regexp",
+    "search",
+    "search_fs_file",
+    "search_fs_uuid",
+    "search_label",
+    "serial",
+    "sleep",
+    "terminal",
+    "terminfo",
+    "test",
+    "true",
+    "zstd",
+];
+
+/// The files of the EFI system partition and of the tree. `run` runs `grub-mkimage` in the tree.
+pub(super) fn files(context: &Context<'_>, run: &mut Run<'_>) -> Result<Files, Error> {
+    let target = context.architecture.grub();
+    let package = format!("grub-efi-{}-bin", context.architecture.debian());
+    require(context, "GRUB for EFI", &format!("usr/lib/grub/{target}/kernel.img"), &package)?;
+    require(context, "grub-mkimage", "usr/bin/grub-mkimage", "grub-common")?;
+
+    // As `grub-install` names them.
+    let (early, core) = (format!("boot/grub/{target}/load.cfg"), format!("boot/grub/{target}/core.efi"));
+    let text = format!("search.fs_uuid {} root\nset prefix=($root)/boot/grub\n", context.root_uuid);
+    context.tree.write(&early, text.as_bytes(), 0o644)?;
+    let (early, output) = (format!("/{early}"), format!("/{core}"));
+    let mut command = vec!["grub-mkimage", "-O", target, "-p", "/boot/grub", "-c", &early, "-o", &output];
+    command.extend(MODULES);
+    run(&command).map_err(|source| Error::Sandbox { command: command[..9].join(" "), source })?;
+    if context.tree.file(&core)?.is_none() {
+        return Err(Error::BadFile { path: output, problem: "was not written by grub-mkimage".to_owned() });
+    }
+
+    let mut files = Files::default();
+    for path in [context.architecture.removable_path(), format!("EFI/{}/grub{}.efi", context.os.id, context.architecture.efi())] {
+        files.esp.push(FatFile { path, source: Source::Tree(core.clone()) });
+    }
+    let console = Console::of(&context.options);
+    files.tree.push(("boot/grub/grub.cfg".to_owned(), menu(context, console.as_ref()).into_bytes()));
+    files.tree.push(("etc/default/grub.d/50-image.cfg".to_owned(), defaults(context, console.as_ref()).into_bytes()));
+    Ok(files)
+}
+
+fn require(context: &Context<'_>, what: &str, path: &str, package: &str) -> Result<(), Error> {
+    if context.tree.file(path)?.is_some() {
+        return Ok(());
+    }
+    Err(Error::Missing { what: what.to_owned(), path: format!("/{path}"), package: package.to_owned() })
+}
+
+/// `grub.cfg`: an entry for each kernel, newest (the default) first.
+fn menu(context: &Context<'_>, console: Option<&Console>) -> String {
+    let mut text = format!("set default=0\nset timeout={TIMEOUT}\n");
+    if let Some(console) = console {
+        writeln!(text, "{}\nterminal_input console serial\nterminal_output console serial", console.command())
+            .expect("writing to a string cannot fail");
+    }
+    writeln!(text, "search --no-floppy --fs-uuid --set=root {}", context.root_uuid).expect("writing to a string cannot fail");
+    let options: Vec<String> = context.options.split_whitespace().map(quoted).collect();
+    for kernel in &context.kernels {
+        let title = quoted(&format!("{}, with Linux {}", context.title, kernel.version));
+        // Kernel versions have no letter that GRUB's shell would read as anything else.
+        write!(text, "\nmenuentry {title} {{\n\tlinux /{} {}\n\tinitrd /{}\n}}\n", kernel.image, options.join(" "), kernel.initrd)
+            .expect("writing to a string cannot fail");
+    }
+    text
+}
+
+/// What `update-grub` reads. The root comes from `update-grub` itself.
+fn defaults(context: &Context<'_>, console: Option<&Console>) -> String {
+    let own: Vec<&str> = context.options.split_whitespace().filter(|word| !word.starts_with("root=")).collect();
+    let mut text = format!("GRUB_TIMEOUT={TIMEOUT}\nGRUB_CMDLINE_LINUX_DEFAULT=\nGRUB_CMDLINE_LINUX={}\n", quoted(&own.join(" ")));
+    if let Some(console) = console {
+        writeln!(text, "GRUB_TERMINAL='console serial'\nGRUB_SERIAL_COMMAND={}", quoted(&console.command()))
+            .expect("writing to a string cannot fail");
+    }
+    text
+}
+
+/// The serial console that the kernel is told to use (`console=ttyS0,115200n8`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Console {
+    unit: u32,
+    speed: u32,
+}
+
+impl Console {
+    /// The last one of a command line; none if it names none that GRUB can drive.
+    fn of(options: &str) -> Option<Self> {
+        options.split_whitespace().filter_map(|word| Self::parse(word.strip_prefix("console=ttyS")?)).next_back()
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let (unit, mode) = text.split_once(',').unwrap_or((text, ""));
+        let digits: String = mode.chars().take_while(char::is_ascii_digit).collect();
+        Some(Self { unit: unit.parse().ok().filter(|unit| *unit < 4)?, speed: if digits.is_empty() { 115_200 } else { digits.parse().ok()? } })
+    }
+
+    fn command(self) -> String {
+        format!("serial --unit={} --speed={}", self.unit, self.speed)
+    }
+}
+
+impl Architecture {
+    /// GRUB's name of the platform.
+    fn grub(self) -> &'static str {
+        match self {
+            Self::X86_64 => "x86_64-efi",
+            Self::Aarch64 => "arm64-efi",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_the_serial_console() {
+        let of = |text| Console::of(text).map(|console| (console.unit, console.speed));
+        assert_eq!(of("quiet console=tty0 console=ttyS0"), Some((0, 115_200)));
+        assert_eq!(of("console=ttyS0 console=ttyS1,9600n8"), Some((1, 9600)));
+        assert_eq!(of("console=ttyAMA0 console=tty1 console=ttyS9 console=ttyS0,99999999999"), None);
+    }
+}
