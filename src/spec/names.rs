@@ -59,7 +59,7 @@ pub(super) fn hostname_of_image(name: &str) -> String {
 
 /// A path in the image: absolute, without steps that go nowhere or up.
 pub(super) fn absolute_path(text: &str) -> Result<(), Expected> {
-    let expected = "an absolute path without “..”, “.”, “//” and a “/” at the end";
+    let expected = "an absolute path, without steps “.” and “..” and without a slash at its end";
     let Some(steps) = text.strip_prefix('/') else { return Err(expected) };
     let step = |step: &str| !matches!(step, "" | "." | "..") && step.len() <= 255;
     check(text.len() <= PATH_LIMIT && !text.contains(char::is_control) && steps.split('/').all(step), expected)

@@ -13,7 +13,8 @@ const MAX_DEPTH: usize = 32;
 /// The most nodes that anchors and aliases may stand for in all.
 const MAX_ALIASED: usize = 10_000;
 
-/// The tree of the one document in `text`; a file without a document is a null. Every mistake goes to `report`; with one, there is no tree.
+/// The tree of the one document in `text`; a file without a document is a null. Every mistake goes to `report`. There is a tree unless a mistake makes
+/// the rest of the document meaningless: of a key that is there twice, it has the first.
 pub fn parse(text: &str, report: &Report) -> Option<Node> {
     let mut builder = Builder { report, stack: Vec::new(), anchors: HashMap::new(), aliased: 0, documents: 0, root: None };
     for event in Parser::new_from_str(text) {
@@ -28,8 +29,7 @@ pub fn parse(text: &str, report: &Report) -> Option<Node> {
             return None;
         }
     }
-    let root = builder.root.unwrap_or(Node { place: Place::START, kind: Kind::Scalar(Scalar::Null) });
-    report.is_empty().then_some(root)
+    Some(builder.root.unwrap_or(Node { place: Place::START, kind: Kind::Scalar(Scalar::Null) }))
 }
 
 /// The rest of the document is not looked at: a mistake that makes it meaningless is reported.
@@ -55,7 +55,15 @@ struct Frame {
 
 enum Content {
     Sequence(Vec<Node>),
-    Mapping { entries: Vec<Entry>, seen: HashMap<String, Place>, key: Option<(String, Place)> },
+    Mapping { entries: Vec<Entry>, seen: HashMap<String, Place>, key: Option<Key> },
+}
+
+/// A key whose value is still to come.
+struct Key {
+    text: String,
+    place: Place,
+    /// Whether the mapping has it already.
+    again: bool,
 }
 
 impl Builder<'_> {
@@ -120,19 +128,19 @@ impl Builder<'_> {
 
     fn scalar(&mut self, text: &str, style: ScalarStyle, anchor: usize, place: Place) -> Result<(), Stop> {
         if let Some(Frame { content: Content::Mapping { seen, key: key @ None, .. }, .. }) = self.stack.last_mut() {
-            if let Some(first) = seen.insert(text.to_owned(), place) {
+            let first = *seen.entry(text.to_owned()).or_insert(place);
+            let again = first != place;
+            if again {
                 let message = format!("the key “{}” is here a second time; the first is in line {}", cut(text), first.line);
                 self.report.error(place, message);
             }
-            *key = Some((text.to_owned(), place));
+            *key = Some(Key { text: text.to_owned(), place, again });
             return Ok(());
         }
         let scalar = if style == ScalarStyle::Plain { Scalar::plain(text) } else { Scalar::Text(text.to_owned()) };
         // A value that is not there has no place of its own: its key's is the one that helps.
         let place = match self.stack.last() {
-            Some(Frame { content: Content::Mapping { key: Some((_, key_place)), .. }, .. }) if text.is_empty() && scalar == Scalar::Null => {
-                *key_place
-            }
+            Some(Frame { content: Content::Mapping { key: Some(key), .. }, .. }) if text.is_empty() && scalar == Scalar::Null => key.place,
             _ => place,
         };
         self.put(Node { place, kind: Kind::Scalar(scalar) }, anchor)
@@ -162,8 +170,8 @@ impl Builder<'_> {
             Some(Content::Sequence(items)) => items.push(node),
             Some(Content::Mapping { entries, key, .. }) => {
                 // A key always comes first: `scalar`, `open` and `alias` see to it.
-                if let Some((key, place)) = key.take() {
-                    entries.push(Entry { key, place, value: node });
+                if let Some(Key { text, place, again: false }) = key.take() {
+                    entries.push(Entry { key: text, place, value: node });
                 }
             }
         }
@@ -209,8 +217,8 @@ mod tests {
     fn shown(text: &str) -> String {
         let report = Report::new(Path::new("t"));
         match parse(text, &report) {
-            Some(node) => show(&node),
-            None => report.into_diagnostics().iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"),
+            Some(node) if report.is_empty() => show(&node),
+            _ => report.into_diagnostics().iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"),
         }
     }
 

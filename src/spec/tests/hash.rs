@@ -1,1 +1,225 @@
+//! What changes the spec hash, and what does not.
 
+use std::fmt::Write as _;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use proptest::prelude::*;
+
+use super::{fixtures, parse};
+use crate::digest::Digest;
+use crate::spec::model::*;
+use crate::spec::{Loaded, load};
+
+fn hash_of(text: &str) -> String {
+    parse(text).unwrap_or_else(|error| panic!("{error}\n{text}")).hash(None).to_string()
+}
+
+/// A spec in which every optional field is there.
+fn full() -> Loaded {
+    let mut loaded = load(&fixtures().join("debian12-grub.yml")).unwrap_or_else(|error| panic!("{error}"));
+    let user = &mut loaded.spec.system.users[1];
+    user.home = Some("/home/alice".to_owned());
+    loaded.spec.repositories.push(PackageRepository {
+        id: "h/d".to_owned(),
+        url: "https://h/d".to_owned(),
+        codename: "stable".to_owned(),
+        components: vec!["main".to_owned()],
+        key: "/k".into(),
+        key_digest: Digest::of(b"k"),
+        priority: 500,
+    });
+    loaded
+}
+
+/// Every field of the model, changed one at a time. The patterns name every field, so that a new one does not compile before it is decided here.
+fn changes(spec: &Spec) -> Vec<(&'static str, Spec)> {
+    let mut changes: Vec<(&'static str, Spec)> = Vec::new();
+    macro_rules! change {
+        ($what:literal, $($place:ident).+ $([$index:literal] . $field:ident)? = $value:expr) => {{
+            let mut changed = spec.clone();
+            changed.$($place).+ $([$index].$field)? = $value;
+            changes.push(($what, changed));
+        }};
+    }
+    let Spec { image, target, disk, system, repositories, cache: _ } = spec;
+
+    let Image { name: _, version: _ } = image;
+    change!("image.name", image.name = "other".to_owned());
+    change!("image.version", image.version = "2".to_owned());
+
+    // One kind of image and of partition table: another value cannot be made yet.
+    let Target { os: _, dist: _, arch: _, image_type: ImageType::Raw } = target;
+    change!("target.os", target.os = "other".to_owned());
+    change!("target.dist", target.dist = "other".to_owned());
+    change!("target.arch", target.arch = Architecture::Aarch64);
+
+    let Disk { name: _, size: _, table: PartitionTable::Gpt, partitions, artifacts: _ } = disk;
+    change!("disk.name", disk.name = None);
+    change!("disk.size", disk.size = crate::units::ByteSize(1 << 40));
+    change!("disk.artifacts", disk.artifacts = vec![Artifact::Raw]);
+    change!("the order of disk.artifacts", disk.artifacts = vec![Artifact::Qcow2, Artifact::Raw]);
+    let Partition { id: _, name: _, kind: _, start: _, end: _, filesystem: _, label: _, mount_point: _, mount_options: _ } = &partitions[0];
+    change!("partition.id", disk.partitions[0].id = "other".to_owned());
+    change!("partition.name", disk.partitions[0].name = "other".to_owned());
+    change!("partition.kind", disk.partitions[0].kind = PartitionKind::LinuxRoot);
+    change!("partition.start", disk.partitions[0].start = crate::units::ByteSize(2 << 20));
+    change!("partition.end", disk.partitions[0].end = None);
+    change!("partition.filesystem", disk.partitions[0].filesystem = FileSystem::Ext4);
+    change!("partition.label", disk.partitions[0].label = None);
+    change!("partition.mount_point", disk.partitions[0].mount_point = "/efi".to_owned());
+    change!("partition.mount_options", disk.partitions[0].mount_options = "ro".to_owned());
+
+    let System { name: _, description: _, hostname: _, packages: _, users, additional_files, configurations: _, cmdline: _, bootloader: _ } = system;
+    change!("system.name", system.name = "other".to_owned());
+    change!("system.description", system.description = None);
+    change!("system.hostname", system.hostname = "other".to_owned());
+    change!("system.packages", system.packages = vec!["other".to_owned()]);
+    change!("system.configurations", system.configurations = Vec::new());
+    change!("system.cmdline", system.cmdline = "quiet".to_owned());
+    change!("system.bootloader", system.bootloader = BootProvider::SystemdBoot);
+    let User { name: _, password: _, groups: _, sudo: _, home: _, shell: _, ssh_authorized_keys: _ } = &users[1];
+    change!("user.name", system.users[1].name = "other".to_owned());
+    change!("user.password", system.users[1].password = Some(Password("$6$a$b".to_owned())));
+    change!("a locked user.password", system.users[1].password = None);
+    change!("user.groups", system.users[1].groups = Vec::new());
+    change!("user.sudo", system.users[1].sudo = false);
+    change!("user.home", system.users[1].home = None);
+    change!("user.shell", system.users[1].shell = None);
+    change!("user.ssh_authorized_keys", system.users[1].ssh_authorized_keys = Vec::new());
+    let AdditionalFile { local: _, digest: _, mode: _, destination: _ } = &additional_files[0];
+    change!("file.digest", system.additional_files[0].digest = Digest::of(b"other"));
+    change!("file.mode", system.additional_files[0].mode = 0o4755);
+    change!("file.destination", system.additional_files[0].destination = "/other".to_owned());
+
+    let PackageRepository { id: _, url: _, codename: _, components: _, key: _, key_digest: _, priority: _ } = &repositories[0];
+    change!("repository.id", repositories[0].id = "other".to_owned());
+    change!("repository.url", repositories[0].url = "https://other".to_owned());
+    change!("repository.codename", repositories[0].codename = "other".to_owned());
+    change!("repository.components", repositories[0].components = Vec::new());
+    change!("repository.key_digest", repositories[0].key_digest = Digest::of(b"other"));
+    change!("repository.priority", repositories[0].priority = 501);
+    changes
+}
+
+#[test]
+fn every_field_changes_it() {
+    let loaded = full();
+    let mut seen = std::collections::BTreeMap::from([(loaded.hash(None), "nothing")]);
+    for (what, spec) in changes(&loaded.spec) {
+        let changed = Loaded { spec, ..loaded.clone() };
+        if let Some(other) = seen.insert(changed.hash(None), what) {
+            panic!("{what} gives the same hash as {other}");
+        }
+    }
+    assert!(!seen.contains_key(&loaded.hash(Some(0))), "the build's time is a part");
+    assert_ne!(loaded.hash(Some(0)), loaded.hash(Some(1)));
+    let profile = crate::distro::find("debian13").unwrap();
+    assert!(!seen.contains_key(&Loaded { profile, ..loaded }.hash(None)), "the profile's archives are a part");
+}
+
+#[test]
+fn what_the_image_does_not_show_does_not_change_it() {
+    let loaded = full();
+    let mut other = loaded.clone();
+    other.path = "/elsewhere/spec.yml".into();
+    other.spec.cache = CacheUse { packages: false, images: false };
+    other.spec.system.additional_files[0].local = "/elsewhere".into();
+    other.spec.repositories[0].key = "/elsewhere".into();
+    assert_eq!(other.hash(None), loaded.hash(None));
+}
+
+#[test]
+fn it_stays_the_same_from_release_to_release() {
+    // A change here makes every kept image a miss: raise BUILDER_EPOCH, and say why in the commit.
+    let text = "image: {name: a, version: '1'}\ntarget: {dist: debian12, arch: x86_64}\n";
+    assert_eq!(hash_of(text), "5ebd067008b4140892af4db164af463233aee9182374ae2563e071a6c5a05564");
+}
+
+#[test]
+fn a_folder_does_not_change_it_and_a_file_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "\
+image: {name: a, version: '1'}
+target: {dist: debian12, arch: x86_64}
+systemConfig:
+  additionalFiles: [{local: a, final: /a}]
+packageRepositories: [{codename: a, url: 'https://h/d', pkey: k}]
+";
+    let hash_in = |name: &str, file: &str, mode, key: &str| {
+        let folder = folder.path().join(name);
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("spec.yml"), text).unwrap();
+        fs::write(folder.join("a"), file).unwrap();
+        fs::set_permissions(folder.join("a"), fs::Permissions::from_mode(mode)).unwrap();
+        fs::write(folder.join("k"), key).unwrap();
+        load(&folder.join("spec.yml")).unwrap_or_else(|error| panic!("{error}")).hash(None)
+    };
+    let first = hash_in("one", "a", 0o644, "k");
+    assert_eq!(first, hash_in("two", "a", 0o644, "k"));
+    assert_ne!(first, hash_in("two", "b", 0o644, "k"));
+    assert_ne!(first, hash_in("two", "a", 0o755, "k"));
+    assert_ne!(first, hash_in("two", "a", 0o644, "l"));
+}
+
+#[test]
+fn the_spelling_of_defaults_does_not_change_it() {
+    let short = hash_of("image: {name: a, version: '1'}\ntarget: {dist: debian12, arch: x86_64}\n");
+    let long = "\
+image: {name: a, version: '1'}
+target: {os: debian, dist: debian12, arch: x86_64, imageType: raw}
+disk:
+  size: 4096 MiB
+  partitionTableType: gpt
+  artifacts: [{type: raw}]
+  partitions:
+    - {id: esp, type: esp, start: 1048576, end: 513M, fsType: vfat, mountPoint: /boot/efi, mountOptions: umask=0077, flags: [esp]}
+    - {id: root, type: linux-root-amd64, start: 513 MiB, end: '0', fsType: ext4, mountPoint: /}
+systemConfig:
+  name: default
+  hostname: a
+  packages: [apt, systemd-boot, apt]
+  users: []
+  immutability: {enabled: false}
+  kernel: {packages: [linux-image-amd64], cmdline: ' console=tty0  console=ttyS0,115200'}
+  bootloader: {bootType: efi, provider: systemd-boot}
+packageRepositories:
+build:
+  cache: {use_image_cache: false}
+";
+    assert_eq!(hash_of(long), short);
+}
+
+/// The lines of a spec as groups that may stand in any order, for `{size}` to be spelled in many ways.
+const SECTIONS: [&[&str]; 4] = [
+    &["image:", "  name: a", "  version: '1'"],
+    &["target:", "  dist: debian12", "  arch: x86_64"],
+    &["disk:", "  name: d", "  size: {size}"],
+    &["systemConfig:", "  hostname: h", "  packages: [curl, bash]"],
+];
+
+proptest! {
+    #[test]
+    fn comments_order_and_spelling_do_not_change_it(
+        order in Just([0_usize, 1, 2, 3]).prop_shuffle(),
+        reversed in any::<[bool; 4]>(),
+        size in prop::sample::select(vec!["8GiB", "8 GiB", "8G", "8192MiB", "8192 m", "8388608k", "8589934592", "'8GiB'", "\"8 gib\""]),
+        comments in prop::collection::vec("[ a-z:#\\[{'\"]{0,12}", 12),
+        end in prop::sample::select(vec!["\n", "\r\n"]),
+    ) {
+        let mut comments = comments.iter().cycle();
+        let mut text = String::new();
+        for section in order {
+            let mut lines = SECTIONS[section].to_vec();
+            if reversed[section] {
+                lines[1..].reverse();
+            }
+            for line in lines {
+                let (above, beside) = (comments.next().unwrap(), comments.next().unwrap());
+                let _ = write!(text, "# {above}{end}{} # {beside}{end}", line.replace("{size}", size));
+            }
+        }
+        let plain = SECTIONS.concat().join("\n").replace("{size}", "8GiB");
+        prop_assert_eq!(hash_of(&text), hash_of(&plain));
+    }
+}

@@ -1,1 +1,201 @@
+//! Wrong specs, and exactly what a user reads about each.
 
+use std::fmt::Write as _;
+use std::path::Path;
+
+use super::{fixtures, parse};
+use crate::spec::{LoadError, load};
+
+/// What stands before the specs below, so that they need not repeat it: two lines.
+const HEAD: &str = "image: {name: a, version: '1'}\ntarget: {dist: debian12, arch: x86_64}\n";
+
+/// A title, and a spec of which only that is wrong; one that begins with `image:`, `target:` or `!` has no head before it.
+const WRONG: &[(&str, &str)] = &[
+    ("an empty file", "!"),
+    ("a list", "!- a\n- b\n"),
+    ("two sections are missing", "!systemConfig:\n  name: a\n"),
+    ("fields are missing", "!image:\n  name: a\ntarget:\n  os: debian\n"),
+    ("a version that is a number", "image: {name: a, version: 1.0}\ntarget: {dist: debian12, arch: x86_64}\n"),
+    ("names that cannot be file names", "image: {name: ../a, version: '1/2'}\ntarget: {dist: debian12, arch: x86_64}\n"),
+    ("a mistyped distribution", "image: {name: a, version: '1'}\ntarget: {os: debain, dist: debain12, arch: amd64}\n"),
+    ("a distribution without a profile", "image: {name: a, version: '1'}\ntarget: {os: azure-linux, dist: azl3, arch: armv7hl, imageType: iso}\n"),
+    ("the wrong family", "image: {name: a, version: '1'}\ntarget: {os: ubuntu, dist: debian12, arch: x86_64}\n"),
+    ("a processor that a profile has not", "image: {name: a, version: '1'}\ntarget: {dist: ubuntu24, arch: aarch64}\n"),
+    ("a mistyped section", "systemconfig: {}\nquux: 1\n"),
+    ("a merge key", "systemConfig:\n  <<: {name: a}\n"),
+    ("sections that are not supported", "extends: other.yml\nmetadata: {}\nbaseline: {mode: overlay}\noverlayPolicy: {}\n"),
+    ("sections of a wrong type", "disk: 4GiB\nsystemConfig: [a]\npackageRepositories: {}\nbuild: true\n"),
+    ("sizes", "disk:\n  size: 4 parsecs\n"),
+    ("a size that is a fraction", "disk:\n  size: 1.5\n"),
+    ("a size that is too much", "disk:\n  size: 17TiB\n"),
+    ("a disk too small for the default layout", "disk:\n  size: 512MiB\n"),
+    (
+        "disk fields that are not supported",
+        "disk:\n  path: /dev/sda\n  maxSize: 8GiB\n  partitionTableType: mbr\n  extendLastPartitionToFillDisk: true\n",
+    ),
+    ("artifacts", "disk:\n  artifacts:\n    - type: raw\n      compression: gz\n    - type: vhdx\n    - type: qcow\n    - type: raw\n    - {}\n"),
+    ("no artifact", "disk:\n  artifacts: []\n"),
+    (
+        "partitions that miss fields",
+        "disk:\n  partitions:\n    - id: a\n    - {id: b, type: linux-home, typeUUID: x, start: 1MiB, end: x, fsType: xfs, mountPoint: home, fsLabel: 5, flags: boot}\n",
+    ),
+    (
+        "partitions that overlap and end beyond the disk",
+        "\
+disk:
+  size: 2GiB
+  partitions:
+    - {id: esp, type: esp, start: 0, end: 100MiB, fsType: fat32, mountPoint: /boot}
+    - {id: root, type: linux-root-amd64, start: 99MiB, end: 2GiB, fsType: ext4, mountPoint: /mnt}
+",
+    ),
+    (
+        "partitions that are unaligned, double and too many",
+        "\
+disk:
+  partitions:
+    - {id: esp, type: esp, start: 1MiB, end: 100000000, fsType: vfat, mountPoint: /efi}
+    - {id: esp, type: esp, start: 200MiB, end: 210MiB, fsType: vfat, mountPoint: /efi}
+    - {id: root, type: linux-root-amd64, start: 300000001, end: 200MiB, fsType: ext4, mountPoint: /}
+",
+    ),
+    (
+        "partitions after the rest of the disk",
+        "\
+disk:
+  partitions:
+    - {id: root, type: linux-root-amd64, start: 1MiB, end: '0', fsType: ext4, mountPoint: /}
+    - {id: esp, type: esp, start: 1GiB, end: '0', fsType: fat32, mountPoint: /boot/efi}
+",
+    ),
+    ("no root and no EFI system partition", "disk:\n  partitions: []\n"),
+    (
+        "partitions for another processor, with wrong file systems, labels, names and flags",
+        "\
+disk:
+  partitions:
+    - {id: esp, type: esp, start: 1MiB, end: 513MiB, fsType: fat32, mountPoint: /boot/efi, fsLabel: lower, flags: [esp, hidden]}
+    - {id: root, name: a, label: b, type: linux-root-arm64, start: 513MiB, end: '0', fsType: vfat, mountPoint: /, flags: [boot], mountOptions: a b}
+",
+    ),
+    (
+        "packages",
+        "systemConfig:\n  packages:\n    - Bash\n    - linux-image*\n    - curl=8.0\n    - gcc:arm64\n    - 7zip\n    - 7\n    - yes please\n",
+    ),
+    ("packages as one text", "systemConfig:\n  packages: curl wget\n"),
+    ("host names", "systemConfig:\n  hostname: my_host\n"),
+    ("a number as host name", "systemConfig:\n  hostname: 12\n"),
+    (
+        "system fields that are not supported",
+        "systemConfig:\n  network: {}\n  fde: {enabled: true}\n  immutability: {enabled: true}\n  cloudInit: {enabled: true}\n  initramfs: {template: a}\n",
+    ),
+    (
+        "users",
+        "\
+systemConfig:
+  users:
+    - name: Alice
+      sudo: yes
+      groups: [Adm, '<sudo>']
+      home: home/alice
+      shell: /bin/ba:sh
+      passwordMaxAge: 5
+    - name: bob
+    - name: bob
+    - password: x
+    - name: root
+      home: /home/root
+",
+    ),
+    (
+        "passwords",
+        "\
+systemConfig:
+  users:
+    - {name: a, password: 271828}
+    - {name: b, password: $6$hunter2}
+    - {name: c, password: hunter2, hash_algo: bcrypt}
+    - {name: d, password: '!'}
+    - {name: e, password: \"hunter2\\n\"}
+    - {name: f, password: hunter2, hash_algo: sha51}
+    - {name: g, password: [hunter2]}
+",
+    ),
+    (
+        "keys",
+        "systemConfig:\n  users:\n    - name: a\n      sshAuthorizedKeys: [hunter2, '-----BEGIN OPENSSH PRIVATE KEY-----', 5]\n      sshAuthorizedKeysFiles: [a.pub]\n",
+    ),
+    (
+        "files",
+        "\
+systemConfig:
+  additionalFiles:
+    - {local: files/none, final: /etc/none}
+    - {local: files, final: /etc/files}
+    - {local: files/motd, final: etc/motd}
+    - {local: files/motd, final: /etc/../motd}
+    - {local: files/motd, final: /etc/}
+    - {local: files/motd, final: /etc/motd}
+    - {local: files/motd, final: /etc/motd}
+    - {local: files/motd, final: /etc/motd/a}
+    - {local: '', final: /a, stage: pre-initramfs}
+    - files/motd
+",
+    ),
+    ("commands", "systemConfig:\n  configurations:\n    - echo a\n    - command: echo\n    - cmd: ''\n    - cmd: [echo]\n"),
+    (
+        "the kernel",
+        "systemConfig:\n  kernel:\n    version: '6.1'\n    name: linux\n    enableExtraModules: a\n    uki: true\n    packages: []\n    cmdline: |\n      quiet\n      splash\n",
+    ),
+    ("the root in the command line", "systemConfig:\n  kernel:\n    cmdline: quiet root=/dev/sda2\n"),
+    ("the boot loader", "systemConfig:\n  bootloader:\n    bootType: legacy\n    provider: grub2\n    bootEntryPolicy: preserve\n"),
+    (
+        "repositories",
+        "\
+packageRepositories:
+  - {codename: a, url: 'https://me:hunter2@h/d', pkey: files/motd}
+  - {codename: a, url: 'https://h/d', pkey: 'https://h/key.gpg'}
+  - {codename: a, url: 'ftp://h/d', pkey: '[trusted=yes]'}
+  - {codename: ../a, url: 'https://h/d', pkey: none.gpg, priority: high, component: ''}
+  - {id: debian, codename: b, url: 'https://h/d', pkey: files/motd}
+  - {codename: b, url: 'https://h/d', pkey: files/motd}
+  - {codename: b, url: 'https://h/d/', pkey: files/motd}
+  - {id: h/d, codename: c, url: 'https://other/d', pkey: files/motd}
+  - {codename: c, path: /a, pkeys: [a], allowPackages: [a], insecureSkipVerify: true}
+",
+    ),
+    ("the caches", "build:\n  cache:\n    use_package_cache: off\n    use_images_cache: true\n  jobs: 4\n"),
+    ("a tab", "systemConfig:\n\tname: a\n"),
+    ("a key twice", "systemConfig:\n  name: a\n  name: b\n  hostnam: h\n"),
+    ("two documents", "---\nimage: {}\n"),
+    ("a tag", "systemConfig: {name: !!str 5}\n"),
+    ("a quotation mark too few", "systemConfig: {name: 'a}\n"),
+];
+
+#[test]
+fn each_is_told_exactly() {
+    let folder = format!("{}/", fixtures().display());
+    let mut told = String::new();
+    for (title, text) in WRONG {
+        let text = match text.strip_prefix('!') {
+            Some(whole) => whole.to_owned(),
+            None if text.starts_with("image:") => (*text).to_owned(),
+            None => HEAD.to_owned() + text,
+        };
+        let error = parse(&text).expect_err(title).to_string();
+        assert!(!error.contains("hunter2") && !error.contains("271828"), "a secret is shown: {error}");
+        let _ = write!(told, "# {title}\n{}\n\n", error.replace(&folder, ""));
+    }
+    insta::assert_snapshot!(told);
+}
+
+#[test]
+fn a_file_that_is_no_text_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.yml");
+    std::fs::write(&path, b"image:\n  name: \xff\xfe\n").unwrap();
+    let error = load(&path).unwrap_err();
+    assert!(matches!(&error, LoadError::Read(_)) && error.diagnostics().is_empty());
+    assert!(error.to_string().ends_with("a.yml is not UTF-8: line 2 has a byte that is no text"), "{error}");
+    assert!(load(Path::new("/dev/zero")).is_err_and(|error| error.to_string() == "/dev/zero is not a regular file"));
+}
