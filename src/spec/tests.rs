@@ -5,6 +5,8 @@ mod mistakes;
 
 use std::path::{Path, PathBuf};
 
+use proptest::prelude::*;
+
 use super::{LoadError, Loaded, load};
 
 /// A folder of the repository.
@@ -49,4 +51,26 @@ fn a_missing_file_is_told() {
     let error = load(Path::new("none/such.yml")).unwrap_err();
     assert!(matches!(error, LoadError::Read(_)));
     assert_eq!(error.to_string(), "cannot read none/such.yml");
+}
+
+proptest! {
+    /// Whatever is done to a long spec, it loads or is refused in words.
+    #[test]
+    fn nothing_panics(
+        line in 0_usize..80,
+        value in prop::sample::select(vec!["", "0", "-1", "18446744073709551615", "16777216TiB", "'0'", "[]", "{}", "[[]]", "~", "true", "\"\\0\"", "é", "/", "*a", "- a"]),
+        keep in any::<bool>(),
+    ) {
+        let text = std::fs::read_to_string(fixtures().join("debian12-grub.yml")).unwrap();
+        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        let index = line % lines.len();
+        match lines[index].split_once(": ") {
+            Some((key, _)) if keep => lines[index] = format!("{key}: {value}"),
+            _ if keep => lines[index] += value,
+            _ => drop(lines.remove(index)),
+        }
+        if let Err(error) = parse(&lines.join("\n")) {
+            prop_assert!(!error.diagnostics().is_empty());
+        }
+    }
 }
