@@ -1,7 +1,51 @@
 //! Names over the store: which blob is which package, which manifest is which image, and the policy of keeping them.
+//!
+//! A cache answers with a miss whenever it cannot prove a hit: another promised digest, a file that is gone, bytes that are not what they were. What is
+//! found damaged on the way is in [`crate::store::Store::take_damage`], for the command's report.
 
 mod coordinates;
+mod error;
+mod image;
 mod keys;
+mod metadata;
+mod package;
 
 pub use coordinates::{Coordinates, CoordinatesError};
+pub use error::{Error, Result};
+pub use image::{Found, ImageCache, ImageRecord, NewImage};
 pub use keys::SpecHash;
+pub use metadata::{MetadataCache, MetadataEntry, NewMetadata};
+pub use package::{CachedPackage, PackageCache, PackageEntry};
+
+pub use crate::format::blob::MetadataAttributes;
+pub use crate::format::record::ReleaseDate;
+
+use crate::digest::Digest;
+use crate::format::blob::{Alias, BlobKind, Header};
+use crate::store::{Published, StagedBlob, Store, WriteTxn, open_file};
+
+/// Publishes a blob under a name that is to be found again from the files alone. Returns the blob that holds the name, where it is not the head of the
+/// published blob itself. References are the caller's.
+fn publish_named(txn: &WriteTxn<'_>, store: &Store, staged: &StagedBlob) -> Result<Option<Digest>> {
+    if txn.publish(store, staged, 0)? != Published::Known {
+        return Ok(None);
+    }
+    if open_file(&store.blob_path(&staged.digest), &staged.digest)?.header() == &staged.header {
+        return Ok(None);
+    }
+    let alias = Alias { digest: staged.digest, header: staged.header.clone() }.encode().map_err(crate::store::Error::from)?;
+    let alias = store.stage_bytes(Header::unnamed(BlobKind::Alias), &alias)?;
+    txn.publish(store, &alias, 0)?;
+    Ok(Some(alias.digest))
+}
+
+/// Moves the references of a name from what it pointed to before to what it points to now.
+fn move_references(txn: &WriteTxn<'_>, before: &[Option<Digest>], after: &[Option<Digest>]) -> Result<()> {
+    for digest in after.iter().flatten() {
+        txn.retain(digest)?;
+    }
+    for digest in before.iter().flatten() {
+        txn.release(digest)?;
+    }
+    Ok(())
+}

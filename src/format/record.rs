@@ -33,6 +33,8 @@ pub struct ImageDocument {
     pub arch: String,
     /// The length of the disk in bytes.
     pub raw_len: u64,
+    /// Bytes of the disk that are not in holes.
+    pub data_len: u64,
     /// The digest of the whole disk.
     #[serde(with = "cbor::digest_bytes")]
     pub raw_digest: Digest,
@@ -108,6 +110,7 @@ mod tests {
             dist: "debian12".to_owned(),
             arch: "x86_64".to_owned(),
             raw_len: 1 << 32,
+            data_len: 1 << 30,
             raw_digest: Digest::of(b"raw"),
             own_bytes: 7,
             manifest: Digest::of(b"manifest"),

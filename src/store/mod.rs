@@ -1,1 +1,203 @@
-//! store
+//! The store: bytes under the digest of their raw content.
+//!
+//! ```text
+//!  package, metadata, document ─► blob.rs ───────────────► blobs/ab/<digest>.zst ─► reader.rs ─► verified bytes
+//!  disk image ─► cut.rs ─► ingest.rs ─► packs.rs ────────► packs/<id>.pack ───────► restore.rs ─► sparse file
+//!                                  └─► manifest (a blob)
+//! ```
+//!
+//! *To appear*, bytes are staged under `tmp/`, made durable, and renamed into place inside the write transaction that also writes their rows (`index.rs`).
+//! *To disappear*, a row moves to the trash in one transaction, and the file goes in a second (`trash.rs`). So a crash leaves a file without a row at
+//! worst, never a row without its file. Reading verifies always; what is found damaged is marked as lost (`damage.rs`) and mended by the next writer of
+//! the same bytes. A row that is lost keeps its count of references: whoever stores the same bytes again repairs all names that point to them.
+//!
+//! A reference count says how many names and documents point to a blob, and how many manifests name a chunk. Counts change in the transaction that
+//! changes what points there. Nothing is removed at zero: collecting is policy, and comes with its own plan.
+
+mod blob;
+mod cut;
+mod damage;
+mod error;
+mod holds;
+mod index;
+mod ingest;
+mod layout;
+mod lease;
+mod packs;
+mod reader;
+mod restore;
+mod scratch;
+mod trash;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+pub(crate) use blob::{LEVEL_COMPRESSED, Published, StagedBlob};
+pub use error::{Damage, Error, LOCK_TIMEOUT, Object, Problem, Result};
+pub(crate) use index::{ReadTxn, WriteTxn};
+pub(crate) use ingest::StagedImage;
+pub use reader::{BlobReader, open_file};
+pub use scratch::Scratch;
+
+use index::Index;
+use layout::Layout;
+use lease::Lease;
+
+use crate::digest::Digest;
+use crate::format::row::BlobRow;
+
+/// The longest wait for another process's write transaction, unless told otherwise.
+const DEFAULT_LOCK_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// Another process is writing to the store, and we wait for it.
+#[derive(Debug, Clone, Copy)]
+pub struct Waiting<'a> {
+    /// The store.
+    pub store: &'a Path,
+    /// Who writes, as in “process 1234 (image-composer build spec.yml)”.
+    pub holder: &'a str,
+}
+
+/// How a store behaves towards other processes.
+#[derive(Clone)]
+pub struct Options {
+    /// How long to wait for another process's write transaction.
+    pub lock_timeout: Duration,
+    /// Called once for each wait that is longer than a second.
+    pub on_wait: Arc<dyn Fn(&Waiting<'_>) + Send + Sync>,
+}
+
+impl Options {
+    /// The defaults, with the time limit from the environment ([`LOCK_TIMEOUT`], in seconds) where it is set.
+    ///
+    /// # Errors
+    /// A time limit that is not a whole number.
+    pub fn from_env() -> Result<Self> {
+        let lock_timeout = match std::env::var_os(LOCK_TIMEOUT) {
+            None => DEFAULT_LOCK_TIMEOUT,
+            Some(text) => {
+                let seconds = text.to_str().and_then(|text| text.trim().parse().ok());
+                Duration::from_secs(seconds.ok_or_else(|| Error::LockTimeout(text.to_string_lossy().into_owned()))?)
+            }
+        };
+        Ok(Self { lock_timeout, on_wait: Arc::new(|_| {}) })
+    }
+}
+
+/// An open store; shared by reference between threads. Any number of processes may have the same directory open.
+#[derive(Debug)]
+pub struct Store {
+    layout: Layout,
+    index: Index,
+    lease: Arc<Lease>,
+    damage: Mutex<Vec<Damage>>,
+}
+
+impl Store {
+    /// Opens the store in `dir`, or makes one there, with [`Options::from_env`].
+    ///
+    /// # Errors
+    /// A directory that holds other things, a store of a later format, a directory that cannot be written to.
+    pub fn open(dir: &Path) -> Result<Self> {
+        Self::open_with(dir, Options::from_env()?)
+    }
+
+    /// Opens the store in `dir`, or makes one there. What dead processes left in the making is removed.
+    ///
+    /// # Errors
+    /// As for [`Store::open`].
+    pub fn open_with(dir: &Path, options: Options) -> Result<Self> {
+        let layout = Layout::open(dir)?;
+        lease::clean(&layout)?;
+        let lease = Arc::new(Lease::take(&layout)?);
+        let index = Index::open(&layout, options)?;
+        Ok(Self { layout, index, lease, damage: Mutex::default() })
+    }
+
+    /// The directory of the store, absolute.
+    pub fn dir(&self) -> &Path {
+        self.layout.root()
+    }
+
+    /// A new empty directory on the store's file system for work in the making.
+    ///
+    /// # Errors
+    /// A directory that cannot be made.
+    pub fn scratch(&self) -> Result<Scratch> {
+        Scratch::new(&self.lease)
+    }
+
+    /// Where downloads that can be resumed lie; survives the process.
+    pub fn partials_dir(&self) -> PathBuf {
+        self.layout.partials()
+    }
+
+    /// Who has the store open now, this process included: a line for each, sorted.
+    ///
+    /// # Errors
+    /// A store that cannot be listed.
+    pub fn holders(&self) -> Result<Vec<String>> {
+        lease::holders(&self.layout)
+    }
+
+    /// Where the file of a blob lies, for [`open_file`] in another process. Says nothing about whether it is there.
+    pub fn blob_path(&self, digest: &Digest) -> PathBuf {
+        self.layout.blob(digest)
+    }
+
+    /// Opens a blob for reading. An [`std::io::Error`] while reading may have a [`Damage`] inside, which belongs to [`Store::mark_lost`].
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] for a missing file and for one that does not begin as a blob does; it is already marked as lost.
+    pub fn open_blob(&self, digest: &Digest) -> Result<BlobReader> {
+        self.note_damage(open_file(&self.layout.blob(digest), digest))
+    }
+
+    /// Reads a blob of at most `limit` bytes into memory.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] when it is missing, wrong or longer; it is already marked as lost.
+    pub(crate) fn read_blob(&self, digest: &Digest, limit: u64) -> Result<Vec<u8>> {
+        let read = open_file(&self.layout.blob(digest), digest).and_then(|reader| reader.read_all(limit));
+        self.note_damage(read)
+    }
+
+    /// Reads a whole blob only to check it.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] when it is missing or wrong; it is already marked as lost.
+    pub fn verify_blob(&self, digest: &Digest) -> Result<()> {
+        self.note_damage(open_file(&self.layout.blob(digest), digest).and_then(BlobReader::finish))
+    }
+
+    pub(crate) fn read(&self) -> Result<ReadTxn<'_>> {
+        self.index.read()
+    }
+
+    pub(crate) fn write(&self) -> Result<WriteTxn<'_>> {
+        self.index.write()
+    }
+
+    /// The row of a blob whose file is there with the right length. One that is not is marked as lost.
+    pub(crate) fn intact_blob(&self, txn: &ReadTxn<'_>, digest: &Digest) -> Result<Option<BlobRow>> {
+        let Some(row) = txn.get::<BlobRow>(digest.as_bytes())?.filter(|row| !row.lost) else { return Ok(None) };
+        let path = self.layout.blob(digest);
+        let problem = match std::fs::metadata(&path) {
+            Ok(file) if file.len() == row.stored_len => return Ok(Some(row)),
+            Ok(file) => Problem::Length { expected: row.stored_len, found: file.len() },
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Problem::Missing,
+            Err(error) => return Err(Error::io("inspect", &path)(error)),
+        };
+        self.mark_lost(Damage { object: Object::Blob(*digest), path, problem })?;
+        Ok(None)
+    }
+}
+
+/// Seconds since the epoch.
+pub(crate) fn now() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,330 @@
+//! The image cache: finished images under the hash of their whole spec.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::time::Duration;
+
+use super::{ReleaseDate, Result, SpecHash};
+use crate::digest::Digest;
+use crate::format::blob::{BlobKind, Header};
+use crate::format::record::{FORMAT, ImageDocument, RECORD_LIMIT};
+use crate::format::row::ImageRow;
+use crate::progress::{Cancel, Progress};
+use crate::store::{self, ReadTxn, StagedBlob, StagedImage, Store, WriteTxn};
+
+/// The longest lock and the longest annotations, in bytes.
+const DOCUMENT_LIMIT: u64 = 64 << 20;
+
+/// How often an image is taken in again when a collection removes chunks that it counted on.
+const ATTEMPTS: u32 = 3;
+
+/// Images by spec hash.
+#[derive(Debug)]
+pub struct ImageCache<'a> {
+    store: &'a Store,
+}
+
+/// What is known of an image before it is kept.
+#[derive(Debug, Clone)]
+pub struct NewImage {
+    /// The name that the spec gives it.
+    pub name: String,
+    /// The version that the spec gives it.
+    pub version: String,
+    /// The distribution, such as `debian12`.
+    pub dist: String,
+    /// The architecture, as the spec writes it.
+    pub arch: String,
+    /// Whatever the builder wants to find again beside the image, such as the merged spec in JSON.
+    pub annotations: Vec<u8>,
+    /// The lock in canonical CBOR.
+    pub lock: Vec<u8>,
+    /// How long the build took.
+    pub build_time: Duration,
+    /// The time that files in the image were clamped to, seconds since the epoch.
+    pub source_date: u64,
+    /// The repository states that it was resolved from.
+    pub releases: Vec<ReleaseDate>,
+}
+
+/// A kept image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageRecord {
+    /// Its key.
+    pub spec_hash: SpecHash,
+    /// The name that the spec gives it.
+    pub name: String,
+    /// The version that the spec gives it.
+    pub version: String,
+    /// The distribution, such as `debian12`.
+    pub dist: String,
+    /// The architecture, as the spec writes it.
+    pub arch: String,
+    /// The length of the disk in bytes.
+    pub raw_len: u64,
+    /// Bytes of the disk that are not in holes.
+    pub data_len: u64,
+    /// Bytes that the store grew by when the image was kept: what it does not share with older images.
+    pub own_bytes: u64,
+    /// The digest of the whole disk.
+    pub raw_digest: Digest,
+    /// The blob of its manifest.
+    pub manifest: Digest,
+    /// The blob of its lock.
+    pub lock: Digest,
+    /// The blob of its annotations.
+    pub annotations: Digest,
+    /// When it was built, seconds since the epoch.
+    pub built_at: u64,
+    /// When it was last built or served, seconds since the epoch.
+    pub last_used: u64,
+    /// How often it was served.
+    pub uses: u32,
+    /// How long the build took.
+    pub build_time: Duration,
+    /// The time that files in the image were clamped to, seconds since the epoch.
+    pub source_date: u64,
+    /// The repository states that it was resolved from, sorted.
+    pub releases: Vec<ReleaseDate>,
+    /// Whether it is never evicted.
+    pub pinned: bool,
+}
+
+/// What a prefix of a spec hash stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// No image.
+    None,
+    /// One image.
+    One(Box<ImageRecord>),
+    /// Several images, sorted.
+    Ambiguous(Vec<SpecHash>),
+}
+
+impl<'a> ImageCache<'a> {
+    /// The images of this store.
+    pub fn new(store: &'a Store) -> Self {
+        Self { store }
+    }
+
+    /// The image of this spec. One with a part that is known to be damaged is a miss.
+    ///
+    /// # Errors
+    /// An index that cannot be read.
+    pub fn lookup(&self, spec: &SpecHash) -> Result<Option<ImageRecord>> {
+        let txn = self.store.read()?;
+        let Some(row) = txn.get::<ImageRow>(spec.digest().as_bytes())? else { return Ok(None) };
+        self.record(&txn, &row)
+    }
+
+    /// Keeps the disk image in the file `raw`, in place of an image with the same spec. Reports its bytes as [`crate::progress::Phase::Keep`].
+    ///
+    /// # Errors
+    /// A file or a store that cannot be read or written; the user's wish to stop. The image that was there stays then.
+    pub fn insert(&self, spec: &SpecHash, new: &NewImage, raw: &Path, progress: &dyn Progress, cancel: &Cancel) -> Result<ImageRecord> {
+        let document = Header::unnamed(BlobKind::Document);
+        let lock = self.store.stage_bytes(document.clone(), &new.lock)?;
+        let annotations = self.store.stage_bytes(document, &new.annotations)?;
+        for _ in 0..ATTEMPTS {
+            let image = self.store.stage_image(raw, progress, cancel)?;
+            let document = describe(spec, new, &image, &lock, &annotations);
+            let record = document.encode().map_err(store::Error::from)?;
+            let record = self.store.stage_bytes(Header::unnamed(BlobKind::Image), &record)?;
+            cancel.check().map_err(store::Error::from)?;
+
+            let txn = self.store.write()?;
+            if !txn.publish_image(self.store, &image)? {
+                continue;
+            }
+            for blob in [&lock, &annotations, &record] {
+                txn.publish(self.store, blob, 1)?;
+            }
+            let before = txn.get::<ImageRow>(spec.digest().as_bytes())?;
+            if let Some(before) = before {
+                self.release(&txn, &before)?;
+            }
+            let row = ImageRow {
+                record: record.digest,
+                manifest: image.manifest.digest,
+                damaged: false,
+                pinned: before.is_some_and(|before| before.pinned),
+                last_used: document.built_at,
+                uses: 0,
+            };
+            txn.put(spec.digest().as_bytes(), &row)?;
+            txn.commit()?;
+            return Ok(from_document(document, &row));
+        }
+        Err(store::Error::Vanished.into())
+    }
+
+    /// Writes the disk to the file `out`, every byte checked, holes as holes; what was there is replaced once all is written. Reports its bytes as
+    /// [`crate::progress::Phase::Write`].
+    ///
+    /// # Errors
+    /// [`store::Error::Damaged`] when a part is missing or wrong: from now on [`ImageCache::lookup`] has a miss for this image.
+    pub fn write_to(&self, image: &ImageRecord, out: &Path, progress: &dyn Progress, cancel: &Cancel) -> Result<()> {
+        let manifest = self.store.read_manifest(&image.manifest);
+        let written = manifest.and_then(|manifest| self.store.restore(&manifest, out, progress, cancel));
+        if written.as_ref().is_err_and(store::Error::is_damage) {
+            self.mark_damaged(image)?;
+        }
+        Ok(written?)
+    }
+
+    /// The lock of an image, in canonical CBOR.
+    ///
+    /// # Errors
+    /// [`store::Error::Damaged`] when it is missing or wrong.
+    pub fn read_lock(&self, image: &ImageRecord) -> Result<Vec<u8>> {
+        Ok(self.store.read_blob(&image.lock, DOCUMENT_LIMIT)?)
+    }
+
+    /// The annotations of an image, as they were given to [`ImageCache::insert`].
+    ///
+    /// # Errors
+    /// [`store::Error::Damaged`] when they are missing or wrong.
+    pub fn read_annotations(&self, image: &ImageRecord) -> Result<Vec<u8>> {
+        Ok(self.store.read_blob(&image.annotations, DOCUMENT_LIMIT)?)
+    }
+
+    /// All images that can be served, the newest first.
+    ///
+    /// # Errors
+    /// An index that cannot be read.
+    pub fn list(&self) -> Result<Vec<ImageRecord>> {
+        let txn = self.store.read()?;
+        let mut rows = Vec::new();
+        txn.scan::<ImageRow>(&[], |_, row| {
+            rows.push(row);
+            Ok(ControlFlow::Continue(()))
+        })?;
+        let mut records = Vec::with_capacity(rows.len());
+        for row in rows {
+            records.extend(self.record(&txn, &row)?);
+        }
+        records.sort_by_key(|record| (std::cmp::Reverse(record.built_at), record.spec_hash));
+        Ok(records)
+    }
+
+    /// The image whose spec hash begins with these hexadecimal digits; other texts find nothing. An image that cannot be served is not found.
+    ///
+    /// # Errors
+    /// An index that cannot be read.
+    pub fn find(&self, prefix: &str) -> Result<Found> {
+        let prefix = prefix.to_ascii_lowercase();
+        let Ok(from) = format!("{prefix:0<64}").parse::<Digest>() else { return Ok(Found::None) };
+        let txn = self.store.read()?;
+        let mut matches = Vec::new();
+        txn.scan::<ImageRow>(from.as_bytes(), |key, row| {
+            let Some(spec) = key.try_into().ok().map(|key| SpecHash::from(Digest::from_bytes(key))) else { return Ok(ControlFlow::Break(())) };
+            if !spec.to_string().starts_with(&prefix) {
+                return Ok(ControlFlow::Break(()));
+            }
+            matches.push((spec, row));
+            Ok(ControlFlow::Continue(()))
+        })?;
+        match matches.as_slice() {
+            [] => Ok(Found::None),
+            [(_, row)] => Ok(self.record(&txn, row)?.map_or(Found::None, |record| Found::One(Box::new(record)))),
+            several => Ok(Found::Ambiguous(several.iter().map(|(spec, _)| *spec).collect())),
+        }
+    }
+
+    /// Stamps images as served now, all in one transaction. Hashes that are not there are passed over.
+    ///
+    /// # Errors
+    /// An index that cannot be written.
+    pub fn mark_used(&self, specs: &[SpecHash]) -> Result<()> {
+        let now = store::now();
+        let txn = self.store.write()?;
+        for spec in specs {
+            if let Some(row) = txn.get::<ImageRow>(spec.digest().as_bytes())? {
+                txn.put(spec.digest().as_bytes(), &ImageRow { last_used: now, uses: row.uses.saturating_add(1), ..row })?;
+            }
+        }
+        Ok(txn.commit()?)
+    }
+
+    /// The record of a row, unless a part of the image is known to be damaged.
+    fn record(&self, txn: &ReadTxn<'_>, row: &ImageRow) -> Result<Option<ImageRecord>> {
+        if row.damaged || self.store.intact_blob(txn, &row.record)?.is_none() || self.store.intact_blob(txn, &row.manifest)?.is_none() {
+            return Ok(None);
+        }
+        match self.store.read_blob(&row.record, RECORD_LIMIT as u64) {
+            Ok(bytes) => Ok(Some(from_document(ImageDocument::decode(&bytes).map_err(store::Error::from)?, row))),
+            Err(error) if error.is_damage() => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Takes the references of an image that is replaced. What its record can no longer tell stays counted until the counts are made anew.
+    fn release(&self, txn: &WriteTxn<'_>, row: &ImageRow) -> Result<()> {
+        if let Ok(bytes) = store::open_file(&self.store.blob_path(&row.record), &row.record).and_then(|reader| reader.read_all(RECORD_LIMIT as u64))
+            && let Ok(document) = ImageDocument::decode(&bytes)
+        {
+            txn.release(&document.lock)?;
+            txn.release(&document.annotations)?;
+        }
+        txn.release(&row.record)?;
+        txn.release(&row.manifest)?;
+        Ok(())
+    }
+
+    fn mark_damaged(&self, image: &ImageRecord) -> Result<()> {
+        let key = image.spec_hash.digest().as_bytes();
+        let txn = self.store.write()?;
+        if let Some(row) = txn.get::<ImageRow>(key)?.filter(|row| row.manifest == image.manifest) {
+            txn.put(key, &ImageRow { damaged: true, ..row })?;
+        }
+        Ok(txn.commit()?)
+    }
+}
+
+fn describe(spec: &SpecHash, new: &NewImage, image: &StagedImage, lock: &StagedBlob, annotations: &StagedBlob) -> ImageDocument {
+    let mut releases = new.releases.clone();
+    releases.sort();
+    ImageDocument {
+        format: FORMAT,
+        spec_hash: *spec.digest(),
+        name: new.name.clone(),
+        version: new.version.clone(),
+        dist: new.dist.clone(),
+        arch: new.arch.clone(),
+        raw_len: image.raw_len,
+        data_len: image.data_len,
+        raw_digest: image.raw_digest,
+        own_bytes: image.own_bytes() + lock.stored_len + annotations.stored_len,
+        manifest: image.manifest.digest,
+        lock: lock.digest,
+        annotations: annotations.digest,
+        built_at: store::now(),
+        build_millis: new.build_time.as_millis() as u64,
+        source_date: new.source_date,
+        releases,
+    }
+}
+
+fn from_document(document: ImageDocument, row: &ImageRow) -> ImageRecord {
+    ImageRecord {
+        spec_hash: document.spec_hash.into(),
+        name: document.name,
+        version: document.version,
+        dist: document.dist,
+        arch: document.arch,
+        raw_len: document.raw_len,
+        data_len: document.data_len,
+        own_bytes: document.own_bytes,
+        raw_digest: document.raw_digest,
+        manifest: document.manifest,
+        lock: document.lock,
+        annotations: document.annotations,
+        built_at: document.built_at,
+        last_used: row.last_used,
+        uses: row.uses,
+        build_time: Duration::from_millis(document.build_millis),
+        source_date: document.source_date,
+        releases: document.releases,
+        pinned: row.pinned,
+    }
+}

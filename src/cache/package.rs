@@ -1,0 +1,191 @@
+//! The package cache: each package file once, under what it is called.
+
+use std::io::{self, Read};
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+
+use sha2::Digest as _;
+
+use super::{Coordinates, Error, Result, move_references, publish_named};
+use crate::digest::{Digest, Sha256};
+use crate::format::blob::{Header, PackageName};
+use crate::format::row::{BlobRow, PackageRow};
+use crate::store::{self, LEVEL_COMPRESSED, Store};
+
+/// Packages by name, version, architecture and repository.
+#[derive(Debug)]
+pub struct PackageCache<'a> {
+    store: &'a Store,
+}
+
+/// A package file in the cache.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CachedPackage {
+    /// The digest of its bytes: what [`crate::store::open_file`] wants to know.
+    pub digest: Digest,
+    /// The length of the package file in bytes.
+    pub raw_len: u64,
+    /// What it takes in the store, in bytes.
+    pub stored_len: u64,
+    /// The blob, compressed; read it with [`crate::store::open_file`].
+    pub path: PathBuf,
+}
+
+/// A row of the package cache.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PackageEntry {
+    /// What it is called.
+    pub coordinates: Coordinates,
+    /// The digest that its repository promised, and that it has.
+    pub sha256: Sha256,
+    /// The digest of its blob. Entries may share one.
+    pub digest: Digest,
+    /// The length of the package file in bytes.
+    pub raw_len: u64,
+    /// What the blob takes in the store, in bytes.
+    pub stored_len: u64,
+    /// When it came in, seconds since the epoch.
+    pub added_at: u64,
+    /// When a build last used it, seconds since the epoch.
+    pub last_used: u64,
+    /// How many builds used it.
+    pub uses: u32,
+    /// Whether it is never evicted.
+    pub pinned: bool,
+}
+
+impl<'a> PackageCache<'a> {
+    /// The packages of this store.
+    pub fn new(store: &'a Store) -> Self {
+        Self { store }
+    }
+
+    /// The package with these coordinates and this promised digest. The same coordinates with another digest are a miss, as is a file that is gone.
+    ///
+    /// # Errors
+    /// An index that cannot be read.
+    pub fn lookup(&self, coordinates: &Coordinates, sha256: &Sha256) -> Result<Option<CachedPackage>> {
+        let txn = self.store.read()?;
+        let Some(row) = txn.get::<PackageRow>(&key(coordinates))?.filter(|row| row.sha256 == *sha256) else { return Ok(None) };
+        Ok(self.store.intact_blob(&txn, &row.blob)?.map(|blob| self.package(&row.blob, blob.raw_len, blob.stored_len)))
+    }
+
+    /// Stores a package as it streams in, if it has the promised digest. The same bytes under two coordinates are stored once.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`] for other bytes than promised, and [`store::Error::Source`] when `source` fails; neither leaves anything behind.
+    pub fn insert(&self, coordinates: &Coordinates, sha256: &Sha256, source: &mut dyn Read) -> Result<CachedPackage> {
+        let mut source = Hashing { source, hasher: sha2::Sha256::new() };
+        let staged = self.store.stage(Header::package(name(coordinates, sha256)), LEVEL_COMPRESSED, &mut source)?;
+        let found = Sha256::from_bytes(source.hasher.finalize().into());
+        if found != *sha256 {
+            return Err(Error::Mismatch { coordinates: Box::new(coordinates.clone()), expected: *sha256, found });
+        }
+        let key = key(coordinates);
+        let txn = self.store.write()?;
+        let before = txn.get::<PackageRow>(&key)?;
+        if before.is_none_or(|before| before.blob != staged.digest) {
+            let alias = publish_named(&txn, self.store, &staged)?;
+            move_references(&txn, &[before.map(|row| row.blob), before.and_then(|row| row.alias)], &[Some(staged.digest), alias])?;
+            let now = store::now();
+            let row = PackageRow { blob: staged.digest, sha256: found, alias, pinned: false, added_at: now, last_used: now, uses: 0 };
+            txn.put(&key, &PackageRow { pinned: before.is_some_and(|before| before.pinned), ..row })?;
+        } else {
+            // Another process was faster, or the file had been lost.
+            txn.publish(self.store, &staged, 0)?;
+        }
+        // Where the blob was there already, its file may be compressed to another length.
+        let stored_len = txn.get::<BlobRow>(staged.digest.as_bytes())?.map_or(staged.stored_len, |blob| blob.stored_len);
+        txn.commit()?;
+        Ok(self.package(&staged.digest, staged.raw_len, stored_len))
+    }
+
+    /// Stamps packages as used now, all in one transaction. Names that are not there are passed over.
+    ///
+    /// # Errors
+    /// An index that cannot be written.
+    pub fn mark_used(&self, packages: &[Coordinates]) -> Result<()> {
+        if packages.is_empty() {
+            return Ok(());
+        }
+        let now = store::now();
+        let txn = self.store.write()?;
+        {
+            let mut rows = txn.table::<PackageRow>()?;
+            for coordinates in packages {
+                let key = key(coordinates);
+                if let Some(row) = rows.get(&key)? {
+                    rows.put(&key, &PackageRow { last_used: now, uses: row.uses.saturating_add(1), ..row })?;
+                }
+            }
+        }
+        Ok(txn.commit()?)
+    }
+
+    /// All packages, sorted by name, version, architecture and repository as bytes.
+    ///
+    /// # Errors
+    /// An index that cannot be read.
+    pub fn list(&self) -> Result<Vec<PackageEntry>> {
+        let txn = self.store.read()?;
+        let mut rows = Vec::new();
+        txn.scan::<PackageRow>(&[], |key, row| {
+            rows.push((key.to_owned(), row));
+            Ok(ControlFlow::Continue(()))
+        })?;
+        let blobs = txn.get_all::<BlobRow>(rows.iter().map(|(_, row)| row.blob.as_bytes().as_slice()))?;
+        let entry = |((key, row), blob): ((Vec<u8>, PackageRow), Option<BlobRow>)| {
+            let blob = blob.filter(|blob| !blob.lost)?;
+            Some(PackageEntry {
+                coordinates: parse_key(&key)?,
+                sha256: row.sha256,
+                digest: row.blob,
+                raw_len: blob.raw_len,
+                stored_len: blob.stored_len,
+                added_at: row.added_at,
+                last_used: row.last_used,
+                uses: row.uses,
+                pinned: row.pinned,
+            })
+        };
+        Ok(rows.into_iter().zip(blobs).filter_map(entry).collect())
+    }
+
+    fn package(&self, digest: &Digest, raw_len: u64, stored_len: u64) -> CachedPackage {
+        CachedPackage { digest: *digest, raw_len, stored_len, path: self.store.blob_path(digest) }
+    }
+}
+
+/// The key of a row: the parts are never empty and have no NUL.
+fn key(coordinates: &Coordinates) -> Vec<u8> {
+    [coordinates.name(), coordinates.version(), coordinates.arch(), coordinates.repository()].join("\0").into_bytes()
+}
+
+fn parse_key(key: &[u8]) -> Option<Coordinates> {
+    let mut parts = std::str::from_utf8(key).ok()?.split('\0');
+    let coordinates = Coordinates::new(parts.next()?, parts.next()?, parts.next()?, parts.next()?).ok()?;
+    parts.next().is_none().then_some(coordinates)
+}
+
+fn name(coordinates: &Coordinates, sha256: &Sha256) -> PackageName {
+    PackageName {
+        name: coordinates.name().to_owned(),
+        version: coordinates.version().to_owned(),
+        arch: coordinates.arch().to_owned(),
+        repository: coordinates.repository().to_owned(),
+        sha256: *sha256,
+    }
+}
+
+struct Hashing<'a> {
+    source: &'a mut dyn Read,
+    hasher: sha2::Sha256,
+}
+
+impl Read for Hashing<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.source.read(buffer)?;
+        self.hasher.update(&buffer[..read]);
+        Ok(read)
+    }
+}

@@ -1,0 +1,150 @@
+//! Whole blobs on their way in: staged under `tmp/`, compressed and digested in one pass, then published inside the write transaction.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::path::PathBuf;
+
+use super::Store;
+use super::error::{Error, Object, Result};
+use super::index::WriteTxn;
+use super::{layout, open_file};
+use crate::digest::Digest;
+use crate::format::blob::{self, FRAME_RAW_LEN, Header};
+use crate::format::row::{BlobRow, TrashRow};
+
+/// The zstd level of packages and other files that are compressed already: they gain next to nothing from more.
+pub(crate) const LEVEL_COMPRESSED: i32 = 1;
+
+/// The zstd level of documents and metadata.
+pub(crate) const LEVEL_PLAIN: i32 = 3;
+
+/// A blob that is complete and durable, but not yet in the store. Its file is removed when this is dropped unpublished.
+#[derive(Debug)]
+#[must_use = "a staged blob is removed when it is not published"]
+pub(crate) struct StagedBlob {
+    pub(crate) digest: Digest,
+    pub(crate) header: Header,
+    pub(crate) raw_len: u64,
+    pub(crate) stored_len: u64,
+    path: PathBuf,
+}
+
+impl Drop for StagedBlob {
+    fn drop(&mut self) {
+        // Published or already gone is fine; what stays goes with the lease.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+impl Store {
+    /// Compresses and digests `source` into a file under `tmp/`, and makes the file durable.
+    pub(crate) fn stage(&self, header: Header, level: i32, source: &mut dyn Read) -> Result<StagedBlob> {
+        let path = self.lease.fresh("b");
+        let mut staged = StagedBlob { digest: Digest::of(b""), header, raw_len: 0, stored_len: 0, path };
+        let path = staged.path.clone();
+        let write_error = || Error::io("write", &path);
+        let mut file = OpenOptions::new().write(true).create_new(true).open(&path).map_err(Error::io("create", &path))?;
+        let head = blob::encode_head(&staged.header)?;
+        file.write_all(&head).map_err(write_error())?;
+        staged.stored_len = head.len() as u64;
+
+        let mut compressor = zstd::bulk::Compressor::new(level).map_err(write_error())?;
+        // zstd checks it while it decodes: a reader learns of a flipped bit in the frame where it is, not at the end of the file.
+        compressor.include_checksum(true).map_err(write_error())?;
+        let mut hasher = blake3::Hasher::new();
+        let mut raw = Vec::new();
+        let mut frame = Vec::new();
+        loop {
+            raw.clear();
+            source.take(FRAME_RAW_LEN as u64).read_to_end(&mut raw).map_err(Error::Source)?;
+            // An empty blob has one empty frame, so that every blob is a valid .zst file of its content.
+            if raw.is_empty() && staged.raw_len > 0 {
+                break;
+            }
+            hasher.update(&raw);
+            frame.clear();
+            frame.reserve(zstd::zstd_safe::compress_bound(raw.len()));
+            compressor.compress_to_buffer(&raw, &mut frame).map_err(write_error())?;
+            file.write_all(&frame).map_err(write_error())?;
+            staged.raw_len += raw.len() as u64;
+            staged.stored_len += frame.len() as u64;
+            if raw.len() < FRAME_RAW_LEN {
+                break;
+            }
+        }
+        file.sync_data().map_err(Error::io("sync", &path))?;
+        staged.digest = hasher.finalize().into();
+        Ok(staged)
+    }
+
+    /// [`Store::stage`] for bytes in memory.
+    pub(crate) fn stage_bytes(&self, header: Header, bytes: &[u8]) -> Result<StagedBlob> {
+        self.stage(header, LEVEL_PLAIN, &mut &*bytes)
+    }
+}
+
+/// What publishing did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Published {
+    /// The blob is new.
+    New,
+    /// The blob was there already; the staged file was not needed.
+    Known,
+    /// The blob had been lost, and every name that points to it works again.
+    Mended,
+}
+
+impl WriteTxn<'_> {
+    /// Gives a staged blob its place and `references` more references.
+    pub(crate) fn publish(&self, store: &Store, staged: &StagedBlob, references: u32) -> Result<Published> {
+        let mut blobs = self.table::<BlobRow>()?;
+        let known = blobs.get(staged.digest.as_bytes())?;
+        let path = store.layout.blob(&staged.digest);
+        let whole = |row: BlobRow| !row.lost && fs::metadata(&path).is_ok_and(|file| file.len() == row.stored_len);
+        let intact = known.is_some_and(whole) && open_file(&path, &staged.digest).is_ok();
+        let mut row = match known {
+            Some(row) if intact => row,
+            _ => {
+                layout::publish(&staged.path, &path)?;
+                self.table::<TrashRow>()?.remove(&Object::Blob(staged.digest).key())?;
+                let references = known.map_or(0, |row| row.references);
+                BlobRow { kind: staged.header.kind, lost: false, references, raw_len: staged.raw_len, stored_len: staged.stored_len }
+            }
+        };
+        row.references = row.references.saturating_add(references);
+        blobs.put(staged.digest.as_bytes(), &row)?;
+        Ok(match known {
+            None => Published::New,
+            Some(_) if intact => Published::Known,
+            Some(_) => Published::Mended,
+        })
+    }
+
+    /// Gives a blob one more reference.
+    pub(crate) fn retain(&self, digest: &Digest) -> Result<()> {
+        self.count(digest, |references| references.saturating_add(1))
+    }
+
+    /// Takes a reference from a blob. At zero it stays until it is collected.
+    pub(crate) fn release(&self, digest: &Digest) -> Result<()> {
+        self.count(digest, |references| references.saturating_sub(1))
+    }
+
+    fn count(&self, digest: &Digest, change: impl Fn(u32) -> u32) -> Result<()> {
+        let mut blobs = self.table::<BlobRow>()?;
+        if let Some(mut row) = blobs.get(digest.as_bytes())? {
+            row.references = change(row.references);
+            blobs.put(digest.as_bytes(), &row)?;
+        }
+        Ok(())
+    }
+}
+
+/// Opens a file for reading; a missing one is `None`.
+pub(crate) fn open_if_there(path: &std::path::Path) -> io::Result<Option<File>> {
+    match File::open(path) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}

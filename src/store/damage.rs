@@ -1,0 +1,148 @@
+//! What happens to bytes that are found wrong: they are marked as lost, their file goes to the quarantine, and those who ask for them have a miss.
+//!
+//! The row stays, with its count of references. When the same bytes are stored again, they take the old place, and every name that points there works
+//! again, whichever of them was rebuilt.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::sync::PoisonError;
+
+use super::error::{Damage, Error, Object, Problem, Result};
+use super::index::WriteTxn;
+use super::{BlobReader, Store, layout, open_file};
+use crate::digest::Digest;
+use crate::format::row::{BlobRow, ChunkRow, PackRow};
+
+impl Object {
+    /// The key of this object in the tables of holds and trash.
+    pub(crate) fn key(&self) -> [u8; 33] {
+        let (kind, digest) = match self {
+            Self::Blob(digest) => (0, digest),
+            Self::Chunk(digest) => (1, digest),
+            Self::Pack(digest) => (2, digest),
+        };
+        let mut key = [kind; 33];
+        key[1..].copy_from_slice(digest.as_bytes());
+        key
+    }
+
+    /// The object with this key.
+    pub(crate) fn from_key(key: &[u8]) -> Option<Self> {
+        let (kind, digest) = key.split_first()?;
+        let digest = Digest::from_bytes(digest.try_into().ok()?);
+        match kind {
+            0 => Some(Self::Blob(digest)),
+            1 => Some(Self::Chunk(digest)),
+            2 => Some(Self::Pack(digest)),
+            _ => None,
+        }
+    }
+}
+
+impl Store {
+    /// Takes note of damage that a reader found: checks it once more, marks the bytes as lost, and moves their file out of the way.
+    ///
+    /// # Errors
+    /// An index that cannot be written. Bytes that turn out to be right after all (another process has mended them) are no error.
+    pub fn mark_lost(&self, damage: Damage) -> Result<()> {
+        let txn = self.write()?;
+        let marked = match damage.object {
+            Object::Blob(digest) => self.lose_blob(&txn, &digest)?,
+            Object::Chunk(digest) => self.lose_chunk(&txn, &digest, &damage.path)?,
+            Object::Pack(id) => self.lose_pack(&txn, &id)?,
+        };
+        if marked {
+            txn.commit()?;
+            self.damage.lock().unwrap_or_else(PoisonError::into_inner).push(damage);
+        }
+        Ok(())
+    }
+
+    /// All damage found since this was last asked, in the order in which it was found: for the report of a command.
+    pub fn take_damage(&self) -> Vec<Damage> {
+        std::mem::take(&mut *self.damage.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Marks what a failed result is about as lost, and returns the result.
+    pub(crate) fn note_damage<T>(&self, result: Result<T>) -> Result<T> {
+        if let Err(Error::Damaged(Damage { object, path, problem })) = &result {
+            let problem = problem.again();
+            self.mark_lost(Damage { object: *object, path: path.clone(), problem })?;
+        }
+        result
+    }
+
+    fn lose_blob(&self, txn: &WriteTxn<'_>, digest: &Digest) -> Result<bool> {
+        let mut blobs = txn.table::<BlobRow>()?;
+        let Some(mut row) = blobs.get(digest.as_bytes())?.filter(|row| !row.lost) else { return Ok(false) };
+        let path = self.layout.blob(digest);
+        match open_file(&path, digest).and_then(BlobReader::finish) {
+            Ok(()) => return Ok(false),
+            Err(Error::Damaged(_)) => self.quarantine(&path)?,
+            Err(error) => return Err(error),
+        }
+        row.lost = true;
+        blobs.put(digest.as_bytes(), &row)?;
+        Ok(true)
+    }
+
+    fn lose_chunk(&self, txn: &WriteTxn<'_>, digest: &Digest, pack: &Path) -> Result<bool> {
+        let mut chunks = txn.table::<ChunkRow>()?;
+        let Some(mut row) = chunks.get(digest.as_bytes())?.filter(|row| !row.lost) else { return Ok(false) };
+        if self.layout.pack(&row.pack) != pack {
+            return Ok(false);
+        }
+        row.lost = true;
+        chunks.put(digest.as_bytes(), &row)?;
+        Ok(true)
+    }
+
+    fn lose_pack(&self, txn: &WriteTxn<'_>, id: &Digest) -> Result<bool> {
+        let mut packs = txn.table::<PackRow>()?;
+        let Some(row) = packs.get(id.as_bytes())? else { return Ok(false) };
+        let path = self.layout.pack(id);
+        if fs::metadata(&path).is_ok_and(|file| file.len() == row.stored_len) {
+            return Ok(false);
+        }
+        self.quarantine(&path)?;
+        packs.remove(id.as_bytes())?;
+        let mut chunks = txn.table::<ChunkRow>()?;
+        for (key, mut row) in chunks.all()? {
+            if row.pack == *id && !row.lost {
+                row.lost = true;
+                chunks.put(&key, &row)?;
+            }
+        }
+        Ok(true)
+    }
+
+    fn quarantine(&self, path: &Path) -> Result<()> {
+        let mut attempt = 0;
+        let mut to = self.layout.quarantine(path, attempt);
+        while to.exists() {
+            attempt += 1;
+            to = self.layout.quarantine(path, attempt);
+        }
+        match fs::rename(path, &to) {
+            Ok(()) => path.parent().map_or(Ok(()), layout::sync_dir),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(Error::io("move to the quarantine", path)(error)),
+        }
+    }
+}
+
+impl Problem {
+    /// The same problem for a second reader. (I/O errors cannot be cloned: kind and text are kept.)
+    fn again(&self) -> Self {
+        let copy = |error: &io::Error| io::Error::new(error.kind(), error.to_string());
+        match self {
+            Self::Missing => Self::Missing,
+            Self::Length { expected, found } => Self::Length { expected: *expected, found: *found },
+            Self::Unreadable(error) => Self::Unreadable(copy(error)),
+            Self::Compression(error) => Self::Compression(copy(error)),
+            Self::Digest { found } => Self::Digest { found: *found },
+            Self::Format(error) => Self::Unreadable(io::Error::other(error.to_string())),
+        }
+    }
+}

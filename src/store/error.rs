@@ -1,0 +1,183 @@
+//! What can go wrong in the store.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::digest::Digest;
+use crate::format::FormatError;
+use crate::progress::Cancelled;
+use crate::units::human_duration;
+
+/// What can go wrong in the store.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The operating system refused.
+    #[error("cannot {action} {}", path.display())]
+    Io {
+        /// What was tried, as in “write”.
+        action: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// What was to be stored could not be read.
+    #[error("cannot read what is to be stored")]
+    Source(#[source] io::Error),
+    /// The directory holds other things.
+    #[error("{} is neither empty nor a store", .0.display())]
+    NotAStore(PathBuf),
+    /// A later version of the program made the store.
+    #[error("the store {} has format {found}, this program reads formats up to {supported}", path.display())]
+    Newer {
+        /// The store.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+        /// The highest format understood.
+        supported: u32,
+    },
+    /// The database of the index failed.
+    #[error("the index {} failed", path.display())]
+    Index {
+        /// Its file.
+        path: PathBuf,
+        /// What the database says.
+        #[source]
+        source: Box<redb::Error>,
+    },
+    /// A row of the index cannot be read.
+    #[error("the index {} has a row that cannot be read, in the table of {table}", path.display())]
+    Row {
+        /// Its file.
+        path: PathBuf,
+        /// Which table.
+        table: &'static str,
+        /// What is wrong with it.
+        #[source]
+        source: FormatError,
+    },
+    /// Another process writes to the index for too long.
+    #[error("the store {} is busy: waited {} for {holder}", path.display(), human_duration(*waited))]
+    Busy {
+        /// The store.
+        path: PathBuf,
+        /// How long we waited.
+        waited: Duration,
+        /// Who writes.
+        holder: String,
+    },
+    /// A time limit that is not a number.
+    #[error("{LOCK_TIMEOUT} is “{0}”, which is not a number of seconds")]
+    LockTimeout(String),
+    /// Stored bytes are wrong or missing. They are marked as lost: the caller treats this as a miss.
+    #[error(transparent)]
+    Damaged(#[from] Damage),
+    /// Chunks that were there when an image was taken in were collected before it was complete, several times.
+    #[error("chunks of the image were removed from the store while it was being stored")]
+    Vanished,
+    /// What was to be written does not fit the format.
+    #[error("this does not fit the format of the store")]
+    Format(#[from] FormatError),
+    /// The user asked to stop.
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
+}
+
+/// The environment variable with the longest wait for another process, in seconds.
+pub const LOCK_TIMEOUT: &str = "IMAGE_COMPOSER_LOCK_TIMEOUT";
+
+/// Stored bytes that are wrong or missing.
+#[derive(Debug, thiserror::Error)]
+#[error("{} in the store is damaged: {problem}", path.display())]
+pub struct Damage {
+    /// What it was.
+    pub object: Object,
+    /// The file.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    #[source]
+    pub problem: Problem,
+}
+
+/// Something that the store keeps under a digest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Object {
+    /// A whole blob.
+    Blob(Digest),
+    /// A chunk.
+    Chunk(Digest),
+    /// A pack, with all chunks in it.
+    Pack(Digest),
+}
+
+/// What is wrong with stored bytes.
+#[derive(Debug, thiserror::Error)]
+pub enum Problem {
+    /// The file is not there.
+    #[error("it is missing")]
+    Missing,
+    /// The file has another length than the index says.
+    #[error("it is {found} bytes long instead of {expected}")]
+    Length {
+        /// What the index says.
+        expected: u64,
+        /// What it has.
+        found: u64,
+    },
+    /// The device cannot read it.
+    #[error("it cannot be read")]
+    Unreadable(#[source] io::Error),
+    /// The compression is broken.
+    #[error("it cannot be decompressed")]
+    Compression(#[source] io::Error),
+    /// The content has another digest than its name says.
+    #[error("its content has the digest {found}")]
+    Digest {
+        /// The digest of the bytes that were read.
+        found: Digest,
+    },
+    /// Its structure is wrong.
+    #[error("its structure is wrong")]
+    Format(#[source] FormatError),
+}
+
+/// What most functions of the store return.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// For `map_err` after an operation on a file.
+    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Io { action, path: path.to_owned(), source }
+    }
+
+    /// Whether stored bytes are wrong or missing: a miss for those who asked for them.
+    pub fn is_damage(&self) -> bool {
+        matches!(self, Self::Damaged(_))
+    }
+
+    /// The way out, where there is one.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NotAStore(_) => Some("choose an empty directory, or one that does not exist yet".to_owned()),
+            Self::Newer { .. } => Some("use the version of the program that made the store, or another directory".to_owned()),
+            Self::Busy { .. } => Some(format!("wait for it to end, or set {LOCK_TIMEOUT} to more seconds")),
+            Self::LockTimeout(_) => Some("write a whole number of seconds, such as 600".to_owned()),
+            Self::Io { source, .. } => io_hint(source),
+            Self::Vanished => Some("run the command again".to_owned()),
+            _ => None,
+        }
+    }
+}
+
+fn io_hint(error: &io::Error) -> Option<String> {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            Some("free some space on the file system of the store, or use another directory".to_owned())
+        }
+        io::ErrorKind::PermissionDenied => Some("use a store that you may write to".to_owned()),
+        _ => None,
+    }
+}

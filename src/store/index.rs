@@ -1,0 +1,253 @@
+//! The index: which blobs, chunks and packs there are, and what they are called.
+//!
+//! A redb database in its multi-process mode: any number of processes read it, one at a time writes, and the lock of a writer ends with its process.
+//! That write transaction is the only lock of the store: files appear and disappear only inside it. This file is the only one that knows redb.
+
+use std::fs::{File, OpenOptions};
+use std::marker::PhantomData;
+use std::ops::ControlFlow;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use redb::{ConcurrencyMode, Database, ReadableDatabase, ReadableTable, TableDefinition, TableError, TableHandle, TransactionError};
+
+use super::error::{Error, Result};
+use super::layout::Layout;
+use super::{Options, Waiting, lease};
+use crate::format::row::{BlobRow, ChunkRow, HoldRow, ImageRow, MetadataRow, PackRow, PackageRow, Row, TrashRow};
+
+/// Memory for pages of the index, in bytes. redb would take 1 GiB.
+const CACHE_LEN: usize = 32 << 20;
+
+/// How long to wait for another process before saying so.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The first and the longest pause between two attempts to begin a write transaction. A commit takes about half a millisecond.
+const PAUSES: (Duration, Duration) = (Duration::from_micros(200), Duration::from_millis(20));
+
+/// The length of the line in the file `writer`.
+const WRITER_LEN: usize = 256;
+
+type Definition = TableDefinition<'static, &'static [u8], &'static [u8]>;
+
+const TABLES: [&str; 8] =
+    [BlobRow::TABLE, ChunkRow::TABLE, PackRow::TABLE, PackageRow::TABLE, ImageRow::TABLE, MetadataRow::TABLE, HoldRow::TABLE, TrashRow::TABLE];
+
+/// The open index.
+pub(crate) struct Index {
+    db: Database,
+    root: PathBuf,
+    path: PathBuf,
+    writer_path: PathBuf,
+    writer: File,
+    // Threads of this process queue here, so that only one at a time polls for the other processes' lock.
+    gate: Mutex<()>,
+    options: Options,
+}
+
+impl std::fmt::Debug for Index {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Index").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+impl Index {
+    /// Opens or makes the index of a store.
+    pub(crate) fn open(layout: &Layout, options: Options) -> Result<Self> {
+        let path = layout.index();
+        let mut builder = Database::builder();
+        builder.set_cache_size(CACHE_LEN).set_concurrency_mode(ConcurrencyMode::MultiWriter);
+        let db = builder.create(&path).map_err(index_error(&path))?;
+        let writer_path = layout.writer();
+        let writer = OpenOptions::new().create(true).truncate(false).write(true).open(&writer_path).map_err(Error::io("open", &writer_path))?;
+        let index = Self { db, root: layout.root().to_owned(), path, writer_path, writer, gate: Mutex::new(()), options };
+        index.create_tables()?;
+        Ok(index)
+    }
+
+    fn create_tables(&self) -> Result<()> {
+        let txn = self.db.begin_read().map_err(self.error())?;
+        let there: Vec<String> = txn.list_tables().map_err(self.error())?.map(|table| table.name().to_owned()).collect();
+        if TABLES.iter().all(|table| there.iter().any(|name| name == table)) {
+            return Ok(());
+        }
+        drop(txn);
+        let txn = self.write()?;
+        for table in TABLES {
+            txn.txn.open_table(Definition::new(table)).map_err(self.error())?;
+        }
+        txn.commit()
+    }
+
+    /// The state of the index now. Must not be kept for long: pages that it sees cannot be used again.
+    pub(crate) fn read(&self) -> Result<ReadTxn<'_>> {
+        Ok(ReadTxn { txn: self.db.begin_read().map_err(self.error())?, index: self })
+    }
+
+    /// The only write transaction of all processes, once it is our turn. Without [`WriteTxn::commit`] it changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] when another process does not end its own in time.
+    pub(crate) fn write(&self) -> Result<WriteTxn<'_>> {
+        // The gate guards no data, so a panic in another thread leaves nothing half-changed.
+        let gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
+        let begun = Instant::now();
+        let (mut pause, longest) = PAUSES;
+        let mut told = false;
+        let txn = loop {
+            match self.db.try_begin_write() {
+                Ok(txn) => break txn,
+                Err(TransactionError::WouldBlock) => {}
+                Err(error) => return Err(self.error()(error)),
+            }
+            let waited = begun.elapsed();
+            if waited >= self.options.lock_timeout {
+                return Err(Error::Busy { path: self.root.clone(), waited, holder: self.holder() });
+            }
+            if waited >= PATIENCE && !told {
+                told = true;
+                (self.options.on_wait)(&Waiting { store: &self.root, holder: &self.holder() });
+            }
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(longest);
+        };
+        self.sign()?;
+        Ok(WriteTxn { txn, index: self, _gate: gate })
+    }
+
+    /// Writes down who has the transaction, for those who wait. Nothing depends on it.
+    fn sign(&self) -> Result<()> {
+        let mut line = lease::this_process().into_bytes();
+        line.resize(WRITER_LEN - 1, b' ');
+        line.push(b'\n');
+        self.writer.write_all_at(&line, 0).map_err(Error::io("write", &self.writer_path))
+    }
+
+    fn holder(&self) -> String {
+        lease::first_line(&self.writer_path).unwrap_or_else(|| "another process".to_owned())
+    }
+
+    fn error<E: Into<redb::Error>>(&self) -> impl FnOnce(E) -> Error {
+        index_error(&self.path)
+    }
+
+    fn decode<R: Row>(&self, bytes: &[u8]) -> Result<R> {
+        R::decode(bytes).map_err(|source| Error::Row { path: self.path.clone(), table: R::TABLE, source })
+    }
+}
+
+fn index_error<E: Into<redb::Error>>(path: &Path) -> impl FnOnce(E) -> Error {
+    let path = path.to_owned();
+    move |error| Error::Index { path, source: Box::new(error.into()) }
+}
+
+/// The index as it was at one moment.
+pub(crate) struct ReadTxn<'a> {
+    txn: redb::ReadTransaction,
+    index: &'a Index,
+}
+
+impl ReadTxn<'_> {
+    fn table<R: Row>(&self) -> Result<redb::ReadOnlyTable<&'static [u8], &'static [u8]>> {
+        self.txn.open_table(Definition::new(R::TABLE)).map_err(self.index.error::<TableError>())
+    }
+
+    /// The row under `key`.
+    pub(crate) fn get<R: Row>(&self, key: &[u8]) -> Result<Option<R>> {
+        let table = self.table::<R>()?;
+        let found = ReadableTable::get(&table, key).map_err(self.index.error())?;
+        found.map(|bytes| self.index.decode(bytes.value())).transpose()
+    }
+
+    /// The rows under many keys, in the order of the keys.
+    pub(crate) fn get_all<'k, R: Row>(&self, keys: impl IntoIterator<Item = &'k [u8]>) -> Result<Vec<Option<R>>> {
+        let table = self.table::<R>()?;
+        let get = |key| {
+            let found = ReadableTable::get(&table, key).map_err(self.index.error())?;
+            found.map(|bytes| self.index.decode(bytes.value())).transpose()
+        };
+        keys.into_iter().map(get).collect()
+    }
+
+    /// Visits the rows from the key `from` on, in the order of their keys, until told to stop.
+    pub(crate) fn scan<R: Row>(&self, from: &[u8], mut visit: impl FnMut(&[u8], R) -> Result<ControlFlow<()>>) -> Result<()> {
+        let table = self.table::<R>()?;
+        for entry in ReadableTable::range::<&[u8]>(&table, from..).map_err(self.index.error())? {
+            let (key, row) = entry.map_err(self.index.error())?;
+            if visit(key.value(), self.index.decode(row.value())?)?.is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The one write transaction. Files of the store appear and disappear only while somebody has it.
+#[must_use = "without a commit nothing changes"]
+pub(crate) struct WriteTxn<'a> {
+    txn: redb::WriteTransaction,
+    index: &'a Index,
+    _gate: MutexGuard<'a, ()>,
+}
+
+impl WriteTxn<'_> {
+    /// Opens a table; only one at a time of each kind.
+    pub(crate) fn table<R: Row>(&self) -> Result<Rows<'_, R>> {
+        let table = self.txn.open_table(Definition::new(R::TABLE)).map_err(self.index.error::<TableError>())?;
+        Ok(Rows { table, index: self.index, row: PhantomData })
+    }
+
+    /// The row under `key`.
+    pub(crate) fn get<R: Row>(&self, key: &[u8]) -> Result<Option<R>> {
+        self.table::<R>()?.get(key)
+    }
+
+    /// Sets the row under `key`.
+    pub(crate) fn put<R: Row>(&self, key: &[u8], row: &R) -> Result<()> {
+        self.table::<R>()?.put(key, row)
+    }
+
+    /// Makes all changes durable at once.
+    pub(crate) fn commit(self) -> Result<()> {
+        self.txn.commit().map_err(self.index.error())
+    }
+}
+
+/// A table in the write transaction.
+pub(crate) struct Rows<'t, R> {
+    table: redb::Table<'t, &'static [u8], &'static [u8]>,
+    index: &'t Index,
+    row: PhantomData<R>,
+}
+
+impl<R: Row> Rows<'_, R> {
+    /// The row under `key`.
+    pub(crate) fn get(&self, key: &[u8]) -> Result<Option<R>> {
+        let found = self.table.get(key).map_err(self.index.error())?;
+        found.map(|bytes| self.index.decode(bytes.value())).transpose()
+    }
+
+    /// Sets the row under `key`.
+    pub(crate) fn put(&mut self, key: &[u8], row: &R) -> Result<()> {
+        self.table.insert(key, row.encode().as_slice()).map_err(self.index.error())?;
+        Ok(())
+    }
+
+    /// Removes the row under `key`, if there is one.
+    pub(crate) fn remove(&mut self, key: &[u8]) -> Result<()> {
+        self.table.remove(key).map_err(self.index.error())?;
+        Ok(())
+    }
+
+    /// All rows, in the order of their keys.
+    pub(crate) fn all(&self) -> Result<Vec<(Vec<u8>, R)>> {
+        let rows = self.table.iter().map_err(self.index.error())?;
+        rows.map(|entry| {
+            let (key, row) = entry.map_err(self.index.error())?;
+            Ok((key.value().to_owned(), self.index.decode(row.value())?))
+        })
+        .collect()
+    }
+}

@@ -1,0 +1,191 @@
+//! Takes a disk image in: cuts it, compresses the chunks that are new, and leaves packs and a manifest that only need to be published.
+//!
+//! ```text
+//!  read, find zeros, cut (one thread) ─► window n+1 ┐
+//!                                                   ├ at the same time
+//!  digest, look up, compress (all threads) window n ┘ ─► append to the pack, in image order
+//! ```
+//!
+//! At most two windows are in memory at a time, whatever the length of the image.
+
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::path::Path;
+
+use rayon::prelude::*;
+
+use super::cut::{Cutter, Piece, Window};
+use super::error::{Error, Object, Result};
+use super::index::WriteTxn;
+use super::packs::{PackWriter, StagedPack};
+use super::{Published, StagedBlob, Store, layout};
+use crate::digest::Digest;
+use crate::format::blob::{BlobKind, Header};
+use crate::format::manifest::{Extent, Manifest};
+use crate::format::row::{ChunkRow, PackRow, TrashRow};
+use crate::progress::{Cancel, Event, Phase, Progress};
+
+/// The zstd level of chunks. Measured on a Debian image with chunks of this size: level 1 stores 11 % more and takes half the time.
+const LEVEL: i32 = 3;
+
+/// An image whose packs and manifest are complete and durable, but not yet in the store.
+#[derive(Debug)]
+#[must_use = "a staged image is removed when it is not published"]
+pub(crate) struct StagedImage {
+    pub(crate) raw_len: u64,
+    /// Bytes that are not in holes.
+    pub(crate) data_len: u64,
+    pub(crate) raw_digest: Digest,
+    pub(crate) manifest: StagedBlob,
+    packs: Vec<StagedPack>,
+    chunks: Vec<Digest>,
+}
+
+impl StagedImage {
+    /// How many bytes the store grows by: new chunks and the manifest.
+    pub(crate) fn own_bytes(&self) -> u64 {
+        self.packs.iter().map(|pack| pack.stored_len).sum::<u64>() + self.manifest.stored_len
+    }
+}
+
+thread_local! {
+    // One context for each thread: making one for each chunk would cost more than compressing it.
+    static COMPRESSOR: RefCell<Option<zstd::bulk::Compressor<'static>>> = const { RefCell::new(None) };
+}
+
+impl Store {
+    /// Stages the file `raw` as an image. Reports its bytes as [`Phase::Keep`].
+    pub(crate) fn stage_image(&self, raw: &Path, progress: &dyn Progress, cancel: &Cancel) -> Result<StagedImage> {
+        let file = File::open(raw).map_err(Error::io("open", raw))?;
+        let mut cutter = Cutter::new(file, raw.to_owned())?;
+        progress.report(Event::Start { phase: Phase::Keep, total: Some(cutter.len()) });
+        let mut ingest = Ingest { store: self, packs: PackWriter::new(&self.lease), known: HashSet::new(), chunks: Vec::new(), extents: Vec::new() };
+        let mut next = cutter.window(cancel)?;
+        while let Some(window) = next {
+            let (following, taken) = rayon::join(|| cutter.window(cancel), || ingest.take(&window, cancel));
+            taken?;
+            progress.report(Event::Advance { phase: Phase::Keep, by: window.covered });
+            next = following?;
+        }
+        let manifest = Manifest { raw_len: cutter.len(), raw_digest: cutter.digest(), extents: ingest.extents };
+        let bytes = manifest.encode()?;
+        let packs = ingest.packs.finish()?;
+        let staged = self.stage_bytes(Header::unnamed(BlobKind::Manifest), &bytes)?;
+        progress.report(Event::Finish { phase: Phase::Keep });
+        let data_len = manifest.extents.iter().filter(|extent| matches!(extent, Extent::Chunk { .. })).map(Extent::length).sum();
+        Ok(StagedImage { raw_len: manifest.raw_len, data_len, raw_digest: manifest.raw_digest, manifest: staged, packs, chunks: ingest.chunks })
+    }
+}
+
+struct Ingest<'a> {
+    store: &'a Store,
+    packs: PackWriter,
+    // Chunks of this image so far: each is stored once, and counted once.
+    known: HashSet<Digest>,
+    chunks: Vec<Digest>,
+    extents: Vec<Extent>,
+}
+
+impl Ingest<'_> {
+    fn take(&mut self, window: &Window, cancel: &Cancel) -> Result<()> {
+        let raw: Vec<&[u8]> =
+            window.pieces.iter().filter_map(|piece| if let Piece::Chunk(at) = piece { Some(&window.data[at.clone()]) } else { None }).collect();
+        let digests: Vec<Digest> = raw.par_iter().map(|bytes| Digest::of(bytes)).collect();
+        self.extend(&window.pieces, &digests);
+
+        let fresh: Vec<(Digest, &[u8])> = digests.into_iter().zip(raw).filter(|(digest, _)| self.known.insert(*digest)).collect();
+        self.chunks.extend(fresh.iter().map(|(digest, _)| *digest));
+        let stored: Vec<Option<ChunkRow>> = self.store.read()?.get_all(fresh.iter().map(|(digest, _)| digest.as_bytes().as_slice()))?;
+        let missing = |row: &Option<ChunkRow>| row.is_none_or(|row| row.lost);
+        let new: Vec<(Digest, &[u8])> = fresh.into_iter().zip(&stored).filter(|(_, row)| missing(row)).map(|(chunk, _)| chunk).collect();
+        let frames: Vec<Vec<u8>> = new
+            .par_iter()
+            .map(|(_, bytes)| {
+                cancel.check()?;
+                compress(bytes)
+            })
+            .collect::<Result<_>>()?;
+        for ((digest, bytes), frame) in new.iter().zip(&frames) {
+            self.packs.append(*digest, bytes.len() as u32, frame)?;
+        }
+        Ok(())
+    }
+
+    fn extend(&mut self, pieces: &[Piece], digests: &[Digest]) {
+        let mut digests = digests.iter();
+        for piece in pieces {
+            match piece {
+                Piece::Hole(length) => self.extents.push(Extent::Hole { length: *length }),
+                Piece::Chunk(at) => {
+                    let digest = *digests.next().expect("there is a digest for each chunk");
+                    self.extents.push(Extent::Chunk { digest, offset: 0, length: at.len() as u32 });
+                }
+            }
+        }
+    }
+}
+
+fn compress(bytes: &[u8]) -> Result<Vec<u8>> {
+    COMPRESSOR.with_borrow_mut(|slot| {
+        let compressor = match slot {
+            Some(compressor) => compressor,
+            none => none.insert(zstd::bulk::Compressor::new(LEVEL).map_err(Error::Source)?),
+        };
+        let mut frame = Vec::with_capacity(zstd::zstd_safe::compress_bound(bytes.len()));
+        compressor.compress_to_buffer(bytes, &mut frame).map_err(Error::Source)?;
+        Ok(frame)
+    })
+}
+
+impl WriteTxn<'_> {
+    /// Gives a staged image its place: packs, chunks and manifest, the manifest with one more reference. Says whether all chunks that it needs are
+    /// there; if not (they were collected meanwhile), nothing is changed and the image must be staged again.
+    pub(crate) fn publish_image(&self, store: &Store, image: &StagedImage) -> Result<bool> {
+        let mut chunks = self.table::<ChunkRow>()?;
+        let mut rows: HashMap<Digest, ChunkRow> = HashMap::with_capacity(image.chunks.len());
+        for digest in &image.chunks {
+            if let Some(row) = chunks.get(digest.as_bytes())? {
+                rows.insert(*digest, row);
+            }
+        }
+        let mut used = Vec::new();
+        for pack in &image.packs {
+            // What another process has stored meanwhile stays where it is.
+            let mut needed = false;
+            for entry in &pack.entries {
+                let row = rows.get(&entry.digest);
+                if row.is_none_or(|row| row.lost) {
+                    let references = row.map_or(0, |row| row.references);
+                    let (pack, offset) = (pack.id, entry.offset);
+                    rows.insert(
+                        entry.digest,
+                        ChunkRow { lost: false, references, pack, offset, stored_len: entry.stored_len, raw_len: entry.raw_len },
+                    );
+                    needed = true;
+                }
+            }
+            if needed {
+                used.push(pack);
+            }
+        }
+        if image.chunks.iter().any(|digest| rows.get(digest).is_none_or(|row| row.lost)) {
+            return Ok(false);
+        }
+        for pack in used {
+            layout::publish(&pack.path, &store.layout.pack(&pack.id))?;
+            self.table::<TrashRow>()?.remove(&Object::Pack(pack.id).key())?;
+            self.put(pack.id.as_bytes(), &PackRow { stored_len: pack.stored_len, chunks: pack.entries.len() as u32 })?;
+        }
+        // A chunk counts the manifests that name it, so a manifest that was there before adds nothing.
+        let published = self.publish(store, &image.manifest, 1)?;
+        for digest in &image.chunks {
+            let mut row = rows[digest];
+            if published == Published::New {
+                row.references = row.references.saturating_add(1);
+            }
+            chunks.put(digest.as_bytes(), &row)?;
+        }
+        Ok(true)
+    }
+}

@@ -1,0 +1,132 @@
+//! Whole blobs on their way out: every byte is checked.
+//!
+//! zstd's own checksum guards each frame of at most 4 MiB before its bytes are handed out, and the digest of the whole is checked at the end. A reader
+//! that returned the end of the file has proven all bytes that it returned; [`BlobReader::finish`] proves the rest for those who stop earlier.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use super::error::{Damage, Error, Object, Problem, Result};
+use crate::digest::Digest;
+use crate::format::blob::{self, FRAME_WINDOW_LOG, Header};
+use crate::format::skippable;
+
+type Decoder = zstd::stream::read::Decoder<'static, BufReader<File>>;
+
+/// Reads one blob, and checks it. An error of kind [`io::ErrorKind::InvalidData`] has a [`Damage`] inside.
+pub struct BlobReader {
+    decoder: Decoder,
+    header: Header,
+    expected: Digest,
+    hasher: blake3::Hasher,
+    path: PathBuf,
+    state: State,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Reading,
+    Proven,
+    Broken,
+}
+
+/// Opens a blob file by its path, for processes that have no index. Nothing is trusted but `expected`.
+///
+/// # Errors
+/// [`Error::Damaged`] for a missing file and for one that does not begin as a blob does.
+pub fn open_file(path: &Path, expected: &Digest) -> Result<BlobReader> {
+    BlobReader::open(path, expected).map_err(|problem| damage(path, expected, problem).into())
+}
+
+fn damage(path: &Path, digest: &Digest, problem: Problem) -> Damage {
+    Damage { object: Object::Blob(*digest), path: path.to_owned(), problem }
+}
+
+impl BlobReader {
+    fn open(path: &Path, expected: &Digest) -> Result<Self, Problem> {
+        let mut file = super::blob::open_if_there(path).map_err(Problem::Unreadable)?.ok_or(Problem::Missing)?;
+        let mut head = [0; skippable::HEAD_LEN];
+        read_exactly(&mut file, &mut head)?;
+        let mut content = vec![0; blob::head_content_len(&head).map_err(Problem::Format)?];
+        read_exactly(&mut file, &mut content)?;
+        let header = blob::decode_head(&content).map_err(Problem::Format)?;
+        let mut decoder = Decoder::new(file).map_err(Problem::Unreadable)?;
+        decoder.window_log_max(FRAME_WINDOW_LOG).map_err(Problem::Unreadable)?;
+        Ok(Self { decoder, header, expected: *expected, hasher: blake3::Hasher::new(), path: path.to_owned(), state: State::Reading })
+    }
+
+    /// What the blob says it is.
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// Reads to the end, and so proves all that was read.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] when the content is not what its digest says.
+    pub fn finish(mut self) -> Result<()> {
+        io::copy(&mut self, &mut io::sink()).map(drop).map_err(|error| self.unwrap_damage(error))
+    }
+
+    /// Reads all into memory, `limit` bytes at most.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] when the content is not what its digest says, or longer than `limit`.
+    pub(crate) fn read_all(mut self, limit: u64) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        let read = (&mut self).take(limit + 1).read_to_end(&mut bytes).map_err(|error| self.unwrap_damage(error))?;
+        if read as u64 > limit {
+            return Err(damage(&self.path, &self.expected, Problem::Length { expected: limit, found: read as u64 }).into());
+        }
+        Ok(bytes)
+    }
+
+    fn unwrap_damage(&self, error: io::Error) -> Error {
+        match error.downcast::<Damage>() {
+            Ok(damage) => damage.into(),
+            Err(error) => damage(&self.path, &self.expected, Problem::Unreadable(error)).into(),
+        }
+    }
+
+    fn fail(&mut self, problem: Problem) -> io::Error {
+        self.state = State::Broken;
+        io::Error::new(io::ErrorKind::InvalidData, damage(&self.path, &self.expected, problem))
+    }
+}
+
+impl Read for BlobReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.state {
+            State::Proven => return Ok(0),
+            State::Broken => return Err(io::Error::new(io::ErrorKind::InvalidData, "the blob is damaged")),
+            State::Reading if buffer.is_empty() => return Ok(0),
+            State::Reading => {}
+        }
+        match self.decoder.read(buffer) {
+            Ok(0) => {
+                let found = Digest::from(self.hasher.finalize());
+                if found != self.expected {
+                    return Err(self.fail(Problem::Digest { found }));
+                }
+                self.state = State::Proven;
+                Ok(0)
+            }
+            Ok(read) => {
+                self.hasher.update(&buffer[..read]);
+                Ok(read)
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(error),
+            // An error number comes from the device, anything else from the decoder.
+            Err(error) if error.raw_os_error().is_some() => Err(self.fail(Problem::Unreadable(error))),
+            Err(error) => Err(self.fail(Problem::Compression(error))),
+        }
+    }
+}
+
+fn read_exactly(file: &mut File, buffer: &mut [u8]) -> Result<(), Problem> {
+    file.read_exact(buffer).map_err(|error| match error.kind() {
+        io::ErrorKind::UnexpectedEof => Problem::Format(crate::format::FormatError::CutOff { what: "blob header" }),
+        _ => Problem::Unreadable(error),
+    })
+}

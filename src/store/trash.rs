@@ -1,0 +1,73 @@
+//! How files disappear: the row moves to the trash in one transaction, the file goes in a second.
+//!
+//! Between the two, a reader that already found the row still finds the file. Whoever publishes the same bytes takes them out of the trash again.
+
+use std::fs;
+use std::io;
+
+use super::error::{Error, Object, Result};
+use super::index::WriteTxn;
+use super::{Store, now};
+use crate::digest::Digest;
+use crate::format::row::{BlobRow, TrashRow};
+
+impl WriteTxn<'_> {
+    /// Moves the row of a blob without references to the trash. One that is referred to stays, and is reported as `false`.
+    fn discard_blob(&self, digest: &Digest) -> Result<bool> {
+        let mut blobs = self.table::<BlobRow>()?;
+        let Some(row) = blobs.get(digest.as_bytes())? else { return Ok(false) };
+        if row.references > 0 {
+            return Ok(false);
+        }
+        blobs.remove(digest.as_bytes())?;
+        self.put(&Object::Blob(*digest).key(), &TrashRow { since: now(), stored_len: row.stored_len })?;
+        Ok(true)
+    }
+}
+
+impl Store {
+    /// Removes blobs that nothing refers to and no process holds; others stay. Returns how many bytes that freed.
+    ///
+    /// # Errors
+    /// An index that cannot be written, a file that cannot be unlinked.
+    pub fn discard(&self, blobs: &[Digest]) -> Result<u64> {
+        let txn = self.write()?;
+        let held = self.held(&txn)?;
+        for digest in blobs.iter().filter(|digest| !held.contains(&Object::Blob(**digest))) {
+            txn.discard_blob(digest)?;
+        }
+        txn.commit()?;
+        self.empty_trash()
+    }
+
+    /// Unlinks everything in the trash; returns how many bytes that freed.
+    ///
+    /// # Errors
+    /// A file that cannot be unlinked; what was unlinked before it is gone, and the rest stays in the trash.
+    pub fn empty_trash(&self) -> Result<u64> {
+        let txn = self.write()?;
+        let mut freed = 0;
+        let mut failed = Ok(());
+        {
+            let mut trash = txn.table::<TrashRow>()?;
+            for (key, row) in trash.all()? {
+                let path = match Object::from_key(&key) {
+                    Some(Object::Blob(digest)) => self.layout.blob(&digest),
+                    Some(Object::Pack(id)) => self.layout.pack(&id),
+                    Some(Object::Chunk(_)) | None => continue,
+                };
+                match fs::remove_file(&path) {
+                    Ok(()) => freed += row.stored_len,
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    Err(error) => {
+                        failed = Err(Error::io("remove", &path)(error));
+                        break;
+                    }
+                }
+                trash.remove(&key)?;
+            }
+        }
+        txn.commit()?;
+        failed.map(|()| freed)
+    }
+}
