@@ -1,10 +1,13 @@
 //! Package repositories: what they offer, and the proof that it is theirs.
 
 pub mod deb;
+mod error;
 pub mod keyring;
 mod record;
 pub mod signature;
 
+pub use deb::load::{ArchiveConfig, LoadOptions, SuiteConfig, Universe, load};
+pub use error::{Cause, Error, Failure, Missing};
 pub use keyring::Keyring;
 pub use record::{AnyOf, Archive, Comparison, MultiArch, PackageRecord, Priority, Provide, Relations, ReleaseInfo, Requirement};
 

@@ -11,8 +11,8 @@ use pgp::types::{Duration, KeyDetails as _, KeyVersion, PacketHeaderVersion, Pas
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
-/// 2026-01-01T00:00:00Z: when test keys are made, unless told otherwise.
-pub(crate) const KEY_BIRTH: u32 = 1_767_225_600;
+/// 2020-01-01T00:00:00Z: when test keys are made, unless told otherwise.
+pub(crate) const KEY_BIRTH: u32 = 1_577_836_800;
 
 /// What a test key is like.
 #[derive(Debug, Clone)]

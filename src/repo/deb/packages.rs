@@ -30,7 +30,7 @@ pub struct Packages {
 
 /// A Packages file that cannot be read.
 #[derive(Debug, thiserror::Error)]
-#[error("line {line}{}: {problem}", package.as_ref().map(|name| format!(", package {name}")).unwrap_or_default())]
+#[error("line {line}{}", package.as_ref().map(|name| format!(", package {name}")).unwrap_or_default())]
 pub struct PackagesError {
     /// The line where the problem, or the package that has it, begins; counted from 1.
     pub line: usize,
@@ -65,13 +65,13 @@ pub enum Problem {
     #[error(transparent)]
     Coordinates(#[from] CoordinatesError),
     /// The digest is none.
-    #[error("the field SHA256: {0}")]
+    #[error("the field SHA256 cannot be read")]
     Digest(#[from] ParseDigestError),
     /// The file would lie outside the archive.
     #[error("the file name “{0}” leads out of the archive")]
     Filename(String),
     /// A relation cannot be read.
-    #[error("the field {field}: {source}")]
+    #[error("the field {field} cannot be read")]
     Relation {
         /// Which field.
         field: &'static str,

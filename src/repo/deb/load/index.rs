@@ -1,0 +1,170 @@
+//! One index: chosen from the Release, taken from the store or a mirror, checked and decompressed.
+
+use super::decode::Compression;
+use super::kept::{Kept, Proof};
+use super::suite::{Proven, Tried, join};
+use super::{ArchiveConfig, INDEX_LIMIT, Load, SuiteConfig};
+use crate::digest::Sha256;
+use crate::fetch::{self, Response, Validators};
+use crate::repo::deb::release::{IndexFile, Release, ReleaseError};
+use crate::repo::error::{Cause, Error, Failure, Missing};
+
+/// An index that a suite has.
+pub(super) struct Index {
+    /// The path of the decompressed file beneath the archive's base address.
+    pub(super) path: String,
+    /// The decompressed file, where the Release lists it.
+    plain: Option<IndexFile>,
+    /// What can be had, best first; never empty.
+    offered: Vec<(Compression, IndexFile)>,
+}
+
+/// An index as it was found.
+pub(super) struct Found {
+    /// Decompressed.
+    pub(super) text: Vec<u8>,
+    /// Under which it is kept.
+    path: String,
+    /// The bytes to keep, where they are not the text.
+    as_it_came: Option<Vec<u8>>,
+    /// Whether it came from a mirror.
+    is_new: bool,
+}
+
+impl Load<'_> {
+    /// The indexes of the components that are asked for: of the architecture, and of `all` where that is an index of its own.
+    pub(super) fn wanted(&self, config: &ArchiveConfig, suite: &SuiteConfig, proven: &Proven) -> Result<Vec<Index>, Error> {
+        let release = &proven.release;
+        let mut wanted = Vec::new();
+        for component in &suite.components {
+            let refused = |cause: Cause| {
+                let url = format!("dists/{}/InRelease", suite.name);
+                Error::of_suite(&config.id, &suite.name, vec![Failure { url, cause }])
+            };
+            release.check_offer(component, self.arch).map_err(|error: ReleaseError| refused(error.into()))?;
+            let own = find(release, &suite.name, component, self.arch);
+            // As apt reads it: `all` is an index of its own if the Release names it as an architecture and does not say that it is included.
+            let of_all = (release.architectures.iter().any(|arch| arch == "all") && !release.all_is_included)
+                .then(|| find(release, &suite.name, component, "all"))
+                .flatten();
+            if own.is_none() && of_all.is_none() {
+                return Err(refused(Cause::NotListed { component: component.clone(), arch: self.arch.to_owned() }));
+            }
+            wanted.extend(own.into_iter().chain(of_all));
+        }
+        Ok(wanted)
+    }
+
+    /// The text of an index, as the Release vouches for it, and what of it is to be kept.
+    pub(super) fn index(&self, config: &ArchiveConfig, suite: &str, proven: &Proven, kept: Kept<'_>, index: &Index) -> Result<Found, Error> {
+        if let Some(text) = kept_text(kept, index)? {
+            return Ok(text);
+        }
+        if self.options.offline {
+            return Err(Error::Offline(vec![Missing { archive: config.id.clone(), path: index.path.clone() }]));
+        }
+        let mut failures = Vec::new();
+        // The mirror that the Release came from is the likeliest to have what belongs to it.
+        let mirrors = std::iter::once(proven.mirror).chain((0..config.mirrors.len()).filter(|number| *number != proven.mirror));
+        for mirror in mirrors.filter_map(|number| config.mirrors.get(number)) {
+            for (compression, file) in &index.offered {
+                match self.fetched_text(mirror, &proven.release, index, *compression, *file) {
+                    Ok(text) => {
+                        self.passed_over(&failures);
+                        return Ok(text);
+                    }
+                    Err(Tried::Failed(failure)) => failures.push(failure),
+                    Err(Tried::Ended(error)) => return Err(error),
+                }
+            }
+        }
+        Err(Error::of_suite(&config.id, suite, failures))
+    }
+
+    /// The index from one mirror in one compression.
+    fn fetched_text(&self, mirror: &str, release: &Release, index: &Index, compression: Compression, file: IndexFile) -> Result<Found, Tried> {
+        let limit = file.size.min(INDEX_LIMIT);
+        let path = format!("{}{}", index.path, compression.suffix());
+        let directory = index.path.rsplit_once('/').map_or("", |(directory, _)| directory);
+        // By its digest the file is there before and after the mirror's update, while its name may stand for another one already.
+        let by_hash = release.by_hash.then(|| join(mirror, &format!("{directory}/by-hash/SHA256/{}", file.sha256)));
+        let by_name = join(mirror, &path);
+        let (mut url, mut answer) = (by_name.clone(), None);
+        if let Some(by_hash) = by_hash {
+            match self.get(&by_hash, limit, None) {
+                Err(error) if error.is_not_found() => {}
+                other => (url, answer) = (by_hash, Some(other)),
+            }
+        }
+        let bytes = match answer.unwrap_or_else(|| self.get(&by_name, limit, None)) {
+            Ok(Response::Body { bytes, .. }) => bytes,
+            Ok(Response::NotModified) => Vec::new(),
+            Err(fetch::Error::TooLarge { limit, .. }) => return Err(Tried::of(&url, Cause::TooLong { limit })),
+            Err(error) => return Err(Tried::of(&url, error)),
+        };
+        check(&bytes, file).map_err(|cause| Tried::of(&url, cause))?;
+        let Some(plain) = index.plain else {
+            let text = compression.decode(&bytes, None).map_err(|cause| Tried::of(&url, cause))?;
+            return Ok(Found { text, path, as_it_came: Some(bytes), is_new: true });
+        };
+        let text = if compression == Compression::None {
+            bytes
+        } else {
+            compression.decode(&bytes, Some(plain.size)).map_err(|cause| Tried::of(&url, cause))?
+        };
+        check(&text, plain).map_err(|cause| Tried::of(&url, cause))?;
+        Ok(Found { text, path: index.path.clone(), as_it_came: None, is_new: true })
+    }
+}
+
+impl Found {
+    /// What to keep of it.
+    ///
+    /// Indexes are kept decompressed: zstd, which the store uses, is twelve times faster to decode than the archive's xz. Where the Release does not
+    /// say what the decompressed file is, the file is kept as it came, for only its digest can be checked.
+    pub(super) fn into_proof(self) -> Proof {
+        let Self { text, path, as_it_came, is_new } = self;
+        Proof { path, new: is_new.then(|| as_it_came.unwrap_or(text)), validators: Validators::default(), signers: Vec::new() }
+    }
+}
+
+/// The index of a component and architecture in a Release, if it is there.
+fn find(release: &Release, suite: &str, component: &str, arch: &str) -> Option<Index> {
+    let path = format!("{component}/binary-{arch}/Packages");
+    let mut offered: Vec<(Compression, IndexFile)> = Compression::ALL
+        .into_iter()
+        .filter_map(|compression| release.files.get(&format!("{path}{}", compression.suffix())).map(|file| (compression, *file)))
+        .collect();
+    // Archives list the decompressed file, which most of them do not have.
+    if offered.len() > 1 {
+        offered.retain(|(compression, _)| *compression != Compression::None);
+    }
+    let plain = release.files.get(&path).copied();
+    (!offered.is_empty()).then(|| Index { path: format!("dists/{suite}/{path}"), plain, offered })
+}
+
+/// The kept text of an index, if it is the one that the Release vouches for.
+fn kept_text(kept: Kept<'_>, index: &Index) -> Result<Option<Found>, Error> {
+    let of = |text, path| Found { text, path, as_it_came: None, is_new: false };
+    if let Some(plain) = index.plain {
+        let file = kept.read(&index.path)?.filter(|file| check(&file.bytes, plain).is_ok());
+        return Ok(file.map(|file| of(file.bytes, index.path.clone())));
+    }
+    for (compression, expected) in &index.offered {
+        let path = format!("{}{}", index.path, compression.suffix());
+        let Some(file) = kept.read(&path)?.filter(|file| check(&file.bytes, *expected).is_ok()) else { continue };
+        if let Ok(text) = compression.decode(&file.bytes, None) {
+            return Ok(Some(of(text, path)));
+        }
+    }
+    Ok(None)
+}
+
+fn check(bytes: &[u8], expected: IndexFile) -> Result<(), Cause> {
+    let found_len = bytes.len() as u64;
+    let found = Sha256::of(bytes);
+    if found_len == expected.size && found == expected.sha256 {
+        return Ok(());
+    }
+    Err(Cause::Digest { expected: expected.sha256, expected_len: expected.size, found, found_len })
+}

@@ -1,0 +1,219 @@
+//! Loading: from the configuration of archives to all packages that they offer.
+//!
+//! ```text
+//!  keyring ─► InRelease ─► index ─► package record
+//!         signature   SHA-256   SHA-256 of the file, for whoever fetches it
+//! ```
+//!
+//! The chain is never broken: whatever comes from a mirror or from the store is checked against the link before it. A mirror that does not answer,
+//! or answers with something else, is passed over for the next one with a warning; when the last one has failed, the load ends.
+
+mod decode;
+mod index;
+mod kept;
+mod suite;
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::error::Error as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use crate::cache::MetadataCache;
+use crate::fetch::Client;
+use crate::progress::{Cancel, Event, Phase, Progress};
+use crate::repo::error::{Error, Failure, Missing};
+use crate::repo::keyring::Keyring;
+use crate::repo::record::{Archive, PackageRecord, ReleaseInfo};
+
+/// The longest index, decompressed, in bytes. The largest of Debian and Ubuntu are below 100 MB.
+const INDEX_LIMIT: u64 = 1 << 30;
+
+/// How many files are asked for at the same time.
+const WORKERS: usize = 8;
+
+/// An archive as a build wants to use it.
+#[derive(Debug, Clone)]
+pub struct ArchiveConfig {
+    /// The stable identity, part of every package's coordinates: `debian-security`.
+    pub id: String,
+    /// Base addresses (`http`, `https` or `file`), best first. Not needed offline.
+    pub mirrors: Vec<String>,
+    /// The suites to use.
+    pub suites: Vec<SuiteConfig>,
+    /// The keys that its Release files must be signed with.
+    pub keyring: Keyring,
+    /// Rank against other archives; see [`Archive::pin`].
+    pub pin: i32,
+}
+
+/// A suite as a build wants to use it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SuiteConfig {
+    /// The path beneath `dists/`; a suite or a codename.
+    pub name: String,
+    /// The components to use.
+    pub components: Vec<String>,
+}
+
+/// How metadata is loaded.
+#[derive(Debug, Clone, Copy)]
+pub struct LoadOptions {
+    /// Use nothing but what the store has kept.
+    pub offline: bool,
+    /// The time, in seconds since the epoch.
+    pub now: u64,
+    /// Whether a Release that is past its `Valid-Until` is refused. Offline it is judged as of the time when it was fetched: that no update was
+    /// withheld was seen then, and no network is what the user asked for.
+    pub check_valid_until: bool,
+}
+
+/// All packages of some archives.
+#[derive(Debug, Default)]
+pub struct Universe {
+    /// In the order of the configuration, then of the indexes. The same package from two suites of an archive is there once.
+    pub packages: Vec<PackageRecord>,
+    /// The suites' states that they come from, sorted.
+    pub releases: Vec<ReleaseInfo>,
+}
+
+/// What all steps of a load need.
+struct Load<'a> {
+    client: &'a Client,
+    cache: Option<&'a MetadataCache<'a>>,
+    options: &'a LoadOptions,
+    arch: &'a str,
+    progress: &'a dyn Progress,
+    cancel: &'a Cancel,
+}
+
+/// Loads what `archives` offer for the architecture `arch` (`amd64`), from their mirrors or, offline, from the store.
+///
+/// Unchanged files are not downloaded again; what was downloaded is kept in `metadata` once it is proven.
+///
+/// # Errors
+/// The first suite, in the order of the configuration, that has no metadata which can be used; offline the list of all that is missing.
+pub fn load(
+    archives: &[ArchiveConfig],
+    arch: &str,
+    client: &Client,
+    metadata: Option<&MetadataCache<'_>>,
+    options: &LoadOptions,
+    progress: &dyn Progress,
+    cancel: &Cancel,
+) -> Result<Universe, Error> {
+    check(archives, options)?;
+    let load = Load { client, cache: metadata, options, arch, progress, cancel };
+    let jobs: Vec<(&ArchiveConfig, Arc<Archive>, &SuiteConfig)> = archives
+        .iter()
+        .flat_map(|config| {
+            // Offline nobody may be tempted to ask a mirror later on.
+            let mirrors = if options.offline { Vec::new() } else { config.mirrors.clone() };
+            let archive = Arc::new(Archive { id: config.id.clone(), mirrors, pin: config.pin });
+            config.suites.iter().map(move |suite| (config, Arc::clone(&archive), suite))
+        })
+        .collect();
+
+    progress.report(Event::Start { phase: Phase::Metadata, total: None });
+    let results = in_parallel(&jobs, |(config, archive, suite)| load.suite(config, archive, suite));
+    progress.report(Event::Finish { phase: Phase::Metadata });
+    cancel.check()?;
+
+    let mut universe = Universe::default();
+    let mut missing: Vec<Missing> = Vec::new();
+    for result in results {
+        match result {
+            Ok((release, packages)) => {
+                universe.releases.push(release);
+                universe.packages.extend(packages);
+            }
+            Err(Error::Offline(more)) => missing.extend(more),
+            Err(error) => return Err(error),
+        }
+    }
+    if !missing.is_empty() {
+        missing.sort();
+        missing.dedup();
+        return Err(Error::Offline(missing));
+    }
+    universe.releases.sort();
+    once_each(&mut universe.packages, progress);
+    Ok(universe)
+}
+
+/// Refuses configuration that cannot work, or that would lead out of an archive's address.
+fn check(archives: &[ArchiveConfig], options: &LoadOptions) -> Result<(), Error> {
+    for config in archives {
+        for name in config.suites.iter().flat_map(|suite| std::iter::once(&suite.name).chain(&suite.components)) {
+            let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'+' | b'~' | b'-' | b'/'));
+            if !plain || name.split('/').any(|part| matches!(part, "" | "." | "..")) {
+                return Err(Error::Name { archive: config.id.clone(), name: name.clone() });
+            }
+        }
+        if config.mirrors.is_empty() && !options.offline {
+            return Err(Error::NoMirror { archive: config.id.clone() });
+        }
+    }
+    Ok(())
+}
+
+/// Drops the repetitions of a package that several suites or indexes of an archive carry.
+fn once_each(packages: &mut Vec<PackageRecord>, progress: &dyn Progress) {
+    let mut first = HashMap::with_capacity(packages.len());
+    let mut keep = Vec::with_capacity(packages.len());
+    for package in packages.iter() {
+        let known = match first.entry(&package.coordinates) {
+            Entry::Vacant(place) => {
+                place.insert(package.sha256);
+                None
+            }
+            Entry::Occupied(known) => Some(*known.get()),
+        };
+        if known.is_some_and(|known| known != package.sha256) {
+            let warning = format!("{} is offered with two different files; the first one is used", package.coordinates);
+            progress.report(Event::Warning(&warning));
+        }
+        keep.push(known.is_none());
+    }
+    let mut keep = keep.into_iter();
+    packages.retain(|_| keep.next().unwrap_or(true));
+}
+
+impl Load<'_> {
+    /// Says which mirrors were passed over, and why.
+    fn passed_over(&self, failures: &[Failure]) {
+        for failure in failures {
+            let mut text = format!("passed over {failure}");
+            let mut source = failure.source();
+            while let Some(error) = source {
+                text = format!("{text}: {error}");
+                source = error.source();
+            }
+            self.progress.report(Event::Warning(&text));
+        }
+    }
+}
+
+/// Runs `work` on every item, on a few threads, and gives the results in the order of the items. After the first failure no more work is begun, but
+/// offline, where a failure only adds to the list of what is missing.
+fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> Result<R, Error> + Sync) -> Vec<Result<R, Error>> {
+    let (next, failed) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let results: Mutex<Vec<(usize, Result<R, Error>)>> = Mutex::new(Vec::with_capacity(items.len()));
+    std::thread::scope(|scope| {
+        for _ in 0..items.len().min(WORKERS) {
+            scope.spawn(|| {
+                while !failed.load(Ordering::Relaxed) {
+                    let at = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(item) = items.get(at) else { return };
+                    let result = work(item);
+                    failed.fetch_or(matches!(&result, Err(error) if !matches!(error, Error::Offline(_))), Ordering::Relaxed);
+                    results.lock().unwrap_or_else(PoisonError::into_inner).push((at, result));
+                }
+            });
+        }
+    });
+    let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
+    results.sort_by_key(|(at, _)| *at);
+    results.into_iter().map(|(_, result)| result).collect()
+}

@@ -1,0 +1,218 @@
+//! One suite: its Release file, proven, and then its indexes.
+
+use std::sync::Arc;
+
+use super::kept::{Kept, Proof};
+use super::{ArchiveConfig, Load, SuiteConfig, in_parallel};
+use crate::digest::Digest;
+use crate::fetch::{self, Response, Validators};
+use crate::progress::{Event, Phase};
+use crate::repo::deb::packages;
+use crate::repo::deb::release::Release;
+use crate::repo::error::{Cause, Error, Failure, Missing};
+use crate::repo::record::{Archive, PackageRecord, ReleaseInfo};
+use crate::repo::signature::{self, SignatureError};
+
+/// The longest Release file in bytes. Debian's longest are below 1 MB.
+const RELEASE_LIMIT: u64 = 32 << 20;
+
+/// The longest detached signature in bytes.
+const SIGNATURE_LIMIT: u64 = 1 << 20;
+
+/// A Release file that is proven.
+pub(super) struct Proven {
+    pub(super) release: Release,
+    /// Of `InRelease`, or of `Release` where the archive has none.
+    digest: Digest,
+    /// Which mirror it came from; the first offline.
+    pub(super) mirror: usize,
+    /// The file, or the pair of files, to be kept with the indexes.
+    proofs: Vec<Proof>,
+}
+
+impl Load<'_> {
+    /// The state of a suite, and its packages.
+    pub(super) fn suite(
+        &self,
+        config: &ArchiveConfig,
+        archive: &Arc<Archive>,
+        suite: &SuiteConfig,
+    ) -> Result<(ReleaseInfo, Vec<PackageRecord>), Error> {
+        self.cancel.check()?;
+        let kept = Kept { cache: self.cache, archive: &config.id };
+        let proven = if self.options.offline { self.kept_release(config, suite, kept)? } else { self.fetched_release(config, suite, kept)? };
+        let wanted = self.wanted(config, suite, &proven)?;
+        let results = in_parallel(&wanted, |index| {
+            let text = self.index(config, &suite.name, &proven, kept, index)?;
+            let refused =
+                |source| Error::of_suite(&config.id, &suite.name, vec![Failure { url: index.path.clone(), cause: Cause::Packages(source) }]);
+            let packages = packages::parse(&text.text, archive, self.arch).map_err(refused)?;
+            Ok((packages, text.into_proof()))
+        });
+        let (mut all, mut missing, mut proofs) = (Vec::new(), Vec::new(), proven.proofs);
+        for result in results {
+            match result {
+                Ok((packages, proof)) => {
+                    self.warn_of_unproven(&config.id, &packages.unproven);
+                    all.extend(packages.records);
+                    proofs.push(proof);
+                }
+                Err(Error::Offline(more)) => missing.extend(more),
+                Err(error) => return Err(error),
+            }
+        }
+        if !missing.is_empty() {
+            return Err(Error::Offline(missing));
+        }
+        if !self.options.offline {
+            kept.keep(&proofs)?;
+        }
+        let release = ReleaseInfo { archive: config.id.clone(), suite: suite.name.clone(), date: proven.release.date, digest: proven.digest };
+        Ok((release, all))
+    }
+
+    fn warn_of_unproven(&self, archive: &str, names: &[String]) {
+        if let Some(first) = names.first() {
+            let warning = format!("{} packages of {archive} carry no SHA-256 digest and are left out ({first} is the first)", names.len());
+            self.progress.report(Event::Warning(&warning));
+        }
+    }
+
+    /// The Release file from the first mirror that has one which can be used.
+    fn fetched_release(&self, config: &ArchiveConfig, suite: &SuiteConfig, kept: Kept<'_>) -> Result<Proven, Error> {
+        let mut failures = Vec::new();
+        for (number, mirror) in config.mirrors.iter().enumerate() {
+            match self.release_of(config, suite, kept, mirror) {
+                Ok(proven) => {
+                    self.passed_over(&failures);
+                    return Ok(Proven { mirror: number, ..proven });
+                }
+                Err(Tried::Failed(failure)) => failures.push(failure),
+                Err(Tried::Ended(error)) => return Err(error),
+            }
+        }
+        Err(Error::of_suite(&config.id, &suite.name, failures))
+    }
+
+    fn release_of(&self, config: &ArchiveConfig, suite: &SuiteConfig, kept: Kept<'_>, mirror: &str) -> Result<Proven, Tried> {
+        let path = format!("dists/{}/InRelease", suite.name);
+        let url = join(mirror, &path);
+        let old = kept.read(&path)?;
+        let now = self.options.now;
+        let (bytes, is_new, validators) = match (self.get(&url, RELEASE_LIMIT, old.as_ref().map(|old| &old.validators)), old) {
+            (Ok(Response::Body { bytes, validators }), _) => (bytes, true, validators),
+            (Ok(Response::NotModified), Some(old)) => (old.bytes, false, old.validators),
+            // A server that answers “not modified” to a plain question has nothing for us.
+            (Ok(Response::NotModified), None) => (Vec::new(), true, Validators::default()),
+            (Err(error), _) if error.is_not_found() => return self.detached_release_of(config, suite, mirror, error),
+            (Err(error), _) => return Err(Tried::of(&url, error)),
+        };
+        let verified = signature::verify_cleartext(&bytes, &config.keyring, now).map_err(|error| Tried::of(&url, error))?;
+        let digest = Digest::of(&bytes);
+        let proof = Proof { path, new: is_new.then_some(bytes), validators, signers: verified.signers };
+        self.judged(suite, &verified.text, digest, now, vec![proof]).map_err(|cause| Tried::of(&url, cause))
+    }
+
+    /// The pair of files that archives without `InRelease` have. It is small enough to be asked for as a whole each time.
+    fn detached_release_of(&self, config: &ArchiveConfig, suite: &SuiteConfig, mirror: &str, no_inrelease: fetch::Error) -> Result<Proven, Tried> {
+        let ask = |name: &str, limit| {
+            let path = format!("dists/{}/{name}", suite.name);
+            let url = join(mirror, &path);
+            let answer = self.get(&url, limit, None).map(|response| match response {
+                Response::Body { bytes, .. } => bytes,
+                Response::NotModified => Vec::new(),
+            });
+            (path, url, answer)
+        };
+        let (text_path, url, text) = ask("Release", RELEASE_LIMIT);
+        let text = text.map_err(|error| {
+            // Where there is no Release either, the user should hear of the file that ought to be there.
+            let error = if error.is_not_found() { no_inrelease } else { error };
+            Tried::of(&url, error)
+        })?;
+        let (signature_path, signature_url, signature) = ask("Release.gpg", SIGNATURE_LIMIT);
+        let signature = signature
+            .map_err(|error| if error.is_not_found() { Tried::of(&url, SignatureError::Unsigned) } else { Tried::of(&signature_url, error) })?;
+        let now = self.options.now;
+        let verified = signature::verify_detached(&text, &signature, &config.keyring, now).map_err(|error| Tried::of(&url, error))?;
+        let digest = Digest::of(&text);
+        let proof = |path, bytes| Proof { path, new: Some(bytes), validators: Validators::default(), signers: verified.signers.clone() };
+        let proofs = vec![proof(text_path, text), proof(signature_path, signature)];
+        self.judged(suite, &verified.text, digest, now, proofs).map_err(|cause| Tried::of(&url, cause))
+    }
+
+    /// The Release file that the store has kept.
+    fn kept_release(&self, config: &ArchiveConfig, suite: &SuiteConfig, kept: Kept<'_>) -> Result<Proven, Error> {
+        let path = |name: &str| format!("dists/{}/{name}", suite.name);
+        let refused = |name: &str, cause: Cause| Error::of_suite(&config.id, &suite.name, vec![Failure { url: path(name), cause }]);
+        if let Some(file) = kept.read(&path("InRelease"))? {
+            let as_of = file.fetched_at.min(self.options.now);
+            let verified = signature::verify_cleartext(&file.bytes, &config.keyring, as_of).map_err(|error| refused("InRelease", error.into()))?;
+            return self.judged(suite, &verified.text, Digest::of(&file.bytes), as_of, Vec::new()).map_err(|cause| refused("InRelease", cause));
+        }
+        let (Some(text), Some(signature)) = (kept.read(&path("Release"))?, kept.read(&path("Release.gpg"))?) else {
+            return Err(Error::Offline(vec![Missing { archive: config.id.clone(), path: path("InRelease") }]));
+        };
+        let as_of = text.fetched_at.min(self.options.now);
+        let verified =
+            signature::verify_detached(&text.bytes, &signature.bytes, &config.keyring, as_of).map_err(|error| refused("Release", error.into()))?;
+        self.judged(suite, &verified.text, Digest::of(&text.bytes), as_of, Vec::new()).map_err(|cause| refused("Release", cause))
+    }
+
+    /// What a signed text says, if it may be used at the time `as_of`.
+    fn judged(&self, suite: &SuiteConfig, text: &[u8], digest: Digest, as_of: u64, proofs: Vec<Proof>) -> Result<Proven, Cause> {
+        let release = Release::parse(text)?;
+        release.check(&suite.name, as_of)?;
+        if self.options.check_valid_until {
+            release.check_valid_until(as_of)?;
+        }
+        Ok(Proven { release, digest, mirror: 0, proofs })
+    }
+
+    /// A file from a mirror; its bytes are reported as progress.
+    pub(super) fn get(&self, url: &str, limit: u64, validators: Option<&Validators>) -> Result<Response, fetch::Error> {
+        let response = self.client.get(url, limit, validators, self.cancel)?;
+        if let Response::Body { bytes, .. } = &response {
+            self.progress.report(Event::Advance { phase: Phase::Metadata, by: bytes.len() as u64 });
+        }
+        Ok(response)
+    }
+}
+
+/// How a try at one mirror went wrong.
+pub(super) enum Tried {
+    /// Another mirror may do better.
+    Failed(Failure),
+    /// No other one will.
+    Ended(Error),
+}
+
+impl Tried {
+    pub(super) fn of(url: &str, cause: impl Into<Cause>) -> Self {
+        match cause.into() {
+            Cause::Fetch(fetch::Error::Cancelled(cancelled)) => Self::Ended(cancelled.into()),
+            // The address as the client shows it, without user name and password.
+            Cause::Fetch(error) => Self::Failed(Failure { url: error.url().unwrap_or(url).to_owned(), cause: error.into() }),
+            cause => Self::Failed(Failure { url: without_credentials(url), cause }),
+        }
+    }
+}
+
+impl From<Error> for Tried {
+    fn from(error: Error) -> Self {
+        Self::Ended(error)
+    }
+}
+
+/// The address of `path` beneath a base address.
+pub(super) fn join(base: &str, path: &str) -> String {
+    format!("{}/{path}", base.trim_end_matches('/'))
+}
+
+/// An address that can be shown.
+fn without_credentials(url: &str) -> String {
+    match url.split_once("://").and_then(|(scheme, rest)| Some((scheme, rest.split_once('@').filter(|(user, _)| !user.contains('/'))?.1))) {
+        Some((scheme, rest)) => format!("{scheme}://{rest}"),
+        None => url.to_owned(),
+    }
+}
