@@ -10,7 +10,7 @@ use crate::format::blob::{BlobKind, Header};
 use crate::format::record::{FORMAT, ImageDocument, RECORD_LIMIT};
 use crate::format::row::ImageRow;
 use crate::progress::{Cancel, Progress};
-use crate::store::{self, ReadTxn, StagedBlob, StagedImage, Store, WriteTxn};
+use crate::store::{self, ReadTxn, StagedBlob, StagedImage, Store};
 
 /// The longest lock and the longest annotations, in bytes.
 const DOCUMENT_LIMIT: u64 = 64 << 20;
@@ -140,12 +140,14 @@ impl<'a> ImageCache<'a> {
                 txn.publish(self.store, blob, 1)?;
             }
             let before = txn.get::<ImageRow>(spec.digest().as_bytes())?;
-            if let Some(before) = before {
-                self.release(&txn, &before)?;
+            for blob in before.iter().flat_map(|row| [row.record, row.manifest, row.lock, row.annotations]) {
+                txn.release(&blob)?;
             }
             let row = ImageRow {
                 record: record.digest,
                 manifest: image.manifest.digest,
+                lock: lock.digest,
+                annotations: annotations.digest,
                 damaged: false,
                 pinned: before.is_some_and(|before| before.pinned),
                 last_used: document.built_at,
@@ -256,19 +258,6 @@ impl<'a> ImageCache<'a> {
             Err(error) if error.is_damage() => Ok(None),
             Err(error) => Err(error.into()),
         }
-    }
-
-    /// Takes the references of an image that is replaced. What its record can no longer tell stays counted until the counts are made anew.
-    fn release(&self, txn: &WriteTxn<'_>, row: &ImageRow) -> Result<()> {
-        if let Ok(bytes) = store::open_file(&self.store.blob_path(&row.record), &row.record).and_then(|reader| reader.read_all(RECORD_LIMIT as u64))
-            && let Ok(document) = ImageDocument::decode(&bytes)
-        {
-            txn.release(&document.lock)?;
-            txn.release(&document.annotations)?;
-        }
-        txn.release(&row.record)?;
-        txn.release(&row.manifest)?;
-        Ok(())
     }
 
     fn mark_damaged(&self, image: &ImageRecord) -> Result<()> {

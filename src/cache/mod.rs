@@ -49,3 +49,6 @@ fn move_references(txn: &WriteTxn<'_>, before: &[Option<Digest>], after: &[Optio
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

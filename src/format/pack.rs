@@ -36,6 +36,9 @@ pub const ENTRY_LIMIT: u32 = 1 << 20;
 /// Raw bytes of a chunk at most, when read: what a reader's buffer must hold. Ours are at most 512 KiB (`store/cut.rs`).
 pub const CHUNK_LIMIT: u32 = 4 << 20;
 
+/// Compressed bytes of a chunk at most, when read: zstd adds less than 1/128 to what it cannot compress.
+pub const FRAME_LIMIT: u32 = CHUNK_LIMIT + CHUNK_LIMIT / 128;
+
 /// Where a chunk lies in its pack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Entry {
@@ -155,8 +158,8 @@ pub fn decode_table(bytes: &[u8], trailer: &Trailer, file_len: u64) -> Result<Ve
             stored_len: u32::from_le_bytes(take(&mut table, what)?),
             raw_len: u32::from_le_bytes(take(&mut table, what)?),
         };
-        check_chunk_len(entry.raw_len)?;
-        if entry.offset != end || entry.stored_len == 0 {
+        check_chunk(entry.stored_len, entry.raw_len)?;
+        if entry.offset != end {
             return Err(inconsistent("its frames leave gaps or overlap"));
         }
         end += u64::from(entry.stored_len);
@@ -168,16 +171,18 @@ pub fn decode_table(bytes: &[u8], trailer: &Trailer, file_len: u64) -> Result<Ve
     Ok(entries)
 }
 
-/// Checks the raw length of a chunk before memory is taken for it.
+/// Checks the lengths of a chunk before memory is taken for it.
 ///
 /// # Errors
-/// An empty chunk, or one beyond [`CHUNK_LIMIT`].
-pub fn check_chunk_len(raw_len: u32) -> Result<(), FormatError> {
-    if raw_len == 0 {
-        return Err(FormatError::Inconsistent { what: "chunk", reason: "it is empty" });
-    }
-    if raw_len > CHUNK_LIMIT {
-        return Err(FormatError::Limit { what: "length of a chunk", found: raw_len.into(), limit: CHUNK_LIMIT.into() });
+/// An empty chunk, or one beyond [`CHUNK_LIMIT`] or [`FRAME_LIMIT`].
+pub fn check_chunk(stored_len: u32, raw_len: u32) -> Result<(), FormatError> {
+    for (what, found, limit) in [("length of a chunk", raw_len, CHUNK_LIMIT), ("length of a stored chunk", stored_len, FRAME_LIMIT)] {
+        if found == 0 {
+            return Err(FormatError::Inconsistent { what: "chunk", reason: "it is empty" });
+        }
+        if found > limit {
+            return Err(FormatError::Limit { what, found: found.into(), limit: limit.into() });
+        }
     }
     Ok(())
 }

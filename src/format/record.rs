@@ -127,7 +127,7 @@ mod tests {
     fn round_trips_and_stays_the_same() {
         let bytes = document().encode().unwrap();
         assert_eq!(ImageDocument::decode(&bytes).unwrap(), document());
-        assert_eq!(Digest::of(&bytes).to_string(), "744834ec51724c36e20b183a4c98d9755062a12ba924f440ff63e8867ba557ce");
+        assert_eq!(Digest::of(&bytes).to_string(), "70bc3015f6641c10b64081c01deb6ac5e32b20e02e6ea982179b9ee2f7fdc606");
     }
 
     #[test]

@@ -93,6 +93,10 @@ pub struct ImageRow {
     pub record: Digest,
     /// The blob of its manifest.
     pub manifest: Digest,
+    /// The blob of its lock.
+    pub lock: Digest,
+    /// The blob of its annotations.
+    pub annotations: Digest,
     /// Whether a part of it was found damaged: no longer served.
     pub damaged: bool,
     /// Never evicted.
@@ -239,7 +243,7 @@ impl Row for ChunkRow {
         let lost = row.flags(LOST)? & LOST != 0;
         let (references, pack, offset) = (row.u32()?, row.digest()?, row.u64()?);
         let chunk = Self { lost, references, pack, offset, stored_len: row.u32()?, raw_len: row.u32()? };
-        super::pack::check_chunk_len(chunk.raw_len)?;
+        super::pack::check_chunk(chunk.stored_len, chunk.raw_len)?;
         row.end(chunk)
     }
 }
@@ -280,6 +284,7 @@ impl Row for ImageRow {
 
     fn encode(&self) -> Vec<u8> {
         let row = Writer::row().flags(&[(self.damaged, LOST), (self.pinned, PINNED)]).put(self.record.as_bytes()).put(self.manifest.as_bytes());
+        let row = row.put(self.lock.as_bytes()).put(self.annotations.as_bytes());
         row.put(self.last_used.to_le_bytes()).put(self.uses.to_le_bytes()).0
     }
 
@@ -287,7 +292,8 @@ impl Row for ImageRow {
         let mut row = Reader::row(bytes, "row of an image")?;
         let flags = row.flags(LOST | PINNED)?;
         let (damaged, pinned) = (flags & LOST != 0, flags & PINNED != 0);
-        let image = Self { record: row.digest()?, manifest: row.digest()?, damaged, pinned, last_used: row.u64()?, uses: row.u32()? };
+        let (record, manifest, lock, annotations) = (row.digest()?, row.digest()?, row.digest()?, row.digest()?);
+        let image = Self { record, manifest, lock, annotations, damaged, pinned, last_used: row.u64()?, uses: row.u32()? };
         row.end(image)
     }
 }
@@ -365,11 +371,12 @@ mod tests {
         fn rows_round_trip(flag in any::<bool>(), pinned in any::<bool>(), a in any::<[u8; 32]>(), b in any::<[u8; 32]>(), (m, n) in any::<(u64, u64)>(), count: u32) {
             let (digest, other) = (Digest::from_bytes(a), Digest::from_bytes(b));
             round_trip(&BlobRow { kind: BlobKind::Manifest, lost: flag, references: count, raw_len: m, stored_len: n }, 23);
-            round_trip(&ChunkRow { lost: flag, references: count, pack: digest, offset: m, stored_len: count, raw_len: 1 + count % (4 << 20) }, 54);
+            round_trip(&ChunkRow { lost: flag, references: count, pack: digest, offset: m, stored_len: 1 + count % (4 << 20), raw_len: 1 + count % (4 << 20) }, 54);
             round_trip(&PackRow { stored_len: m, chunks: count }, 13);
             let alias = flag.then_some(other);
             round_trip(&PackageRow { blob: digest, sha256: Sha256::from_bytes(b), alias, pinned, added_at: m, last_used: n, uses: count }, 118);
-            round_trip(&ImageRow { record: digest, manifest: other, damaged: flag, pinned, last_used: m, uses: count }, 78);
+            let image = ImageRow { record: digest, manifest: other, lock: digest, annotations: other, damaged: flag, pinned, last_used: m, uses: count };
+            round_trip(&image, 142);
             round_trip(&TrashRow { since: m, stored_len: n }, 17);
             round_trip(&HoldRow, 1);
             let attributes = MetadataAttributes { etag: flag.then(|| "\"1\"".to_owned()), last_modified: None, verified_by: vec!["AB".to_owned()] };

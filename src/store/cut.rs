@@ -196,3 +196,86 @@ fn cut(window: &mut Window, uncut: &mut usize, end: bool) {
         *uncut += length;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::digest::Digest;
+    use crate::store::tests::noise;
+
+    /// All pieces of a file with this content: the lengths of holes, and the bytes of chunks.
+    fn pieces(bytes: &[u8], sparse: bool) -> Vec<Result<Vec<u8>, u64>> {
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(bytes.len() as u64).unwrap();
+        for (at, block) in bytes.chunks(BLOCK as usize).enumerate() {
+            if !sparse || block != &ZEROS[..block.len()] {
+                file.write_all_at(block, at as u64 * BLOCK).unwrap();
+            }
+        }
+        let mut cutter = Cutter::new(file, PathBuf::new()).unwrap();
+        let mut pieces = Vec::new();
+        while let Some(window) = cutter.window(&Cancel::default()).unwrap() {
+            assert!(window.data.len() <= WINDOW + CHUNK_MAX + READ_LEN + HOLE_MIN as usize);
+            let piece = |piece: &Piece| match piece {
+                Piece::Hole(length) => Err(*length),
+                Piece::Chunk(at) => Ok(window.data[at.clone()].to_vec()),
+            };
+            pieces.extend(window.pieces.iter().map(piece));
+        }
+        assert_eq!(cutter.digest(), Digest::of(bytes));
+        pieces
+    }
+
+    fn whole(pieces: &[Result<Vec<u8>, u64>]) -> Vec<u8> {
+        pieces.iter().flat_map(|piece| piece.clone().unwrap_or_else(|length| vec![0; length as usize])).collect()
+    }
+
+    #[test]
+    fn windows_leave_no_trace() {
+        let bytes = noise(2 * WINDOW + 12_345, 1);
+        let whole: Vec<usize> = FastCDC::new(&bytes, CHUNK_MIN, CHUNK_AVERAGE, CHUNK_MAX).map(|chunk| chunk.length).collect();
+        let windowed: Vec<usize> = pieces(&bytes, false).iter().map(|piece| piece.as_ref().unwrap().len()).collect();
+        assert_eq!(windowed, whole);
+    }
+
+    /// The cuts of a fixed input: they change only if somebody decides that new images share nothing with stored ones.
+    #[test]
+    fn cuts_stay_where_they_are() {
+        let lengths: Vec<usize> = pieces(&noise(1 << 20, 2), false).iter().map(|piece| piece.as_ref().unwrap().len()).collect();
+        assert_eq!(lengths, [99_395, 159_574, 167_376, 75_818, 121_060, 69_303, 112_239, 89_076, 154_735]);
+    }
+
+    #[test]
+    fn only_long_runs_of_zeros_are_holes() {
+        let mut bytes = noise(1 << 20, 3);
+        bytes[8192..8192 + 28 * 1024].fill(0);
+        assert!(pieces(&bytes, true).iter().all(Result::is_ok));
+        bytes[8192..8192 + 32 * 1024].fill(0);
+        assert_eq!(pieces(&bytes, true)[1], Err(32 << 10));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+        #[test]
+        fn pieces_are_the_file_and_holes_in_it_do_not_matter(
+            stretches in prop::collection::vec((0_usize..1 << 18, 0_usize..1 << 17, any::<u64>()), 0..6),
+        ) {
+            let mut bytes = Vec::new();
+            for (zeros, data, seed) in stretches {
+                bytes.resize(bytes.len() + zeros, 0);
+                bytes.extend(noise(data, seed));
+            }
+            let sparse = pieces(&bytes, true);
+            prop_assert!(whole(&sparse) == bytes);
+            prop_assert!(pieces(&bytes, false) == sparse);
+            for pair in sparse.windows(2) {
+                prop_assert!(pair[0].is_ok() || pair[1].is_ok(), "two holes in a row");
+            }
+            for piece in sparse.iter().flatten() {
+                prop_assert!(!piece.is_empty() && piece.len() <= CHUNK_MAX);
+            }
+        }
+    }
+}

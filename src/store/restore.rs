@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::os::unix::fs::{FileExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
@@ -67,22 +67,34 @@ impl Store {
         let part = builder.tempfile_in(parent).map_err(Error::io("create a file in", parent))?;
         part.as_file().set_len(manifest.raw_len).map_err(Error::io("write", out))?;
         progress.report(Event::Start { phase: Phase::Write, total: Some(manifest.raw_len) });
-        let written = self.write_chunks(manifest, part.as_file(), out, progress, cancel);
-        self.note_damage(written)?;
+        let mut damaged = match self.write_chunks(manifest, part.as_file(), out, progress, cancel) {
+            Err(Error::Damaged(damage)) => vec![damage],
+            written => written?,
+        };
+        damaged.sort_by_key(|damage| damage.object);
+        // All of it is marked, so that one rebuild mends all of it; the first stands for the rest.
+        for damage in damaged.drain(1.min(damaged.len())..) {
+            self.mark_lost(damage)?;
+        }
+        self.note_damage(damaged.pop().map_or(Ok(()), |first| Err(first.into())))?;
         part.persist(out).map_err(|error| Error::io("create", out)(error.error))?;
         progress.report(Event::Finish { phase: Phase::Write });
         Ok(())
     }
 
-    fn write_chunks(&self, manifest: &Manifest, file: &File, out: &Path, progress: &dyn Progress, cancel: &Cancel) -> Result<()> {
+    /// Writes all chunks that can be written, and returns what is wrong with the others.
+    fn write_chunks(&self, manifest: &Manifest, file: &File, out: &Path, progress: &dyn Progress, cancel: &Cancel) -> Result<Vec<Damage>> {
         let (jobs, packs, holes) = self.plan(manifest)?;
         progress.report(Event::Advance { phase: Phase::Write, by: holes });
-        batches(&jobs).into_par_iter().try_for_each(|batch| {
+        let write = |batch: &[Job]| {
             cancel.check()?;
-            let written = DECODER.with_borrow_mut(|decoder| self.write_batch(decoder, batch, &packs, file, out))?;
+            let pack = Pack { file: &packs[&batch[0].row.pack], path: self.layout.pack(&batch[0].row.pack) };
+            let (written, damaged) = DECODER.with_borrow_mut(|decoder| decoder.write_batch(batch, &pack, file, out))?;
             progress.report(Event::Advance { phase: Phase::Write, by: written });
-            Ok(())
-        })
+            Ok(damaged)
+        };
+        let damaged: Vec<Vec<Damage>> = batches(&jobs).into_par_iter().map(write).collect::<Result<_>>()?;
+        Ok(damaged.into_iter().flatten().collect())
     }
 
     /// The chunks in the order in which the image needs them first, the open packs, and the bytes of all holes.
@@ -134,50 +146,60 @@ impl Store {
             _ => Ok(file),
         }
     }
+}
 
-    fn write_batch(&self, decoder: &mut Decoder, batch: &[Job], packs: &HashMap<Digest, File>, file: &File, out: &Path) -> Result<u64> {
-        let (first, last) = (&batch[0].row, &batch[batch.len() - 1].row);
-        let len = (last.offset + u64::from(last.stored_len)).saturating_sub(first.offset) as usize;
-        let mut stored = std::mem::take(&mut decoder.stored);
-        stored.resize(len, 0);
-        let path = self.layout.pack(&first.pack);
-        let read = packs[&first.pack].read_exact_at(&mut stored, first.offset);
-        let damaged = |job: &Job, problem| Error::from(Damage { object: Object::Chunk(job.digest), path: path.clone(), problem });
-        // Which of the batch cannot be read does not matter: the first stands for the pack's trouble, the rest are found on the next attempt.
-        read.map_err(|error| damaged(&batch[0], Problem::Unreadable(error)))?;
-        let mut written = 0;
-        for job in batch {
-            let begin = (job.row.offset - first.offset) as usize;
-            let frame = &stored[begin..begin + job.row.stored_len as usize];
-            let raw = decoder.decode(frame, job.row.raw_len).map_err(|error| damaged(job, Problem::Compression(error)))?;
-            let found = Digest::of(raw);
-            if found != job.digest {
-                return Err(damaged(job, Problem::Digest { found }));
-            }
-            for target in &job.targets {
-                let part = raw.get(target.offset as usize..(target.offset as usize).saturating_add(target.length as usize));
-                let part = part.ok_or_else(|| {
-                    damaged(job, Problem::Length { expected: u64::from(target.offset) + u64::from(target.length), found: raw.len() as u64 })
-                })?;
-                file.write_all_at(part, target.at).map_err(Error::io("write", out))?;
-                written += part.len() as u64;
-            }
-        }
-        decoder.stored = stored;
-        Ok(written)
-    }
+/// An open pack, and its path for messages.
+struct Pack<'a> {
+    file: &'a File,
+    path: PathBuf,
 }
 
 impl Decoder {
-    /// Decodes one frame of exactly `raw_len` bytes.
-    fn decode(&mut self, frame: &[u8], raw_len: u32) -> std::io::Result<&[u8]> {
+    /// Writes the chunks of a batch to `file`; returns how many bytes that were, and the chunks that could not be read.
+    fn write_batch(&mut self, batch: &[Job], pack: &Pack<'_>, file: &File, out: &Path) -> Result<(u64, Vec<Damage>)> {
+        let mut stored = std::mem::take(&mut self.stored);
+        let (mut written, mut damaged) = (0, Vec::new());
+        let (first, last) = (&batch[0].row, &batch[batch.len() - 1].row);
+        let len = last.offset + u64::from(last.stored_len) - first.offset;
+        stored.resize(len as usize, 0);
+        // Where the device cannot read all of it, each chunk is tried alone.
+        let whole = pack.file.read_exact_at(&mut stored, first.offset).is_ok();
+        for job in batch {
+            let begin = (job.row.offset - first.offset) as usize;
+            let frame = &mut stored[begin..begin + job.row.stored_len as usize];
+            let read = if whole { Ok(()) } else { pack.file.read_exact_at(frame, job.row.offset).map_err(Problem::Unreadable) };
+            match read.and_then(|()| self.decode(frame, job)) {
+                Ok(raw) => {
+                    for target in &job.targets {
+                        let part = &raw[target.offset as usize..][..target.length as usize];
+                        file.write_all_at(part, target.at).map_err(Error::io("write", out))?;
+                        written += part.len() as u64;
+                    }
+                }
+                Err(problem) => damaged.push(Damage { object: Object::Chunk(job.digest), path: pack.path.clone(), problem }),
+            }
+        }
+        self.stored = stored;
+        Ok((written, damaged))
+    }
+
+    /// Decodes one chunk, and proves that it is the one wanted and long enough for all its targets.
+    fn decode(&mut self, frame: &[u8], job: &Job) -> Result<&[u8], Problem> {
         let decompressor = match &mut self.decompressor {
             Some(decompressor) => decompressor,
-            none => none.insert(zstd::bulk::Decompressor::new()?),
+            none => none.insert(zstd::bulk::Decompressor::new().map_err(Problem::Compression)?),
         };
         self.raw.clear();
-        self.raw.reserve_exact(raw_len as usize);
-        decompressor.decompress_to_buffer(frame, &mut self.raw)?;
+        self.raw.reserve_exact(job.row.raw_len as usize);
+        decompressor.decompress_to_buffer(frame, &mut self.raw).map_err(Problem::Compression)?;
+        let found = Digest::of(&self.raw);
+        if found != job.digest {
+            return Err(Problem::Digest { found });
+        }
+        let needed = job.targets.iter().map(|target| u64::from(target.offset) + u64::from(target.length)).max().unwrap_or(0);
+        if needed > self.raw.len() as u64 {
+            return Err(Problem::Length { expected: needed, found: self.raw.len() as u64 });
+        }
         Ok(&self.raw)
     }
 }
