@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn the_same_layout_gives_the_same_bytes() {
-        let (a, b) = (written(&layout(1 << 28)), written(&layout(1 << 28)));
+        let (a, b) = (written(&layout(80 << 20)), written(&layout(80 << 20)));
         assert!(std::fs::read(a.path()).unwrap() == std::fs::read(b.path()).unwrap());
     }
 

@@ -9,8 +9,8 @@
 //!
 //! The same tree, layout and boot give the same bytes: identifiers derive from the layout's seed, times are clamped to its time, order is sorted.
 //!
-//! The room runs where the tree's owners are right: as root, or in a user namespace of ours. It takes plain values only, and trusts the tree in nothing: paths
-//! are resolved beneath it ([`tree`]), and what is in its files is checked.
+//! The room runs where the tree's owners are right: as root, or in a user namespace of ours. It takes plain values only, and trusts the tree in
+//! nothing: paths are resolved beneath it ([`tree`]), and what is in its files is checked.
 
 mod boot;
 mod error;
@@ -82,7 +82,7 @@ pub struct Usage {
 /// `run` runs a command inside the sandbox of the tree, whose root is [`Job::tree`] (GRUB needs it).
 ///
 /// # Errors
-/// See [`Error`]; a partition that is too small, a tree without a kernel, and a missing program are found before anything is written.
+/// See [`Error`]. A layout that cannot be, a missing program, and a tree without a kernel or a boot loader are found before the image is made.
 pub fn write(job: Job<'_>, run: &mut Run<'_>, progress: &dyn Progress, cancel: &Cancel) -> Result<Report, Error> {
     progress.report(Event::Start { phase: Phase::Disk, total: None });
     let report = make(job, run, cancel);

@@ -180,6 +180,12 @@ mod tests {
     }
 
     #[test]
+    fn the_kernel_kills_it_should_we_end() {
+        let told = run(SETPRIV, &[OsStr::new("--dump")], &[], &Cancel::default()).unwrap();
+        assert!(told.lines().any(|line| line.contains("Parent death signal") && line.contains("KILL")), "{told}");
+    }
+
+    #[test]
     fn names_the_package_of_a_missing_program() {
         let nothing = Requirement { program: "no-such-program", debian_package: "no-such-package" };
         let error = run(nothing, &[], &[], &Cancel::default()).unwrap_err();

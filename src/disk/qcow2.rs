@@ -4,9 +4,9 @@
 //! header │ L1 table │ L2 table, its data clusters │ L2 table, its data clusters │ … │ refcount blocks │ refcount table
 //! ```
 //!
-//! The disk is given front to back ([`Writer::write`]), in pieces of any length, and what is left out is zero; memory stays below one L2 table and the L1 table, whatever
-//! the size of the disk. The same disk gives the same bytes, however it was cut into pieces. Nothing is encrypted, compressed or shared: every
-//! cluster of the file is used once.
+//! The disk is given front to back ([`Writer::write`]), in pieces of any length, and what is left out is zero; memory stays below one L2 table and
+//! the L1 table, whatever the size of the disk. The same disk gives the same bytes, however it was cut into pieces. Nothing is encrypted, compressed
+//! or shared: every cluster of the file is used once.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;

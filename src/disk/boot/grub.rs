@@ -1,7 +1,9 @@
-//! GRUB: one EFI binary with all modules that a boot from ext4 needs, which finds the root file system by its UUID and reads `/boot/grub/grub.cfg` there.
+//! GRUB: one EFI binary with all modules that a boot from ext4 needs, which finds the root file system by its UUID and reads `/boot/grub/grub.cfg`
+//! there.
 //!
-//! `grub-install` wants devices; `grub-mkimage`, which it calls, does not. Its binary stands where `grub-install` would put it, so that an update of GRUB's packages on the
-//! running machine replaces it; the command line and the console are also in `/etc/default/grub.d`, so that `update-grub` keeps them.
+//! `grub-install` wants devices; `grub-mkimage`, which it calls, does not. Its binary stands where `grub-install` would put it, so that an update of
+//! GRUB's packages on the running machine replaces it; the command line and the console are also in `/etc/default/grub.d`, so that `update-grub`
+//! keeps them.
 
 use std::fmt::Write as _;
 
@@ -10,7 +12,8 @@ use super::{Architecture, Context, Error, FatFile, Files, Run, Source, quoted};
 /// How long the menu waits, in seconds.
 const TIMEOUT: u32 = 1;
 
-/// Built into the binary: reading the disk, the menu, the kernel, and what the configuration that `update-grub` writes may ask for. No other module is needed.
+/// Built into the binary: reading the disk, the menu, the kernel, and what the configuration that `update-grub` writes may ask for. No other module
+/// is needed.
 const MODULES: [&str; 38] = [
     "all_video",
     "boot",
@@ -109,7 +112,13 @@ fn menu(context: &Context<'_>, console: Option<&Console>) -> String {
 /// What `update-grub` reads. The root comes from `update-grub` itself.
 fn defaults(context: &Context<'_>, console: Option<&Console>) -> String {
     let own: Vec<&str> = context.options.split_whitespace().filter(|word| !word.starts_with("root=")).collect();
-    let mut text = format!("GRUB_TIMEOUT={TIMEOUT}\nGRUB_CMDLINE_LINUX_DEFAULT=\nGRUB_CMDLINE_LINUX={}\n", quoted(&own.join(" ")));
+    // `grub-install` makes the name of its folder of the distributor's; `update-grub` shows it.
+    let (first, rest) = context.os.id.split_at(1);
+    let distributor = format!("{}{rest}", first.to_ascii_uppercase());
+    let mut text = format!(
+        "GRUB_DISTRIBUTOR={distributor}\nGRUB_TIMEOUT={TIMEOUT}\nGRUB_CMDLINE_LINUX_DEFAULT=\nGRUB_CMDLINE_LINUX={}\n",
+        quoted(&own.join(" "))
+    );
     if let Some(console) = console {
         writeln!(text, "GRUB_TERMINAL='console serial'\nGRUB_SERIAL_COMMAND={}", quoted(&console.command()))
             .expect("writing to a string cannot fail");

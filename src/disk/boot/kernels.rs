@@ -48,7 +48,8 @@ fn is_version(text: &str) -> bool {
     allowed && !text.is_empty() && text.len() <= 128 && !LEFTOVERS.iter().any(|end| text.ends_with(end))
 }
 
-/// The order of kernel versions: numbers by value, `~` before everything, the end before letters, letters before the rest; like Debian's, without epochs.
+/// The order of kernel versions: numbers by value, `~` before everything, the end before letters, letters before the rest; like Debian's, without
+/// epochs.
 fn compare(a: &str, b: &str) -> Ordering {
     let (mut a, mut b) = (a.as_bytes(), b.as_bytes());
     loop {

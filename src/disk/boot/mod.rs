@@ -1,7 +1,7 @@
 //! Making a tree start: the files of the EFI system partition, and those that the running system needs to keep its boot loader up to date.
 //!
-//! The tree already has its kernels and initrds in `/boot`. What is laid down is what the distribution's own tools would have: a later kernel update on the
-//! running machine finds its entries where it looks for them. What is missing is an error that names the package.
+//! The tree already has its kernels and initrds in `/boot`. What is laid down is what the distribution's own tools would have: a later kernel update
+//! on the running machine finds its entries where it looks for them. What is missing is an error that names the package.
 
 mod fstab;
 mod grub;
@@ -80,7 +80,8 @@ pub(super) struct Installed {
 
 /// Adds to the tree what belongs there (`/etc/fstab`, the boot loader's configuration), and tells what belongs on the EFI system partition.
 ///
-/// What the tree holds beneath the EFI system partition's mount point moves there, in place of what we would have written: a user or a package wanted it so.
+/// What the tree holds beneath the EFI system partition's mount point moves there, in place of what we would have written: a user or a package wanted
+/// it so.
 pub(super) fn install(tree: &Tree, layout: Checked<'_>, boot: &Boot, run: &mut Run<'_>) -> Result<Installed, Error> {
     if !text::is_one_line(&boot.cmdline) || boot.cmdline.len() > CMDLINE_LIMIT {
         let value = text::shown(&boot.cmdline);
@@ -136,7 +137,8 @@ fn adopt(tree: &Tree, mount_point: &str) -> Result<Vec<FatFile>, Error> {
     Ok(files)
 }
 
-/// Empties the EFI system partition's mount point in the tree, once the partition is written: what is there would be hidden by the mount, and stored twice.
+/// Empties the EFI system partition's mount point in the tree, once the partition is written: what is there would be hidden by the mount, and stored
+/// twice.
 pub(super) fn clear(tree: &Tree, mount_point: &str) -> Result<(), Error> {
     let mount_point = mount_point.trim_start_matches('/');
     let mut folders = vec![mount_point.to_owned()];

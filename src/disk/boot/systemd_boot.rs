@@ -1,6 +1,7 @@
 //! systemd-boot: the boot loader copied, an entry for each kernel, laid out as `kernel-install(8)` does (Boot Loader Specification, type 1).
 //!
-//! The entry token is the `ID` of `os-release`, and is written to `/etc/kernel/entry-token`: the usual one, the machine's own id, is not yet known in an image.
+//! The entry token is the `ID` of `os-release`, and is written to `/etc/kernel/entry-token`: the usual one, the machine's own id, is not yet known in
+//! an image.
 
 use super::{Context, Error, FatFile, Files, Source};
 

@@ -154,6 +154,7 @@ fn grub_finds_its_configuration_by_the_root_file_system() {
       	initrd /boot/initrd.img-6.1.0-9-amd64
       }
     /etc/default/grub.d/50-image.cfg
+      GRUB_DISTRIBUTOR=Debian
       GRUB_TIMEOUT=1
       GRUB_CMDLINE_LINUX_DEFAULT=
       GRUB_CMDLINE_LINUX='quiet console=ttyS0,115200n8'

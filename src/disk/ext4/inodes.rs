@@ -1,8 +1,8 @@
 //! After `mke2fs`: walks the inode tables, sets the times that came from the build machine, and learns where files begin.
 //!
-//! `mke2fs -d` copies change and access times from the tree, where they say when the build ran, and does not copy the mode of the tree itself. Both are set
-//! here, with the inodes' checksums, by the layout of ext4 (the kernel's `Documentation/filesystems/ext4`): the same as `debugfs -w` with `sif` does, in
-//! one pass and without a script of a line for each inode.
+//! `mke2fs -d` copies change and access times from the tree, where they say when the build ran, and does not copy the mode of the tree itself. Both
+//! are set here, with the inodes' checksums, by the layout of ext4 (the kernel's `Documentation/filesystems/ext4`): the same as `debugfs -w` with
+//! `sif` does, in one pass and without a script of a line for each inode.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;

@@ -1,8 +1,8 @@
 //! ext4 with the whole tree in it, made by the host's `mke2fs -d` straight into the partition's place in the disk file.
 //!
-//! The same tree gives the same bytes: identifiers and hash seed are given, times that are the clock's come from `E2FSPROGS_FAKE_TIME`, `mke2fs` takes names
-//! in sorted order (measured with 1.47.0: trees made in different orders on tmpfs give the same file system), and what it copies from the build machine
-//! (change and access times) is set afterwards ([`inodes`]).
+//! The same tree gives the same bytes: identifiers and hash seed are given, times that are the clock's come from `E2FSPROGS_FAKE_TIME`, `mke2fs`
+//! takes names in sorted order (measured with 1.47.0: trees made in different orders on tmpfs give the same file system), and what it copies from the
+//! build machine (change and access times) is set afterwards ([`inodes`]).
 
 mod checksum;
 mod inodes;
@@ -12,6 +12,7 @@ mod tests;
 
 use std::ffi::OsStr;
 use std::fs::File;
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -30,17 +31,32 @@ const BLOCK: u64 = 4096;
 /// Bytes of an inode.
 const INODE: u64 = 256;
 
-/// The percentage of blocks that only root may fill. The usual 5 % are from a time of small disks and slow allocators: on an image of 4 GiB they are 200 MB that its
-/// user paid for and cannot use. One percent still lets root log in and clean up.
+/// The percentage of blocks that only root may fill. The usual 5 % are from a time of small disks and slow allocators: on an image of 4 GiB they are
+/// 200 MB that its user paid for and cannot use. One percent still lets root log in and clean up.
 const RESERVED_PERCENT: &str = "1";
 
-/// What every kernel since 5.10 mounts and GRUB 2.06 reads. Not among them: `metadata_csum_seed` and `orphan_file`, which newer versions of `mke2fs` switch on and
-/// older ones of GRUB refuse.
-const FEATURES: &str = "none,has_journal,ext_attr,resize_inode,dir_index,filetype,extent,64bit,flex_bg,sparse_super,large_file,huge_file,dir_nlink,extra_isize,\
-                        metadata_csum";
+/// What every kernel since 5.10 mounts and GRUB 2.06 reads. Not among them: `metadata_csum_seed` and `orphan_file`, which newer versions of `mke2fs`
+/// switch on and older ones of GRUB refuse.
+const FEATURES: &str = "none,has_journal,ext_attr,resize_inode,dir_index,filetype,extent,64bit,flex_bg,sparse_super,large_file,huge_file,\
+                        dir_nlink,extra_isize,metadata_csum";
 
 /// In place of the host's `/etc/mke2fs.conf`. Its types are those that `mke2fs` looks up by the size of the file system.
-const CONFIG: &str = "[defaults]\n\tbase_features = none\n[fs_types]\n\text4 = {\n\t\tfeatures = none\n\t}\n\tfloppy = {\n\t}\n\tsmall = {\n\t}\n\tbig = {\n\t}\n\thuge = {\n\t}\n";
+const CONFIG: &str = "\
+[defaults]
+	base_features = none
+[fs_types]
+	ext4 = {
+		features = none
+	}
+	floppy = {
+	}
+	small = {
+	}
+	big = {
+	}
+	huge = {
+	}
+";
 
 /// Makes the root file system. `disk` has its full length and is zero there. `scratch` is a folder for small files.
 pub(super) fn write(
@@ -60,8 +76,8 @@ pub(super) fn write(
         return Err(too_small(partition, needed - partition.len));
     }
 
-    let config = scratch.join("mke2fs.conf");
-    std::fs::write(&config, CONFIG).map_err(Error::io("write", &config))?;
+    let mut config = tempfile::Builder::new().prefix("mke2fs-").suffix(".conf").tempfile_in(scratch).map_err(Error::io("write in", scratch))?;
+    config.write_all(CONFIG.as_bytes()).map_err(Error::io("write", config.path()))?;
     let extended = format!(
         "offset={},hash_seed={},lazy_itable_init=0,lazy_journal_init=0,nodiscard,root_owner={}",
         partition.start,
@@ -76,13 +92,12 @@ pub(super) fn write(
     let mut arguments: Vec<&OsStr> = options.into_iter().chain(more).map(OsStr::new).collect();
     arguments.extend([tree.path().as_os_str(), disk.1.as_os_str(), OsStr::new(&size)]);
     let environment = [
-        ("MKE2FS_CONFIG", config.to_string_lossy().into_owned()),
+        ("MKE2FS_CONFIG", config.path().to_string_lossy().into_owned()),
         // Read by 1.47.0 and before; from 1.47.1 on it is the second that counts.
         ("E2FSPROGS_FAKE_TIME", layout.time.to_string()),
         ("SOURCE_DATE_EPOCH", layout.time.to_string()),
     ];
     program::run(MKE2FS, &arguments, &environment, cancel).map_err(|error| full(error, partition, &needs))?;
-    std::fs::remove_file(&config).map_err(Error::io("remove", &config))?;
     let root_mode = std::fs::metadata(tree.path()).map_err(Error::io("read", tree.path()))?.permissions().mode();
     inodes::settle(disk, partition, inodes::Settings { time: layout.time, root_mode: root_mode as u16 & 0o7777 }, cancel)
 }

@@ -86,8 +86,8 @@ impl Needs {
     }
 }
 
-/// The bytes of a journal for a file system of `len` bytes. What `mke2fs` chooses, but half of it below 512 MiB, where every block counts, and no more
-/// than 64 MiB: the journal's room is lost to the user, and longer ones only help machines that write more than an image's first disk can hold.
+/// The bytes of a journal for a file system of `len` bytes. What `mke2fs` chooses, but half of it below 512 MiB, where every block counts, and no
+/// more than 64 MiB: the journal's room is lost to the user, and longer ones only help machines that write more than an image's first disk can hold.
 pub(super) fn journal_for(len: u64) -> u64 {
     let mib = match len >> 20 {
         0..128 => 4,

@@ -129,8 +129,8 @@ struct Layouter<'a> {
 }
 
 impl Layouter<'_> {
-    /// Lays out a folder; `bytes` is what it begins with, `fixed` the number of its entries where it has its own place. `above` is the first cluster of the
-    /// folder above, none for the root. Returns its own first cluster.
+    /// Lays out a folder; `bytes` is what it begins with, `fixed` the number of its entries where it has its own place. `above` is the first cluster
+    /// of the folder above, none for the root. Returns its own first cluster.
     fn folder(&mut self, folder: Folder, path: &str, mut bytes: Vec<u8>, fixed: Option<u64>, above: Option<u64>) -> Result<u64, Error> {
         let names: Vec<&str> = folder.nodes.values().map(|(name, _)| name.as_str()).collect();
         let names = names::written(&names);

@@ -5,8 +5,8 @@
 //! boot sector, FSInfo, backup of both │ FAT │ FAT again │ root folder, then each folder followed by what is in it │ free, never written
 //! ```
 //!
-//! After Microsoft's “FAT: General Overview of On-Disk Format” 1.03 and the UEFI specification, section 13.3. FAT32, or FAT16 where the partition has too
-//! few clusters for FAT32: the number of clusters alone decides which of the two a driver takes it for.
+//! After Microsoft's “FAT: General Overview of On-Disk Format” 1.03 and the UEFI specification, section 13.3. FAT32, or FAT16 where the partition has
+//! too few clusters for FAT32: the number of clusters alone decides which of the two a driver takes it for.
 
 mod folder;
 mod geometry;

@@ -73,7 +73,8 @@ fn padded(base: &str, extension: &str) -> [u8; 11] {
     short
 }
 
-/// A short name for a long one that nobody has yet: in capitals, what does not fit dropped, `~1`, `~2` … at its end where that changed it or it is taken.
+/// A short name for a long one that nobody has yet: in capitals, what does not fit dropped, `~1`, `~2` … at its end where that changed it or it is
+/// taken.
 fn generate(name: &str, taken: &mut BTreeSet<[u8; 11]>) -> [u8; 11] {
     let (base, extension) = match name.rsplit_once('.') {
         Some((base, extension)) if !base.is_empty() => (base, extension),

@@ -189,11 +189,14 @@ fn files_come_from_the_tree() {
     assert!(try_write(8 << 20, &[("linux", Source::Tree("boot/none".to_owned()))], &tree).is_err());
 }
 
+/// Long and short names, in up to two folders.
+const PATHS: &str = "[a-zA-Z0-9é._~ -]{0,20}[a-z0-9](/[A-Z]{1,9}[.][a-z]{1,4}){0,2}";
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
     #[test]
     fn whatever_is_written_is_read_back(
-        files in proptest::collection::btree_map("[a-zA-Z0-9é._~ -]{0,20}[a-z0-9](/[A-Z]{1,9}[.][a-z]{1,4}){0,2}", proptest::collection::vec(any::<u8>(), 0..3000), 0..40),
+        files in proptest::collection::btree_map(PATHS, proptest::collection::vec(any::<u8>(), 0..3000), 0..40),
         len in (4_u64..40).prop_map(|mib| mib << 20),
     ) {
         let list: Vec<(&str, &[u8])> = files.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice())).collect();
