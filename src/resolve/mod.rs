@@ -33,6 +33,7 @@ use crate::repo::{PackageRecord, ReleaseInfo};
 pub use error::{Error, Unavailable, UnknownName};
 pub use lock::{Lock, LockedPackage, Reason};
 
+pub use universe::version_fits;
 use universe::{Satisfiers, Scope, Universe};
 
 /// What to resolve.

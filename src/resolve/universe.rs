@@ -224,7 +224,7 @@ fn is_same(a: &PackageRecord, b: &PackageRecord) -> bool {
 }
 
 /// Whether a version is one that the requirement asks for; a package without a version (an unversioned Provides) only satisfies what asks for none.
-fn version_fits(requirement: &Requirement, offered: Option<&str>) -> bool {
+pub fn version_fits(requirement: &Requirement, offered: Option<&str>) -> bool {
     let Some((comparison, wanted)) = &requirement.version else { return true };
     let Some(offered) = offered else { return false };
     let order = version::compare(offered, wanted);

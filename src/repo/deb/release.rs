@@ -188,7 +188,9 @@ impl Release {
     /// # Errors
     /// [`ReleaseError::Component`], [`ReleaseError::Architecture`].
     pub fn check_offer(&self, component: &str, arch: &str) -> Result<(), ReleaseError> {
-        let lacks = |offered: &[String], wanted: &str| !offered.is_empty() && !offered.iter().any(|one| one == wanted);
+        // The security archive calls its components “updates/main”, and has them at “main”: as apt does, the last part counts.
+        let names = |one: &String, wanted: &str| one == wanted || one.rsplit('/').next() == Some(wanted);
+        let lacks = |offered: &[String], wanted: &str| !offered.is_empty() && !offered.iter().any(|one| names(one, wanted));
         if lacks(&self.components, component) {
             return Err(ReleaseError::Component { wanted: component.to_owned(), offered: self.components.clone() });
         }
