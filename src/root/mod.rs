@@ -1,1 +1,52 @@
-//! root
+//! Packages become a root tree.
+//!
+//! ```text
+//!  plan ─► rounds: preinst ─► unpack (side by side) ─► dpkg --configure -a ─► users, files, commands, initrd ─► settle
+//! ```
+//!
+//! Everything here but [`sandbox::Worker`] runs inside the worker's namespaces, where this program is root of its own users. The tree's own code
+//! (maintainer scripts, dpkg, commands of the spec) runs one layer further in, in a [`sandbox::Cell`].
+
+mod claims;
+mod control;
+mod customize;
+mod deb;
+mod dpkg;
+mod error;
+mod install;
+mod order;
+mod plan;
+pub mod sandbox;
+mod settle;
+#[cfg(test)]
+mod testing;
+mod tree;
+mod unpack;
+mod workspace;
+
+use std::path::Path;
+
+pub use error::Error;
+pub use plan::{File, Package, PasswordHash, Plan, Source, User};
+pub use tree::Tree;
+pub use workspace::Workspace;
+
+use crate::progress::{Cancel, Event, Phase, Progress};
+
+/// Makes a whole root tree in an empty directory.
+///
+/// # Errors
+/// The first problem; the directory is then of no use.
+pub fn make(directory: &Path, plan: &Plan, progress: &dyn Progress, cancel: &Cancel) -> Result<Tree, Error> {
+    let tree = Tree::open(directory)?;
+    install::Installation { tree: &tree, plan, progress, cancel }.run()?;
+    progress.report(Event::Start { phase: Phase::Customize, total: None });
+    customize::customize(&tree, plan, cancel)?;
+    progress.report(Event::Finish { phase: Phase::Customize });
+    Ok(tree)
+}
+
+/// Finishes a tree after the last program ran in it; its files must not change afterwards.
+pub fn settle(tree: &Tree, plan: &Plan) -> Result<(), Error> {
+    settle::settle(tree, plan.time)
+}

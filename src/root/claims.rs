@@ -1,0 +1,96 @@
+//! Which package each path of the tree belongs to, while packages are unpacked side by side.
+//!
+//! The outcome never depends on which thread comes first: who may overwrite whom is decided by the packages' Replaces, and where two replace each other
+//! by their order in the plan.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use super::Error;
+use super::plan::Package;
+
+/// All claims of one root tree. Directories are shared and never claimed.
+pub(super) struct Claims<'p> {
+    packages: &'p [Package],
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    owners: HashMap<PathBuf, usize>,
+    /// Paths that a package ships and another one has taken.
+    lost: Vec<(usize, PathBuf)>,
+}
+
+impl<'p> Claims<'p> {
+    pub(super) fn new(packages: &'p [Package]) -> Self {
+        Self { packages, state: Mutex::default() }
+    }
+
+    /// Makes something at a path for a package, or leaves the path (and returns none) because a package that replaces this one has it.
+    ///
+    /// `make` runs under the lock, so that the file of the rightful owner is the last one made; what is written into it later needs no lock.
+    ///
+    /// # Errors
+    /// [`Error::FileConflict`] where another package has the path and neither replaces the other; and those of `make`.
+    pub(super) fn make<T>(&self, path: &Path, package: usize, make: impl FnOnce() -> Result<T, Error>) -> Result<Option<T>, Error> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(&owner) = state.owners.get(path)
+            && owner != package
+        {
+            let replaces = |a: usize, b: usize| self.packages[a].replaces.contains(&b);
+            let wins = replaces(package, owner) && (!replaces(owner, package) || package > owner);
+            if !wins && !replaces(owner, package) {
+                let name = |number: usize| self.packages[number].coordinates.name().to_owned();
+                let (first, second) = (name(owner.min(package)), name(owner.max(package)));
+                return Err(Error::FileConflict { first, second, path: format!("/{}", path.display()) });
+            }
+            state.lost.push((if wins { owner } else { package }, path.to_owned()));
+            if !wins {
+                return Ok(None);
+            }
+        }
+        let made = make()?;
+        state.owners.insert(path.to_owned(), package);
+        Ok(Some(made))
+    }
+
+    /// The paths that each package ships and has lost to another.
+    pub(super) fn lost(&self) -> HashMap<usize, Vec<PathBuf>> {
+        let mut lost: HashMap<usize, Vec<PathBuf>> = HashMap::new();
+        for (package, path) in &self.state.lock().unwrap_or_else(PoisonError::into_inner).lost {
+            lost.entry(*package).or_default().push(path.clone());
+        }
+        lost
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::root::testing::package;
+
+    #[test]
+    fn the_replacing_package_has_the_file_whoever_comes_first() {
+        let mut packages = vec![package("old"), package("new"), package("stranger")];
+        packages[1].replaces = vec![0];
+        let path = Path::new("usr/bin/tool");
+        for order in [[0, 1], [1, 0]] {
+            let claims = Claims::new(&packages);
+            let mut owner = None;
+            for number in order {
+                claims
+                    .make(path, number, || {
+                        owner = Some(number);
+                        Ok(())
+                    })
+                    .unwrap();
+            }
+            assert_eq!(owner, Some(1), "{order:?}");
+            assert_eq!(claims.lost()[&0], [path]);
+            let error = claims.make(path, 2, || Ok(())).unwrap_err();
+            assert!(matches!(error, Error::FileConflict { first, second, .. } if first == "new" && second == "stranger"));
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! Reading a `.deb` (`deb(5)`): an `ar` archive of `debian-binary`, `control.tar` and `data.tar`, read once from front to back.
+
+use std::collections::BTreeMap;
+use std::io::{self, BufReader, Read};
+
+use super::plan::{Package, Source};
+use super::{Error, control};
+use crate::store;
+
+/// The most that one file of `control.tar` may hold. The largest in Debian are `md5sums` of some 4 MiB.
+const CONTROL_FILE_LIMIT: u64 = 32 << 20;
+/// The most that all files of `control.tar` may hold together.
+const CONTROL_LIMIT: u64 = 64 << 20;
+/// The most entries in `control.tar`.
+const CONTROL_ENTRIES: usize = 1024;
+/// Needed to decompress the largest dictionaries that `dpkg-deb` writes (`xz -9` needs 65 MiB).
+const XZ_MEMORY: u64 = 256 << 20;
+
+/// The control part of a package.
+#[derive(Debug)]
+pub(super) struct Control {
+    /// The stanza of `control`.
+    pub(super) stanza: control::Stanza,
+    /// All other files by name (`preinst`, `conffiles`, …), each with whether it is executable.
+    pub(super) files: BTreeMap<String, Vec<u8>>,
+}
+
+/// A package file that is being read.
+pub(super) struct Deb {
+    name: String,
+    input: Box<dyn Read>,
+}
+
+impl Deb {
+    /// Opens a package and checks that it is one.
+    pub(super) fn open(package: &Package) -> Result<Self, Error> {
+        let name = format!("{} {}", package.coordinates.name(), package.coordinates.version());
+        let unreadable = |source| Error::Unreadable { package: name.clone(), source };
+        let input: Box<dyn Read> = match &package.source {
+            Source::Blob { path, digest } => Box::new(store::open_file(path, digest).map_err(|error| unreadable(io::Error::other(error)))?),
+            Source::File(path) => Box::new(std::fs::File::open(path).map_err(unreadable)?),
+        };
+        Self::from_reader(name, Box::new(BufReader::with_capacity(1 << 17, input)))
+    }
+
+    /// The same for bytes from anywhere.
+    fn from_reader(name: String, mut input: Box<dyn Read>) -> Result<Self, Error> {
+        let mut magic = [0; 8];
+        input.read_exact(&mut magic).map_err(|source| Error::Unreadable { package: name.clone(), source })?;
+        let mut deb = Self { name, input };
+        if &magic != b"!<arch>\n" {
+            return Err(deb.bad("it is no Debian package (no ar archive)"));
+        }
+        let (member, size) = deb.member()?;
+        if member != "debian-binary" || size > 64 {
+            return Err(deb.bad("it does not begin with debian-binary"));
+        }
+        let mut version = vec![0; size as usize + size as usize % 2];
+        deb.read_exact(&mut version)?;
+        if !version.starts_with(b"2.") {
+            return Err(deb.bad(format!("its format is {:?}, not 2.0", String::from_utf8_lossy(&version).trim())));
+        }
+        Ok(deb)
+    }
+
+    /// The same for bytes in memory.
+    #[cfg(test)]
+    pub(super) fn from_bytes(bytes: Vec<u8>) -> Result<Self, Error> {
+        Self::from_reader("demo 1".to_owned(), Box::new(io::Cursor::new(bytes)))
+    }
+
+    /// Reads the control part; must be called first.
+    pub(super) fn control(&mut self) -> Result<Control, Error> {
+        let (member, size) = self.member()?;
+        let Some(compression) = member.strip_prefix("control.tar") else {
+            return Err(self.bad(format!("“{member}” stands where control.tar must be")));
+        };
+        let name = self.name.clone();
+        let files = {
+            let mut part = (&mut self.input).take(size);
+            let files = read_control(&name, decoder(&name, compression, &mut part)?)?;
+            io::copy(&mut part, &mut io::sink()).map_err(|source| Error::Unreadable { package: name.clone(), source })?;
+            files
+        };
+        if size % 2 == 1 {
+            self.read_exact(&mut [0])?;
+        }
+        let mut files = files;
+        let stanza = files.remove("control").ok_or_else(|| self.bad("it has no control file"))?;
+        let stanza = control::Stanza::parse(&stanza).map_err(|problem| self.bad(problem))?;
+        Ok(Control { stanza, files })
+    }
+
+    /// The data part, decompressed; must be called after [`Deb::control`].
+    pub(super) fn data(&mut self) -> Result<Box<dyn Read + '_>, Error> {
+        loop {
+            let (member, size) = self.member()?;
+            if let Some(compression) = member.strip_prefix("data.tar") {
+                let name = self.name.clone();
+                return decoder(&name, compression, (&mut self.input).take(size));
+            }
+            // `deb(5)`: members whose names begin with an underscore may stand before data.tar, and are skipped.
+            if !member.starts_with('_') {
+                return Err(self.bad(format!("“{member}” stands where data.tar must be")));
+            }
+            let skipped = io::copy(&mut (&mut self.input).take(size + size % 2), &mut io::sink());
+            skipped.map_err(|source| Error::Unreadable { package: self.name.clone(), source })?;
+        }
+    }
+
+    /// The next member's name and size.
+    fn member(&mut self) -> Result<(String, u64), Error> {
+        let mut header = [0; 60];
+        self.read_exact(&mut header)?;
+        let text = |range: std::ops::Range<usize>| std::str::from_utf8(&header[range]).ok().map(str::trim_end);
+        let size = text(48..58).and_then(|digits| digits.parse().ok());
+        match (text(0..16), size) {
+            (Some(name), Some(size)) if &header[58..] == b"`\n" => Ok((name.trim_end_matches('/').to_owned(), size)),
+            _ => Err(self.bad("its ar archive is damaged")),
+        }
+    }
+
+    fn read_exact(&mut self, bytes: &mut [u8]) -> Result<(), Error> {
+        self.input.read_exact(bytes).map_err(|source| Error::Unreadable { package: self.name.clone(), source })
+    }
+
+    fn bad(&self, problem: impl Into<String>) -> Error {
+        Error::BadPackage { package: self.name.clone(), problem: problem.into() }
+    }
+}
+
+/// Decompresses a member by the ending of its name.
+fn decoder<'r>(package: &str, compression: &str, input: impl Read + 'r) -> Result<Box<dyn Read + 'r>, Error> {
+    let unreadable = |source| Error::Unreadable { package: package.to_owned(), source };
+    Ok(match compression {
+        "" => Box::new(input),
+        ".gz" => Box::new(flate2::read::GzDecoder::new(input)),
+        ".xz" => {
+            let stream = liblzma::stream::Stream::new_stream_decoder(XZ_MEMORY, 0).map_err(|error| unreadable(error.into()))?;
+            Box::new(liblzma::read::XzDecoder::new_stream(input, stream))
+        }
+        ".zst" => Box::new(zstd::stream::read::Decoder::new(input).map_err(unreadable)?),
+        other => {
+            let problem = format!("“{other}” is a compression that this program does not read (it reads .gz, .xz and .zst)");
+            return Err(Error::BadPackage { package: package.to_owned(), problem });
+        }
+    })
+}
+
+fn read_control(package: &str, input: Box<dyn Read + '_>) -> Result<BTreeMap<String, Vec<u8>>, Error> {
+    let unreadable = |source| Error::Unreadable { package: package.to_owned(), source };
+    let bad = |problem: &str| Error::BadPackage { package: package.to_owned(), problem: problem.to_owned() };
+    let mut files = BTreeMap::new();
+    let mut archive = tar::Archive::new(input.take(CONTROL_LIMIT));
+    for (number, entry) in archive.entries().map_err(unreadable)?.enumerate() {
+        let mut entry = entry.map_err(unreadable)?;
+        if number >= CONTROL_ENTRIES || entry.size() > CONTROL_FILE_LIMIT {
+            return Err(bad("its control part is too large"));
+        }
+        if !entry.header().entry_type().is_file() {
+            continue;
+        }
+        let name = String::from_utf8(entry.path_bytes().into_owned()).map_err(|_| bad("a control file's name is no text"))?;
+        let name = name.strip_prefix("./").unwrap_or(&name).to_owned();
+        // The name becomes the ending of a file in dpkg's database.
+        if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.')) || name.starts_with('.') {
+            return Err(bad("a control file has a name that dpkg would refuse"));
+        }
+        let mut bytes = Vec::new();
+        entry.read_to_end(&mut bytes).map_err(unreadable)?;
+        files.insert(name, bytes);
+    }
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::root::testing::{DebBuilder, ar};
+
+    #[test]
+    fn reads_every_compression() {
+        for compression in ["", ".gz", ".xz", ".zst"] {
+            let bytes = DebBuilder::new("demo", "1").file("usr/bin/demo", b"hello", 0o755).compression(compression).build();
+            let mut deb = Deb::from_bytes(bytes).unwrap();
+            let control = deb.control().unwrap();
+            assert_eq!(control.stanza.field("Package"), Some("demo"));
+            let mut data = Vec::new();
+            deb.data().unwrap().read_to_end(&mut data).unwrap();
+            assert!(data.len() >= 1024 && data.len() % 512 == 0, "{compression}: {}", data.len());
+        }
+    }
+
+    #[test]
+    fn refuses_what_is_no_package() {
+        for (bytes, problem) in [
+            (b"#!/bin/sh\necho hello\n".to_vec(), "no ar archive"),
+            (ar(&[("control.tar", b"")]), "debian-binary"),
+            (ar(&[("debian-binary", b"3.0\n")]), "not 2.0"),
+        ] {
+            let error = Deb::from_bytes(bytes).err().expect("refused").to_string();
+            assert!(error.contains(problem), "{error}");
+        }
+        let mut deb = Deb::from_bytes(ar(&[("debian-binary", b"2.0\n"), ("data.tar", b"")])).unwrap();
+        assert!(deb.control().unwrap_err().to_string().contains("where control.tar must be"));
+    }
+
+    #[test]
+    fn a_truncated_package_is_unreadable() {
+        let bytes = DebBuilder::new("demo", "1").file("usr/bin/demo", &[7; 4096], 0o755).compression(".xz").build();
+        for cut in [9, 70, 200] {
+            let result = Deb::from_bytes(bytes[..cut].to_vec()).and_then(|mut deb| deb.control().map(drop));
+            assert!(matches!(result, Err(Error::Unreadable { .. })), "{cut}");
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! Packages onto an empty tree: unpacked by this program, configured by the tree's own dpkg.
+
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+
+use rayon::prelude::*;
+
+use super::claims::Claims;
+use super::deb::{Control, Deb};
+use super::dpkg::{self, Unpacked};
+use super::plan::{Package, Plan};
+use super::sandbox::Cell;
+use super::tree::Tree;
+use super::unpack::{Directories, Job, Unpacker};
+use super::{Error, order};
+use crate::progress::{Cancel, Event, Phase, Progress};
+
+/// What every root has before the first package: where `/bin` and its kin lead since the merge into `/usr`, and what the sandbox mounts over.
+const MERGED: [&str; 4] = ["bin", "sbin", "lib", "lib64"];
+const PLACES: [&str; 6] = ["dev", "proc", "run", "sys", "tmp", "root"];
+/// Configured before all others: scripts of other essential packages use users, files and functions of these without saying so, because dpkg's own
+/// bootstrap always had them.
+const FIRST: [&str; 4] = ["base-passwd", "base-files", "libc6", "debconf"];
+/// Services must not start while an image is built (`invoke-rc.d(8)`: 101 is “action forbidden by policy”).
+pub(super) const POLICY: (&str, &[u8]) = ("usr/sbin/policy-rc.d", b"#!/bin/sh\nexit 101\n");
+/// Kernel packages, initramfs-tools and others would each make all initrds again.
+pub(super) const INITRD_LATER: (&str, &str) = ("/usr/sbin/update-initramfs", "#!/bin/sh\nexit 0\n");
+
+/// An installation in progress.
+pub(super) struct Installation<'a> {
+    pub(super) tree: &'a Tree,
+    pub(super) plan: &'a Plan,
+    pub(super) progress: &'a dyn Progress,
+    pub(super) cancel: &'a Cancel,
+}
+
+impl Installation<'_> {
+    /// Installs all packages of the plan and leaves them configured.
+    pub(super) fn run(&self) -> Result<(), Error> {
+        let packages = &self.plan.packages;
+        self.prepare()?;
+        self.progress.report(Event::Start { phase: Phase::Unpack, total: Some(packages.iter().map(|package| package.size).sum()) });
+        let controls = self.controls()?;
+        let has_preinst: Vec<bool> = controls.iter().map(|control| control.files.contains_key("preinst")).collect();
+        let claims = Claims::new(packages);
+        for round in order::rounds(packages, &has_preinst) {
+            let members = &round.members;
+            for &number in members {
+                dpkg::write_control(self.tree, &packages[number], &controls[number])?;
+            }
+            let bootstrap = packages[members[0]].essential;
+            if !bootstrap {
+                let before: Vec<String> = round.relies_on.iter().map(|&number| dpkg::info_name(&packages[number])).collect();
+                self.configure(&before.iter().map(String::as_str).collect::<Vec<_>>())?;
+                self.preinsts(members, &controls)?;
+            }
+            let unpacked = self.unpack(members, &controls, &claims)?;
+            dpkg::record(self.tree, &unpacked, &claims.lost(), members)?;
+            if bootstrap {
+                self.preinsts(members, &controls)?;
+                self.progress.report(Event::Start { phase: Phase::Configure, total: Some(packages.len() as u64) });
+                for name in FIRST.into_iter().filter(|name| members.iter().any(|&number| packages[number].coordinates.name() == *name)) {
+                    self.dpkg(&["--force-depends", "--configure", name])?;
+                }
+                self.dpkg(&["--configure", "-a"])?;
+            } else {
+                for trigger in dpkg::activated(self.tree, &unpacked)? {
+                    let command = ["dpkg-trigger", "--no-await", "--by-package=dpkg", &trigger];
+                    self.cell().run("dpkg-trigger", &command, b"", &mut |_| {}, self.cancel)?;
+                }
+            }
+        }
+        self.progress.report(Event::Finish { phase: Phase::Unpack });
+        self.dpkg(&["--configure", "-a"])?;
+        self.progress.report(Event::Finish { phase: Phase::Configure });
+        Ok(())
+    }
+
+    fn cell(&self) -> Cell {
+        Cell::new(self.tree.path(), self.plan.time).with_stub(INITRD_LATER.0, INITRD_LATER.1)
+    }
+
+    fn prepare(&self) -> Result<(), Error> {
+        for place in PLACES {
+            self.tree.create_dirs(Path::new(place))?;
+        }
+        for name in MERGED.iter().filter(|name| **name != "lib64" || self.plan.arch == "amd64") {
+            self.tree.create_dirs(&Path::new("usr").join(name))?;
+            self.tree.symlink(&format!("usr/{name}"), name)?;
+        }
+        dpkg::create(self.tree, &self.plan.arch)?;
+        self.tree.write(POLICY.0, POLICY.1, 0o755)
+    }
+
+    /// Reads the control parts of all packages, and checks that each is what the repository said.
+    fn controls(&self) -> Result<Vec<Control>, Error> {
+        self.plan
+            .packages
+            .par_iter()
+            .map(|package| {
+                self.cancel.check()?;
+                let control = Deb::open(package)?.control()?;
+                let coordinates = &package.coordinates;
+                for (field, expected) in [("Package", coordinates.name()), ("Version", coordinates.version()), ("Architecture", coordinates.arch())] {
+                    let found = control.stanza.field(field).unwrap_or_default();
+                    if found != expected {
+                        return Err(Error::BadPackage { package: coordinates.to_string(), problem: format!("inside it says {field}: {found}") });
+                    }
+                }
+                Ok(control)
+            })
+            .collect()
+    }
+
+    fn unpack<'p>(&'p self, members: &[usize], controls: &'p [Control], claims: &Claims<'_>) -> Result<Vec<Unpacked<'p>>, Error> {
+        let packages = &self.plan.packages;
+        let diversions = dpkg::Diversions::load(self.tree)?;
+        let directories = Directories::default();
+        let unpacker =
+            Unpacker { tree: self.tree, claims, diversions: &diversions, directories: &directories, time: self.plan.time, cancel: self.cancel };
+        // The largest first, so that none of them is left for one thread alone at the end.
+        let mut queue = members.to_vec();
+        queue.sort_by_key(|&number| std::cmp::Reverse(packages[number].size));
+        let queue = Mutex::new(queue.into_iter());
+        let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+        let results: Vec<Result<Vec<(usize, Unpacked<'p>)>, Error>> = (0..self.plan.workers.max(1))
+            .into_par_iter()
+            .map(|_| {
+                let mut done = Vec::new();
+                while let Some(number) = next() {
+                    let (package, control) = (&packages[number], &controls[number]);
+                    let mut deb = Deb::open(package)?;
+                    deb.control()?;
+                    let conffiles = dpkg::conffiles(control);
+                    let paths = unpacker.unpack(&Job { number, name: package.coordinates.name(), conffiles: &conffiles }, deb.data()?)?;
+                    self.progress.report(Event::Advance { phase: Phase::Unpack, by: package.size });
+                    done.push((number, Unpacked { package, control, paths }));
+                }
+                Ok(done)
+            })
+            .collect();
+        directories.apply(self.tree)?;
+        let mut unpacked = Vec::new();
+        for result in results {
+            unpacked.extend(result?);
+        }
+        unpacked.sort_by_key(|(number, _)| *number);
+        Ok(unpacked.into_iter().map(|(_, entry)| entry).collect())
+    }
+
+    fn preinsts(&self, members: &[usize], controls: &[Control]) -> Result<(), Error> {
+        for number in order::by_pre_depends(members, &self.plan.packages) {
+            if controls[number].files.contains_key("preinst") {
+                self.preinst(&self.plan.packages[number])?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs a preinst script with the environment that dpkg gives it (`dpkg(1)`).
+    fn preinst(&self, package: &Package) -> Result<(), Error> {
+        let name = package.coordinates.name();
+        let script = format!("/var/lib/dpkg/info/{}.preinst", dpkg::info_name(package));
+        self.cell()
+            .with_variable("DPKG_MAINTSCRIPT_NAME", "preinst")
+            .with_variable("DPKG_MAINTSCRIPT_PACKAGE", name)
+            .with_variable("DPKG_MAINTSCRIPT_PACKAGE_REFCOUNT", "1")
+            .with_variable("DPKG_MAINTSCRIPT_ARCH", package.coordinates.arch())
+            .with_variable("DPKG_ADMINDIR", "/var/lib/dpkg")
+            .with_variable("DPKG_ROOT", "")
+            .run(&format!("the preinst script of package {name}"), &[&script, "install"], b"", &mut |_| {}, self.cancel)
+    }
+
+    fn configure(&self, names: &[&str]) -> Result<(), Error> {
+        if names.is_empty() {
+            return Ok(());
+        }
+        let mut arguments = vec!["--configure"];
+        arguments.extend(names);
+        self.dpkg(&arguments)
+    }
+
+    fn dpkg(&self, arguments: &[&str]) -> Result<(), Error> {
+        let mut command = vec!["dpkg", "--no-pager"];
+        command.extend(arguments);
+        let mut culprits: Vec<String> = Vec::new();
+        let mut line = |line: &str| {
+            if line.starts_with("Setting up ") {
+                self.progress.report(Event::Advance { phase: Phase::Configure, by: 1 });
+            } else if let Some(rest) = line.strip_prefix("dpkg: error processing package ")
+                && let Some(name) = rest.split_whitespace().next()
+            {
+                culprits.push(name.to_owned());
+            }
+        };
+        let result = self.cell().run("dpkg --configure", &command, b"", &mut line, self.cancel);
+        match result {
+            Err(Error::Script { status, output, .. }) if !culprits.is_empty() => {
+                Err(Error::Script { what: format!("configuring {}", culprits.join(", ")), status, output })
+            }
+            other => other,
+        }
+    }
+}

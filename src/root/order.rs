@@ -1,0 +1,121 @@
+//! In which rounds packages are unpacked.
+//!
+//! Round 0 is the essential system: unpacked whole, then its preinst scripts, then configured. Afterwards scripts have a system to run in, and each
+//! round first configures what its preinst scripts rely on, then runs them, then unpacks, side by side. A package with a preinst script waits until all
+//! that it pre-depends on, with their own dependencies, is unpacked (Debian Policy §7.2); the others come as early as they can, because the fewer
+//! rounds there are, the more is unpacked side by side.
+
+use std::collections::BTreeSet;
+
+use super::plan::Package;
+
+/// One round.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Round {
+    /// The packages to unpack, in the order of the plan.
+    pub(super) members: Vec<usize>,
+    /// The packages of earlier rounds that must be configured before, in the order of the plan.
+    pub(super) relies_on: Vec<usize>,
+}
+
+/// All rounds. `has_preinst` says which packages have a preinst script.
+pub(super) fn rounds(packages: &[Package], has_preinst: &[bool]) -> Vec<Round> {
+    let mut round: Vec<Option<usize>> = vec![None; packages.len()];
+    for number in 0..packages.len() {
+        settle(number, packages, has_preinst, &mut round, &mut Vec::new());
+    }
+    let last = round.iter().flatten().max().copied().unwrap_or(0);
+    (0..=last)
+        .map(|wanted| {
+            let members: Vec<usize> = (0..packages.len()).filter(|&number| round[number] == Some(wanted)).collect();
+            let mut relies_on = BTreeSet::new();
+            for &number in members.iter().filter(|&&number| has_preinst[number] && wanted > 0) {
+                relies_on.extend(closure(&packages[number].pre_depends, packages));
+            }
+            // The essential system is configured whole.
+            relies_on.retain(|&number| round[number].is_some_and(|other| other > 0 && other < wanted));
+            Round { members, relies_on: relies_on.into_iter().collect() }
+        })
+        .filter(|round| !round.members.is_empty())
+        .collect()
+}
+
+/// These packages and all that must be configured before them.
+fn closure(first: &[usize], packages: &[Package]) -> BTreeSet<usize> {
+    let mut closure = BTreeSet::new();
+    let mut open = first.to_vec();
+    while let Some(number) = open.pop() {
+        if closure.insert(number) {
+            open.extend(packages[number].pre_depends.iter().chain(&packages[number].depends));
+        }
+    }
+    closure
+}
+
+fn settle(number: usize, packages: &[Package], has_preinst: &[bool], round: &mut [Option<usize>], path: &mut Vec<usize>) -> usize {
+    if let Some(known) = round[number] {
+        return known;
+    }
+    // A circle of pre-dependencies cannot be kept by anyone; dpkg breaks it somewhere too.
+    if path.contains(&number) {
+        return 0;
+    }
+    path.push(number);
+    let own = if packages[number].essential {
+        0
+    } else if has_preinst[number] {
+        let before = closure(&packages[number].pre_depends, packages);
+        1 + before.into_iter().map(|other| settle(other, packages, has_preinst, round, path)).max().unwrap_or(0)
+    } else {
+        1
+    };
+    path.pop();
+    round[number] = Some(own);
+    own
+}
+
+/// The packages of a round so that each comes after those it pre-depends on.
+pub(super) fn by_pre_depends(members: &[usize], packages: &[Package]) -> Vec<usize> {
+    fn visit(number: usize, members: &[usize], packages: &[Package], seen: &mut BTreeSet<usize>, done: &mut Vec<usize>) {
+        if members.binary_search(&number).is_err() || !seen.insert(number) {
+            return;
+        }
+        for &other in &packages[number].pre_depends {
+            visit(other, members, packages, seen, done);
+        }
+        done.push(number);
+    }
+    let (mut seen, mut done) = (BTreeSet::new(), Vec::new());
+    for &number in members {
+        visit(number, members, packages, &mut seen, &mut done);
+    }
+    done
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::root::testing::package;
+
+    #[test]
+    fn a_preinst_waits_for_its_pre_dependencies() {
+        let mut packages = vec![package("app"), package("base"), package("lib"), package("plain"), package("libs-lib")];
+        packages[1].essential = true;
+        packages[0].pre_depends = vec![1, 2];
+        packages[2].depends = vec![4];
+        packages[3].pre_depends = vec![0];
+        let rounds = rounds(&packages, &[true, true, false, false, false]);
+        assert_eq!(rounds[0], Round { members: vec![1], relies_on: vec![] });
+        assert_eq!(rounds[1], Round { members: vec![2, 3, 4], relies_on: vec![] });
+        assert_eq!(rounds[2], Round { members: vec![0], relies_on: vec![2, 4] });
+    }
+
+    #[test]
+    fn a_circle_ends() {
+        let mut packages = vec![package("a"), package("b")];
+        packages[0].pre_depends = vec![1];
+        packages[1].pre_depends = vec![0];
+        assert_eq!(rounds(&packages, &[true, true]).iter().map(|round| round.members.len()).sum::<usize>(), 2);
+        assert_eq!(by_pre_depends(&[0, 1], &packages), [1, 0]);
+    }
+}

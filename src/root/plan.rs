@@ -1,0 +1,108 @@
+//! What a root tree shall be: everything that its making needs, as plain values that can be sent to a worker process.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::cache::Coordinates;
+use crate::digest::Digest;
+
+/// A root tree to make.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Plan {
+    /// The packages, in the order of the lock; others are named by their place in it.
+    pub packages: Vec<Package>,
+    /// The distribution's architecture name (`amd64`).
+    pub arch: String,
+    /// The host name.
+    pub hostname: String,
+    /// Users to make or to change.
+    pub users: Vec<User>,
+    /// Files to copy into the tree.
+    pub files: Vec<File>,
+    /// Shell commands to run in the finished tree.
+    pub commands: Vec<String>,
+    /// No file of the tree is newer: seconds since the epoch, given to scripts as `SOURCE_DATE_EPOCH`.
+    pub time: u64,
+    /// How many threads unpack.
+    pub workers: usize,
+}
+
+/// One package to install.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Package {
+    /// What it is called.
+    pub coordinates: Coordinates,
+    /// Where its bytes are.
+    pub source: Source,
+    /// The length of the package file in bytes.
+    pub size: u64,
+    /// Whether it belongs to the first stage: essential, or needed by an essential package.
+    pub essential: bool,
+    /// Whether several architectures of it can be installed (`Multi-Arch: same`): its database files carry the architecture.
+    pub multi_arch_same: bool,
+    /// Which packages must be configured before this one is unpacked.
+    pub pre_depends: Vec<usize>,
+    /// Which packages must be configured before this one is configured.
+    pub depends: Vec<usize>,
+    /// Whose files it may overwrite.
+    pub replaces: Vec<usize>,
+}
+
+/// Where the bytes of a package are.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// A blob of the store.
+    Blob {
+        /// The blob file.
+        path: PathBuf,
+        /// What its raw bytes must be.
+        digest: Digest,
+    },
+    /// The package file itself, already checked.
+    File(PathBuf),
+}
+
+/// A user.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct User {
+    /// The login name.
+    pub name: String,
+    /// The password field of `/etc/shadow`; none is a locked password.
+    pub password: Option<PasswordHash>,
+    /// Supplementary groups.
+    pub groups: Vec<String>,
+    /// Whether it may run every command through `sudo` without a password.
+    pub sudo: bool,
+    /// The home directory; none is the distribution's default.
+    pub home: Option<String>,
+    /// The login shell; none is `/bin/bash`.
+    pub shell: Option<String>,
+    /// Lines of `~/.ssh/authorized_keys`.
+    pub ssh_authorized_keys: Vec<String>,
+}
+
+/// The password field of `/etc/shadow`; not shown by accident.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PasswordHash(pub String);
+
+impl std::fmt::Debug for PasswordHash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("PasswordHash(…)")
+    }
+}
+
+/// A file to copy into the tree, owned by root.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct File {
+    /// On the host.
+    pub local: PathBuf,
+    /// What its bytes must be: a file that changed since the spec was read is an error.
+    pub digest: Digest,
+    /// Permission bits.
+    pub mode: u32,
+    /// In the tree; absolute.
+    pub destination: String,
+}

@@ -1,0 +1,159 @@
+use super::*;
+use crate::root::testing::{DebBuilder, package};
+use tar::EntryType;
+
+/// Unpacks one package after another into a new tree.
+struct Bench {
+    root: tempfile::TempDir,
+    packages: Vec<crate::root::plan::Package>,
+    diversions: dpkg::Diversions,
+}
+
+impl Bench {
+    fn new(names: &[&str]) -> Self {
+        Self {
+            root: tempfile::tempdir().unwrap(),
+            packages: names.iter().map(|name| package(name)).collect(),
+            diversions: dpkg::Diversions::default(),
+        }
+    }
+
+    /// Unpacks these data parts in this order.
+    fn unpack(&self, order: &[(usize, &[u8], &[String])]) -> Result<Vec<Vec<String>>, Error> {
+        let tree = Tree::open(self.root.path())?;
+        let (claims, directories, cancel) = (Claims::new(&self.packages), Directories::default(), Cancel::default());
+        let unpacker =
+            Unpacker { tree: &tree, claims: &claims, diversions: &self.diversions, directories: &directories, time: 2_000_000_000, cancel: &cancel };
+        let mut lists = Vec::new();
+        for (number, data, conffiles) in order {
+            lists.push(unpacker.unpack(&Job { number: *number, name: self.packages[*number].coordinates.name(), conffiles }, *data)?);
+        }
+        directories.apply(&tree)?;
+        Ok(lists)
+    }
+
+    fn read(&self, path: &str) -> Option<String> {
+        std::fs::read_to_string(self.root.path().join(path)).ok()
+    }
+}
+
+fn deb() -> DebBuilder {
+    DebBuilder::new("demo", "1")
+}
+
+#[test]
+fn unpacks_files_links_and_directories() {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+    let bench = Bench::new(&["demo"]);
+    let data = deb()
+        .dir("./", 0o755)
+        .dir("./usr/", 0o755)
+        .dir("./usr/lib/", 0o2750)
+        .file("./usr/lib/tool", b"#!/bin/sh\n", 0o4755)
+        .entry(EntryType::Link, "./usr/lib/same", "./usr/lib/tool", b"", 0)
+        .entry(EntryType::Symlink, "./usr/lib/link", "tool", b"", 0o777)
+        .data();
+    let lists = bench.unpack(&[(0, &data, &[])]).unwrap();
+    assert_eq!(lists[0], ["/.", "/usr", "/usr/lib", "/usr/lib/tool", "/usr/lib/same", "/usr/lib/link"]);
+    let tool = std::fs::metadata(bench.root.path().join("usr/lib/tool")).unwrap();
+    assert_eq!((tool.permissions().mode() & 0o7777, tool.nlink(), tool.mtime()), (0o4755, 2, 1_000_000_000));
+    assert_eq!(std::fs::metadata(bench.root.path().join("usr/lib")).unwrap().permissions().mode() & 0o7777, 0o2750);
+    assert_eq!(std::fs::read_link(bench.root.path().join("usr/lib/link")).unwrap(), Path::new("tool"));
+}
+
+#[test]
+fn never_writes_outside_the_root() {
+    let host = tempfile::tempdir().unwrap();
+    let victim = host.path().join("victim");
+    std::fs::write(&victim, "host").unwrap();
+    let outside = host.path().to_str().unwrap();
+    for (data, problem) in [
+        (deb().file("../victim", b"evil", 0o644).data(), "“..”"),
+        (deb().file("./usr/../../victim", b"evil", 0o644).data(), "“..”"),
+        (deb().file("/etc/absolute", b"evil", 0o644).data(), "absolute"),
+        (deb().entry(EntryType::Link, "./link", "../victim", b"", 0).data(), "“..”"),
+        (deb().entry(EntryType::Link, "./link", victim.to_str().unwrap(), b"", 0).data(), "absolute"),
+        (deb().file("./two\nlines", b"", 0o644).data(), "line break"),
+    ] {
+        let bench = Bench::new(&["demo"]);
+        let error = bench.unpack(&[(0, &data, &[])]).unwrap_err();
+        assert!(matches!(error, Error::HostileEntry { .. }) && error.to_string().contains(problem), "{error}");
+    }
+    // A link to a directory outside, then a file through it: it lands beneath the root, or nowhere.
+    for target in [outside, "../../../../../../../.."] {
+        let bench = Bench::new(&["demo"]);
+        let through = format!("./dir{}/victim", if target == outside { "" } else { outside });
+        let data = deb().entry(EntryType::Symlink, "./dir", target, b"", 0o777).file(&through, b"evil", 0o644).data();
+        // Whether it is refused or lands inside is the same to the host.
+        let _ = bench.unpack(&[(0, &data, &[])]);
+        assert_eq!(std::fs::read_to_string(&victim).unwrap(), "host");
+    }
+    // A link with the name of a file that comes again: the link is replaced, not followed.
+    let bench = Bench::new(&["demo"]);
+    let data = deb().entry(EntryType::Symlink, "./file", victim.to_str().unwrap(), b"", 0o777).file("./file", b"evil", 0o644).data();
+    bench.unpack(&[(0, &data, &[])]).unwrap();
+    assert_eq!(std::fs::read_to_string(&victim).unwrap(), "host");
+    assert_eq!(bench.read("file").unwrap(), "evil");
+}
+
+#[test]
+fn a_link_to_a_directory_stands_for_it() {
+    let bench = Bench::new(&["demo"]);
+    std::fs::create_dir_all(bench.root.path().join("usr/bin")).unwrap();
+    std::os::unix::fs::symlink("usr/bin", bench.root.path().join("bin")).unwrap();
+    bench.unpack(&[(0, &deb().dir("./bin/", 0o755).file("./bin/sh", b"shell", 0o755).data(), &[])]).unwrap();
+    assert_eq!(bench.read("usr/bin/sh").unwrap(), "shell");
+    assert!(bench.root.path().join("bin").is_symlink());
+}
+
+#[test]
+fn configuration_files_wait_for_dpkg() {
+    let bench = Bench::new(&["demo"]);
+    let data = deb().file("./etc/demo.conf", b"new", 0o644).data();
+    let lists = bench.unpack(&[(0, &data, &["/etc/demo.conf".to_owned()])]).unwrap();
+    assert_eq!(lists[0], ["/etc/demo.conf"], "it is listed under its own name");
+    assert_eq!((bench.read("etc/demo.conf"), bench.read("etc/demo.conf.dpkg-new").as_deref()), (None, Some("new")));
+}
+
+#[test]
+fn diverted_files_go_to_their_other_name() {
+    let mut bench = Bench::new(&["demo", "diverter"]);
+    let tree = Tree::open(bench.root.path()).unwrap();
+    tree.write("var/lib/dpkg/diversions", b"/usr/bin/tool\n/usr/bin/tool.real\ndiverter\n", 0o644).unwrap();
+    bench.diversions = dpkg::Diversions::load(&tree).unwrap();
+    let (own, others) = (deb().file("./usr/bin/tool", b"diverter's", 0o755).data(), deb().file("./usr/bin/tool", b"demo's", 0o755).data());
+    bench.packages[1].replaces = vec![0];
+    bench.unpack(&[(0, &others, &[])]).unwrap();
+    bench.unpack(&[(1, &own, &[])]).unwrap();
+    assert_eq!((bench.read("usr/bin/tool").unwrap(), bench.read("usr/bin/tool.real").unwrap()), ("diverter's".to_owned(), "demo's".to_owned()));
+}
+
+#[test]
+fn the_outcome_does_not_depend_on_the_order() {
+    let old = deb().dir("./shared/", 0o755).file("./shared/file", b"old", 0o644).data();
+    let new = deb().dir("./shared/", 0o700).file("./shared/file", b"new", 0o644).data();
+    for order in [[0, 1], [1, 0]] {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mut bench = Bench::new(&["old", "new"]);
+        bench.packages[1].replaces = vec![0];
+        let data = [&old, &new];
+        bench.unpack(&order.map(|number| (number, data[number].as_slice(), [].as_slice()))).unwrap();
+        assert_eq!(bench.read("shared/file").unwrap(), "new");
+        assert_eq!(std::fs::metadata(bench.root.path().join("shared")).unwrap().permissions().mode() & 0o777, 0o755, "the first of the plan decides");
+    }
+}
+
+#[test]
+fn two_packages_with_the_same_file_are_named() {
+    let bench = Bench::new(&["one", "two"]);
+    let data = deb().file("./same", b"", 0o644).data();
+    let error = bench.unpack(&[(0, &data, &[]), (1, &data, &[])]).unwrap_err();
+    assert_eq!(error.to_string(), "packages one and two both contain /same, and neither says that it replaces the other");
+}
+
+#[test]
+fn a_cut_archive_is_an_error_of_the_package() {
+    let bench = Bench::new(&["demo"]);
+    let data = deb().file("./file", &[1; 5000], 0o644).data();
+    assert!(matches!(bench.unpack(&[(0, &data[..2000], &[])]), Err(Error::Unreadable { .. })));
+}
