@@ -1,1 +1,254 @@
-//! build
+//! From a spec to an image: the pipeline.
+//!
+//! ```text
+//!  hash ─► image cache ─hit─► write
+//!            │miss
+//!            ▼
+//!          metadata ─► resolve ─► packages ─► worker (root tree ─► disk) ─► keep ─► write
+//! ```
+
+mod archives;
+mod error;
+mod output;
+mod packages;
+mod plan;
+mod relations;
+mod report;
+mod request;
+mod timings;
+pub mod worker;
+
+use std::path::Path;
+use std::time::{Instant, SystemTime};
+
+pub use error::Error;
+pub use report::{ImageOutcome, MissReason, Output, PackageCounts, Report};
+pub use request::{Caches, Request, Workers};
+
+use crate::cache::{self, ImageCache, ImageRecord, MetadataCache, NewImage, ReleaseDate, SpecHash};
+use crate::disk;
+use crate::fetch::{Client, ClientOptions};
+use crate::progress::{Cancel, Event, Phase, Progress};
+use crate::repo::{self, LoadOptions, PackageRecord, Universe};
+use crate::resolve::{self, Lock};
+use crate::root::sandbox::Mapping;
+use crate::store::{Scratch, Store};
+use crate::units::ByteSize;
+use output::OutputDir;
+use timings::Timings;
+
+/// Builds an image, or takes it from the image cache, and writes its output files.
+///
+/// `store` may be none only where `request.caches` are all off.
+///
+/// # Errors
+/// The first problem. What had arrived by then stays in the store; no output file was touched.
+pub fn build(request: &Request, store: Option<&Store>, progress: &dyn Progress, cancel: &Cancel) -> Result<Report, Error> {
+    let timings = Timings::new(progress);
+    let build = Build {
+        request,
+        hash: request.spec.hash(request.source_date_epoch),
+        images: store.filter(|_| request.caches.images),
+        packages: store.filter(|_| request.caches.packages),
+        progress: &timings,
+        cancel,
+        begun: Instant::now(),
+    };
+    let mut report = match build.cached()? {
+        Cached::Hit(report) => *report,
+        Cached::Miss(because) => build.build(because)?,
+    };
+    report.duration = build.begun.elapsed();
+    (report.phases, report.warnings) = timings.into_parts();
+    Ok(report)
+}
+
+/// One build under way.
+struct Build<'a> {
+    request: &'a Request,
+    hash: SpecHash,
+    /// The store as image cache; none where that is off.
+    images: Option<&'a Store>,
+    /// The store as package and metadata cache; none where that is off.
+    packages: Option<&'a Store>,
+    progress: &'a dyn Progress,
+    cancel: &'a Cancel,
+    begun: Instant,
+}
+
+enum Cached {
+    Hit(Box<Report>),
+    Miss(MissReason),
+}
+
+impl Build<'_> {
+    /// The way of a hit: the image cache to the output files.
+    fn cached(&self) -> Result<Cached, Error> {
+        let Some(store) = self.images else { return Ok(Cached::Miss(MissReason::CacheOff)) };
+        if self.request.rebuild {
+            return Ok(Cached::Miss(MissReason::Rebuild));
+        }
+        let cache = ImageCache::new(store);
+        let Some(record) = cache.lookup(&self.hash)? else { return Ok(Cached::Miss(MissReason::NotThere)) };
+        let dir = OutputDir::prepare(self.request)?;
+        let raw = dir.partial()?;
+        match cache.write_to(&record, raw.path(), self.progress, self.cancel) {
+            Ok(()) => {}
+            Err(error) if error.is_damage() => {
+                self.progress.report(Event::Warning(&format!("the cached image {} is damaged and is built again: {error}", self.hash.short())));
+                return Ok(Cached::Miss(MissReason::Damaged));
+            }
+            Err(error) => return Err(error.into()),
+        }
+        let outputs = output::write_all(&dir, &self.request.spec.spec.disk.artifacts, raw, self.progress, self.cancel)?;
+        cache.mark_used(&[self.hash])?;
+        let outcome = ImageOutcome::Hit { built_at: record.built_at, build_seconds: record.build_time.as_secs() };
+        let releases = record.releases.clone();
+        Ok(Cached::Hit(Box::new(self.report(outcome, None, releases, Some(&record), outputs))))
+    }
+
+    /// The way of a miss: from repositories to the output files.
+    fn build(&self, because: MissReason) -> Result<Report, Error> {
+        let mapping = requirements()?;
+        let scratch = self.scratch()?;
+        let client = self.client()?;
+        let universe = self.universe(&client)?;
+        let (lock, records) = self.resolve(&universe)?;
+        let (sources, counts) = packages::gather(self.request, self.packages, &client, &records, scratch.path(), self.progress, self.cancel)?;
+        drop(client);
+
+        let time = self.request.source_date_epoch.unwrap_or_else(|| lock.releases.iter().map(|release| release.date).max().unwrap_or(0));
+        let dir = OutputDir::prepare(self.request)?;
+        let raw = dir.partial()?;
+        let task = worker::Task {
+            root: plan::root(&self.request.spec, &records, sources, time, self.request.workers.unpack),
+            layout: plan::disk(&self.request.spec, *self.hash.digest(), time),
+            boot: plan::boot(&self.request.spec),
+            disk: std::path::absolute(raw.path()).map_err(Error::output(raw.path()))?,
+            scratch: scratch.path().to_owned(),
+            estimate: ByteSize(records.iter().map(|record| record.installed_size).sum()),
+        };
+        drop(records);
+        drop(universe);
+        worker::run(&mapping, &task, self.progress, self.cancel)?;
+
+        let kept = self.keep(&lock, time, raw.path())?;
+        let outputs = output::write_all(&dir, &self.request.spec.spec.disk.artifacts, raw, self.progress, self.cancel)?;
+        let outcome = ImageOutcome::Built { because, kept: kept.is_some() };
+        Ok(self.report(outcome, Some(counts), release_dates(&lock), kept.as_ref(), outputs))
+    }
+
+    fn client(&self) -> Result<Client, Error> {
+        let proxy = match &self.request.proxy {
+            Some(proxy) => Some(proxy.clone()),
+            None if self.request.offline => None,
+            None => repo::deb::sources::proxy(Path::new("/"))?.http,
+        };
+        Ok(Client::new(&ClientOptions { proxy, workers: self.request.workers.fetch, ..ClientOptions::default() })?)
+    }
+
+    fn universe(&self, client: &Client) -> Result<Universe, Error> {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let options = LoadOptions { offline: self.request.offline, now, check_valid_until: !self.request.allow_expired };
+        let metadata = self.packages.map(MetadataCache::new);
+        let archives = archives::configure(self.request)?;
+        let arch = self.request.spec.spec.target.arch.debian();
+        Ok(repo::load(&archives, arch, client, metadata.as_ref(), &options, self.progress, self.cancel)?)
+    }
+
+    fn resolve<'u>(&self, universe: &'u Universe) -> Result<(Lock, Vec<&'u PackageRecord>), Error> {
+        self.progress.report(Event::Start { phase: Phase::Resolve, total: None });
+        let system = &self.request.spec.spec.system;
+        let arch = self.request.spec.spec.target.arch.debian().to_owned();
+        let request = resolve::Request { wanted: system.packages.clone(), arch, recommends: false, essentials: true };
+        let resolution = resolve::resolve(&request, &universe.packages, &universe.releases)?;
+        let records: Vec<&PackageRecord> = resolution.chosen.iter().map(|&number| &universe.packages[number]).collect();
+        self.progress.report(Event::Finish { phase: Phase::Resolve });
+        Ok((resolution.lock, records))
+    }
+
+    /// Files the image under its spec hash; a store without room is no reason to lose the image.
+    fn keep(&self, lock: &Lock, time: u64, raw: &Path) -> Result<Option<ImageRecord>, Error> {
+        let Some(store) = self.images else { return Ok(None) };
+        let spec = &self.request.spec.spec;
+        let image = NewImage {
+            name: spec.image.name.clone(),
+            version: spec.image.version.clone(),
+            dist: spec.target.dist.clone(),
+            arch: spec.target.arch.name().to_owned(),
+            annotations: serde_json::to_vec(spec).expect("a spec is plain values"),
+            lock: crate::format::cbor::encode(lock).expect("a lock is plain values"),
+            build_time: self.begun.elapsed(),
+            source_date: time,
+            releases: release_dates(lock),
+        };
+        match ImageCache::new(store).insert(&self.hash, &image, raw, self.progress, self.cancel) {
+            Ok(record) => Ok(Some(record)),
+            Err(cache::Error::Store(error)) if error.is_full() => {
+                self.progress.report(Event::Warning(&format!("the image is not kept for the next time: {error}")));
+                Ok(None)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn scratch(&self) -> Result<Work, Error> {
+        match self.packages.or(self.images) {
+            Some(store) => Ok(Work::Store(store.scratch()?)),
+            None => tempfile::Builder::new().prefix("image-composer-").tempdir().map(Work::Temporary).map_err(Error::Scratch),
+        }
+    }
+
+    fn report(
+        &self,
+        image: ImageOutcome,
+        packages: Option<PackageCounts>,
+        releases: Vec<ReleaseDate>,
+        record: Option<&ImageRecord>,
+        outputs: Vec<Output>,
+    ) -> Report {
+        let spec = &self.request.spec.spec;
+        Report {
+            spec_hash: self.hash,
+            name: spec.image.name.clone(),
+            version: spec.image.version.clone(),
+            image,
+            packages,
+            releases,
+            image_digest: record.map(|record| record.raw_digest),
+            disk_size: spec.disk.size,
+            outputs,
+            duration: self.begun.elapsed(),
+            phases: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+}
+
+/// A directory of one build alone; it goes with the value.
+enum Work {
+    Store(Scratch),
+    Temporary(tempfile::TempDir),
+}
+
+impl Work {
+    fn path(&self) -> &Path {
+        match self {
+            Self::Store(scratch) => scratch.path(),
+            Self::Temporary(dir) => dir.path(),
+        }
+    }
+}
+
+/// What the host must have, before anything is downloaded.
+fn requirements() -> Result<Mapping, Error> {
+    let missing: Vec<_> = disk::requirements().into_iter().filter(|requirement| !requirement.is_met()).collect();
+    if !missing.is_empty() {
+        return Err(Error::MissingPrograms(missing));
+    }
+    Ok(Mapping::of_this_process()?)
+}
+
+fn release_dates(lock: &Lock) -> Vec<ReleaseDate> {
+    lock.releases.iter().map(|release| ReleaseDate { archive: release.archive.clone(), suite: release.suite.clone(), date: release.date }).collect()
+}

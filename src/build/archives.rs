@@ -1,0 +1,62 @@
+//! Where the packages of a spec come from: the profile's archives at the host's own mirrors, and the spec's own repositories.
+
+use std::path::Path;
+
+use super::{Error, Request};
+use crate::repo::deb::sources::{self, AptSource};
+use crate::repo::{ArchiveConfig, Keyring, SuiteConfig};
+
+/// apt's default pin priority (`apt_preferences(5)`).
+const DEFAULT_PIN: i32 = 500;
+
+/// The archives of a build, those of the profile first.
+pub(super) fn configure(request: &Request) -> Result<Vec<ArchiveConfig>, Error> {
+    let profile = request.spec.profile;
+    // A build without a network needs neither addresses nor keys: what is in the store was verified when it came.
+    let host = if request.offline { Vec::new() } else { sources::read(Path::new("/"))? };
+    let mut archives = Vec::new();
+    for archive in profile.archives {
+        let mirrors = mirrors(request, archive, &host);
+        if mirrors.is_empty() && !request.offline {
+            return Err(Error::NoMirror { archive: archive.id.to_owned(), profile: profile.name.to_owned() });
+        }
+        let configured = request.keyrings.get(archive.id);
+        let path = configured.map_or(Path::new(archive.keyring.path), |path| path.as_path());
+        let package = configured.is_none().then_some(archive.keyring.package);
+        archives.push(ArchiveConfig {
+            id: archive.id.to_owned(),
+            mirrors,
+            suites: archive.suites.iter().map(|name| suite(name, archive.components)).collect(),
+            pin: DEFAULT_PIN,
+            keyring: keyring(request, archive.id, path, package)?,
+        });
+    }
+    for repository in &request.spec.spec.repositories {
+        archives.push(ArchiveConfig {
+            id: repository.id.clone(),
+            mirrors: vec![repository.url.clone()],
+            suites: vec![suite(&repository.codename, &repository.components)],
+            pin: repository.priority,
+            keyring: keyring(request, &repository.id, &repository.key, None)?,
+        });
+    }
+    Ok(archives)
+}
+
+fn suite<S: AsRef<str>>(name: &str, components: &[S]) -> SuiteConfig {
+    SuiteConfig { name: name.to_owned(), components: components.iter().map(|component| component.as_ref().to_owned()).collect() }
+}
+
+fn mirrors(request: &Request, archive: &crate::distro::ProfileArchive, host: &[AptSource]) -> Vec<String> {
+    match request.mirrors.get(archive.id) {
+        Some(configured) => configured.clone(),
+        None => sources::mirrors_for(host, archive.mirror_suffix, archive.suites, archive.components),
+    }
+}
+
+fn keyring(request: &Request, archive: &str, path: &Path, package: Option<&'static str>) -> Result<Keyring, Error> {
+    if request.offline {
+        return Ok(Keyring::default());
+    }
+    Keyring::read(path).map_err(|source| Error::Keyring { archive: archive.to_owned(), package, source })
+}

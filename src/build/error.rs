@@ -1,0 +1,176 @@
+//! Why a build failed, what to do, and with which exit code the program ends.
+
+use std::path::{Path, PathBuf};
+
+use super::worker::WorkerFailure;
+use crate::cache::{self, Coordinates};
+use crate::root::sandbox::SandboxError;
+use crate::{disk, fetch, repo, resolve, store};
+
+/// A build that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Programs of the host that the build needs.
+    #[error("{} missing on this host", names(.0))]
+    MissingPrograms(Vec<disk::Requirement>),
+    /// No address is known for an archive of the profile.
+    #[error("no address is known for the archive “{archive}” of {profile}")]
+    NoMirror {
+        /// The archive.
+        archive: String,
+        /// The profile.
+        profile: String,
+    },
+    /// The host's apt configuration cannot be read.
+    #[error("the host's apt configuration cannot be used")]
+    AptSources(#[from] repo::deb::sources::SourcesError),
+    /// A keyring cannot be used.
+    #[error("the keyring of the archive “{archive}” cannot be used")]
+    Keyring {
+        /// The archive.
+        archive: String,
+        /// The Debian package that has it, where it is the profile's own.
+        package: Option<&'static str>,
+        /// Why not.
+        source: repo::keyring::KeyringError,
+    },
+    /// The HTTP client cannot be made.
+    #[error(transparent)]
+    Client(#[from] fetch::Error),
+    /// Repository metadata.
+    #[error(transparent)]
+    Repository(#[from] repo::Error),
+    /// No set of packages fulfils the spec.
+    #[error(transparent)]
+    Resolve(#[from] resolve::Error),
+    /// Packages that are not in the store.
+    #[error("{} of {total} packages are not in the store, and the build is offline:{}", .missing.len(), list(.missing))]
+    NotAvailableOffline {
+        /// All of them.
+        missing: Vec<Coordinates>,
+        /// How many packages the image has.
+        total: usize,
+        /// The spec.
+        spec: PathBuf,
+    },
+    /// Packages that could not be fetched.
+    #[error(transparent)]
+    Download(#[from] fetch::DownloadError),
+    /// The sandbox cannot be made.
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+    /// The worker failed.
+    #[error(transparent)]
+    Worker(#[from] WorkerFailure),
+    /// The layout, or another format of the disk.
+    #[error(transparent)]
+    Disk(#[from] disk::Error),
+    /// Another format of the disk.
+    #[error(transparent)]
+    Qcow2(#[from] disk::qcow2::Qcow2Error),
+    /// The caches.
+    #[error(transparent)]
+    Cache(#[from] cache::Error),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// A scratch directory outside the store.
+    #[error("no temporary directory can be made")]
+    Scratch(#[source] std::io::Error),
+    /// An output file.
+    #[error("cannot write {}", .path.display())]
+    Output {
+        /// Where.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The user asked to stop.
+    #[error(transparent)]
+    Cancelled(#[from] crate::progress::Cancelled),
+}
+
+impl Error {
+    pub(super) fn output(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Output { path, source }
+    }
+
+    /// The way out, where there is one.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::MissingPrograms(programs) => Some(programs.iter().map(disk::Requirement::hint).collect::<Vec<_>>().join("; ")),
+            Self::NoMirror { archive, .. } => Some(format!(
+                "give one with --mirror {archive}=URL, or with mirrors.{archive} in the configuration; it is the address above “dists/”"
+            )),
+            Self::AptSources(error) => error.hint(),
+            Self::Keyring { package: Some(package), archive, .. } => Some(format!(
+                "install the package “{package}” (apt install {package}), or name a keyring file with keyrings.{archive} in the configuration"
+            )),
+            Self::Keyring { source, .. } => source.hint(),
+            Self::Client(error) => error.hint(),
+            Self::Repository(error) => error.hint(),
+            Self::Resolve(error) => error.hint(),
+            Self::NotAvailableOffline { spec, .. } => Some(format!("fetch them where there is a network: image-composer build {}", spec.display())),
+            Self::Download(error) => error.hint(),
+            Self::Sandbox(error) => error.hint(),
+            Self::Worker(failure) => failure.hint.clone(),
+            Self::Disk(error) => error.hint(),
+            Self::Cache(error) => error.hint(),
+            Self::Store(error) => error.hint(),
+            Self::Scratch(_) => Some("set TMPDIR to a directory with room that can be written to".to_owned()),
+            Self::Output { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
+                Some("free space there, or choose another folder with -o".to_owned())
+            }
+            Self::Output { .. } => Some("choose another folder with -o".to_owned()),
+            Self::Qcow2(_) => Some("free space in the output folder, or choose another one with -o".to_owned()),
+            Self::Cancelled(_) => None,
+        }
+    }
+
+    /// The end of what a failed program printed.
+    pub fn output_tail(&self) -> Option<&str> {
+        match self {
+            Self::Worker(failure) => failure.output.as_deref(),
+            Self::Disk(error) => error.output(),
+            _ => None,
+        }
+    }
+
+    /// Whether the user asked to stop, wherever that was noticed.
+    fn is_cancelled(&self) -> bool {
+        let mut error: Option<&(dyn std::error::Error + 'static)> = Some(self);
+        while let Some(current) = error {
+            if current.is::<crate::progress::Cancelled>() {
+                return true;
+            }
+            error = current.source();
+        }
+        matches!(self, Self::Cancelled(_))
+    }
+
+    /// The exit code: 1 failed, 2 usage or configuration, 3 not available, 4 integrity, 5 store busy, 130 interrupted.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            _ if self.is_cancelled() => 130,
+            Self::NoMirror { .. } | Self::AptSources(_) | Self::MissingPrograms(_) | Self::Resolve(resolve::Error::Unknown(_)) => 2,
+            Self::NotAvailableOffline { .. } => 3,
+            Self::Repository(error) if error.is_not_available() => 3,
+            Self::Repository(error) if error.is_integrity() => 4,
+            Self::Download(error) if error.is_integrity() => 4,
+            Self::Cache(error) if error.is_damage() => 4,
+            Self::Store(error) if error.is_damage() => 4,
+            Self::Cache(cache::Error::Store(error)) | Self::Store(error) if error.is_busy() => 5,
+            _ => 1,
+        }
+    }
+}
+
+fn names(programs: &[disk::Requirement]) -> String {
+    let names: Vec<&str> = programs.iter().map(|requirement| requirement.program).collect();
+    format!("{} {}", names.join(", "), if names.len() == 1 { "is" } else { "are" })
+}
+
+fn list(packages: &[Coordinates]) -> String {
+    packages.iter().fold(String::new(), |list, package| format!("{list}\n  {package}"))
+}

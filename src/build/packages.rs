@@ -1,0 +1,85 @@
+//! The bytes of all chosen packages: from the package cache where they are, else from a mirror.
+
+use std::fs::File;
+use std::io::{self, Seek as _};
+use std::path::Path;
+
+use super::report::PackageCounts;
+use super::{Error, Request};
+use crate::cache::{Coordinates, PackageCache};
+use crate::fetch::{self, Client, PackageRequest};
+use crate::progress::{Cancel, Progress};
+use crate::repo::PackageRecord;
+use crate::root::Source;
+use crate::store::Store;
+use crate::units::ByteSize;
+
+/// Where each record's bytes are, in the order of `records`.
+///
+/// Without a store (the package cache is off) they go to `scratch`, and with it they end.
+pub(super) fn gather(
+    request: &Request,
+    store: Option<&Store>,
+    client: &Client,
+    records: &[&PackageRecord],
+    scratch: &Path,
+    progress: &dyn Progress,
+    cancel: &Cancel,
+) -> Result<(Vec<Source>, PackageCounts), Error> {
+    let cache = store.map(PackageCache::new);
+    let mut sources: Vec<Option<Source>> = Vec::with_capacity(records.len());
+    for record in records {
+        let cached = match &cache {
+            Some(cache) => cache.lookup(&record.coordinates, &record.sha256)?,
+            None => None,
+        };
+        sources.push(cached.map(|package| Source::Blob { path: package.path, digest: package.digest }));
+    }
+    let present: Vec<Coordinates> =
+        records.iter().zip(&sources).filter(|(_, source)| source.is_some()).map(|(record, _)| record.coordinates.clone()).collect();
+    let missing: Vec<usize> = (0..records.len()).filter(|&number| sources[number].is_none()).collect();
+    if request.offline && !missing.is_empty() {
+        let missing = missing.into_iter().map(|number| records[number].coordinates.clone()).collect();
+        return Err(Error::NotAvailableOffline { missing, total: records.len(), spec: request.spec.path.clone() });
+    }
+    let requests: Vec<PackageRequest> = missing.iter().map(|&number| to_request(records[number])).collect();
+    let fetched = match (&cache, store) {
+        (Some(cache), Some(store)) => {
+            fetch::packages(client, &requests, &store.partials_dir(), &|request, file| into_cache(cache, request, file), progress, cancel)?
+        }
+        _ => fetch::packages(client, &requests, &scratch.join("partials"), &|request, file| into_folder(scratch, request, file), progress, cancel)?,
+    };
+    for (number, source) in missing.iter().zip(fetched) {
+        sources[*number] = Some(source);
+    }
+    if let Some(cache) = &cache {
+        cache.mark_used(&present)?;
+    }
+    let counts = PackageCounts {
+        total: records.len(),
+        fetched: missing.len(),
+        fetched_bytes: ByteSize(requests.iter().map(|request| request.size).sum()),
+        present: present.len(),
+    };
+    Ok((sources.into_iter().flatten().collect(), counts))
+}
+
+fn to_request(record: &PackageRecord) -> PackageRequest {
+    let urls = record.archive.mirrors.iter().map(|mirror| format!("{}/{}", mirror.trim_end_matches('/'), record.filename)).collect();
+    PackageRequest { coordinates: record.coordinates.clone(), urls, sha256: record.sha256, size: record.size }
+}
+
+type Published = Result<Source, Box<dyn std::error::Error + Send + Sync>>;
+
+fn into_cache(cache: &PackageCache<'_>, request: &PackageRequest, file: &mut File) -> Published {
+    let package = cache.insert(&request.coordinates, &request.sha256, file)?;
+    Ok(Source::Blob { path: package.path, digest: package.digest })
+}
+
+fn into_folder(folder: &Path, request: &PackageRequest, file: &mut File) -> Published {
+    let path = folder.join(format!("{}.deb", request.sha256));
+    let mut copy = File::create(&path)?;
+    file.rewind()?;
+    io::copy(file, &mut copy)?;
+    Ok(Source::File(path))
+}

@@ -1,0 +1,88 @@
+//! What the worker is told: the spec and the chosen packages as plans for the rooms that carry them out.
+
+use super::relations::Chosen;
+use crate::disk;
+use crate::repo::PackageRecord;
+use crate::root;
+use crate::spec::{Loaded, model};
+
+/// The root tree of a spec. `sources` says where the bytes of each record are; `time` is the latest time of any file.
+pub(super) fn root(loaded: &Loaded, records: &[&PackageRecord], sources: Vec<root::Source>, time: u64, workers: usize) -> root::Plan {
+    let chosen = Chosen::new(records);
+    let essential = chosen.essential();
+    let packages = records.iter().zip(sources).enumerate().map(|(number, (record, source))| root::Package {
+        coordinates: record.coordinates.clone(),
+        source,
+        size: record.size,
+        essential: essential.contains(&number),
+        multi_arch_same: record.multi_arch == crate::repo::MultiArch::Same,
+        pre_depends: chosen.needs(number, &record.relations.pre_depends),
+        depends: chosen.needs(number, &record.relations.depends),
+        replaces: chosen.replaced_by(number),
+    });
+    let system = &loaded.spec.system;
+    let users = system.users.iter().map(|user| root::User {
+        name: user.name.clone(),
+        password: user.password.as_ref().map(|password| root::PasswordHash(password.0.clone())),
+        groups: user.groups.clone(),
+        sudo: user.sudo,
+        home: user.home.clone(),
+        shell: user.shell.clone(),
+        ssh_authorized_keys: user.ssh_authorized_keys.clone(),
+    });
+    let files = system.additional_files.iter().map(|file| root::File {
+        local: file.local.clone(),
+        digest: file.digest,
+        mode: file.mode,
+        destination: file.destination.clone(),
+    });
+    root::Plan {
+        packages: packages.collect(),
+        arch: loaded.spec.target.arch.debian().to_owned(),
+        hostname: system.hostname.clone(),
+        users: users.collect(),
+        files: files.collect(),
+        commands: system.configurations.clone(),
+        time,
+        workers,
+    }
+}
+
+/// The disk of a spec; its identifiers derive from the spec hash.
+pub(super) fn disk(loaded: &Loaded, seed: crate::digest::Digest, time: u64) -> disk::Layout {
+    let disk = &loaded.spec.disk;
+    let architecture = match loaded.spec.target.arch {
+        crate::distro::Architecture::X86_64 => disk::Architecture::X86_64,
+        crate::distro::Architecture::Aarch64 => disk::Architecture::Aarch64,
+    };
+    let partitions = disk.partitions.iter().map(|partition| {
+        // The rest of the disk ends where the backup table begins; the last mebibyte is left to it.
+        let end = partition.end.map_or(disk.size.0.saturating_sub(1 << 20), |end| end.0);
+        disk::Partition {
+            name: partition.id.clone(),
+            kind: match partition.kind {
+                model::PartitionKind::Esp => disk::PartitionKind::Esp,
+                model::PartitionKind::LinuxRoot => disk::PartitionKind::LinuxRoot(architecture),
+            },
+            start: partition.start.0,
+            len: end.saturating_sub(partition.start.0),
+            filesystem: match partition.filesystem {
+                model::FileSystem::Fat32 => disk::FileSystem::Fat32,
+                model::FileSystem::Ext4 => disk::FileSystem::Ext4,
+            },
+            label: partition.label.clone(),
+            mount_point: partition.mount_point.clone(),
+            mount_options: partition.mount_options.clone(),
+        }
+    });
+    disk::Layout { size: disk.size.0, partitions: partitions.collect(), seed, time }
+}
+
+/// How the image of a spec starts.
+pub(super) fn boot(loaded: &Loaded) -> disk::Boot {
+    let provider = match loaded.spec.system.bootloader {
+        crate::distro::BootProvider::SystemdBoot => disk::Provider::SystemdBoot,
+        crate::distro::BootProvider::Grub => disk::Provider::Grub,
+    };
+    disk::Boot { provider, cmdline: loaded.spec.system.cmdline.clone(), title: String::new() }
+}

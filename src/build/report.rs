@@ -1,0 +1,98 @@
+//! What a build did: what hit, what missed, and why.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::cache::{ReleaseDate, SpecHash};
+use crate::digest::Digest;
+use crate::progress::Phase;
+use crate::units::ByteSize;
+
+/// The outcome of one build.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    /// The key that the image is kept under.
+    pub spec_hash: SpecHash,
+    /// The image's name and version.
+    pub name: String,
+    /// See `name`.
+    pub version: String,
+    /// How the image came about.
+    pub image: ImageOutcome,
+    /// Which packages were needed, and where they came from; none on a hit of the image cache.
+    pub packages: Option<PackageCounts>,
+    /// The states of the repositories that the image was made from.
+    pub releases: Vec<ReleaseDate>,
+    /// The digest of the raw disk; none when the image was not kept and so never digested.
+    pub image_digest: Option<Digest>,
+    /// The logical size of the disk in bytes.
+    pub disk_size: ByteSize,
+    /// What was written, in the order of the spec.
+    pub outputs: Vec<Output>,
+    /// Wall time of the whole command.
+    pub duration: Duration,
+    /// Wall time of each phase, in the order in which they began.
+    pub phases: Vec<(Phase, Duration)>,
+    /// What a person should know although the build succeeded.
+    pub warnings: Vec<String>,
+}
+
+/// How an image came about.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "snake_case", tag = "outcome")]
+pub enum ImageOutcome {
+    /// It was in the image cache.
+    Hit {
+        /// When it was built: seconds since the epoch.
+        built_at: u64,
+        /// How long that took.
+        build_seconds: u64,
+    },
+    /// It was built.
+    Built {
+        /// Why the image cache did not have it.
+        because: MissReason,
+        /// Whether it is in the image cache now.
+        kept: bool,
+    },
+}
+
+/// Why an image was not taken from the image cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MissReason {
+    /// There is none of this spec.
+    NotThere,
+    /// The cached image was damaged; it has been set aside.
+    Damaged,
+    /// The image cache is off (command, spec or configuration).
+    CacheOff,
+    /// `--rebuild`.
+    Rebuild,
+}
+
+/// Where a build's packages came from.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub struct PackageCounts {
+    /// All of the image.
+    pub total: usize,
+    /// Fetched by this build.
+    pub fetched: usize,
+    /// Bytes of the fetched package files.
+    pub fetched_bytes: ByteSize,
+    /// Taken from the package cache.
+    pub present: usize,
+}
+
+/// One written file.
+#[derive(Debug, Clone, Serialize)]
+pub struct Output {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its length in bytes.
+    pub size: ByteSize,
+    /// The bytes that it takes on disk.
+    pub allocated: ByteSize,
+}

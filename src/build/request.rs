@@ -1,0 +1,51 @@
+//! What a build is asked to do.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use crate::spec::Loaded;
+
+/// One build, as the command line, the configuration and the spec together ask for it.
+#[derive(Debug)]
+pub struct Request {
+    /// The complete spec.
+    pub spec: Loaded,
+    /// Where the output files go; made if it is not there.
+    pub output_dir: PathBuf,
+    /// Which caches may be read and written: all of command, spec and configuration must agree.
+    pub caches: Caches,
+    /// Never use the network.
+    pub offline: bool,
+    /// Build although the image is cached, and put the new one in its place.
+    pub rebuild: bool,
+    /// How many threads unpack and how many packages are fetched at a time.
+    pub workers: Workers,
+    /// Addresses to use instead of the host's own, by archive (`debian`).
+    pub mirrors: BTreeMap<String, Vec<String>>,
+    /// Keyring files to use instead of the profile's, by archive.
+    pub keyrings: BTreeMap<String, PathBuf>,
+    /// The proxy for HTTP, instead of apt's or the environment's.
+    pub proxy: Option<String>,
+    /// Accept repositories whose `Valid-Until` has passed.
+    pub allow_expired: bool,
+    /// `SOURCE_DATE_EPOCH` of the environment, in seconds: replaces the newest repository date as the latest time of any file.
+    pub source_date_epoch: Option<u64>,
+}
+
+/// Which caches a command may use. Off means: neither read nor written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Caches {
+    /// Packages and repository metadata.
+    pub packages: bool,
+    /// Images.
+    pub images: bool,
+}
+
+/// How much is done at the same time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Workers {
+    /// Packages that are fetched at a time.
+    pub fetch: usize,
+    /// Threads that unpack.
+    pub unpack: usize,
+}

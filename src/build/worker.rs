@@ -1,0 +1,201 @@
+//! The worker: the part of a build that runs inside the sandbox's namespaces, and how the program speaks with it.
+//!
+//! The program writes one [`Task`] as JSON to the worker's standard input and closes it; the worker answers with one [`Message`] as JSON per line.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::path::PathBuf;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::disk;
+use crate::progress::{Cancel, Event, Phase, Progress};
+use crate::root::sandbox::{Cell, Mapping, Pipes, SandboxError, WORKER, Worker};
+use crate::root::{self, Plan, Workspace};
+use crate::units::ByteSize;
+
+/// What the worker shall do.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Task {
+    /// The root tree to make.
+    pub root: Plan,
+    /// The disk to make of it.
+    pub layout: disk::Layout,
+    /// How it starts.
+    pub boot: disk::Boot,
+    /// The empty file that becomes the raw disk; absolute.
+    pub disk: PathBuf,
+    /// A directory of this build alone, for the work tree and small files.
+    pub scratch: PathBuf,
+    /// What the packages take when they are unpacked, in bytes.
+    pub estimate: ByteSize,
+}
+
+/// What the worker says.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Message {
+    Start { phase: Phase, total: Option<u64> },
+    Advance { phase: Phase, by: u64 },
+    Finish { phase: Phase },
+    Warning(String),
+    Done,
+    Failed(WorkerFailure),
+}
+
+/// An error of the worker, as it crosses the process border.
+#[derive(Debug, Clone, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}")]
+pub struct WorkerFailure {
+    /// The error with its causes.
+    pub message: String,
+    /// The way out.
+    pub hint: Option<String>,
+    /// The end of what a failed program printed.
+    pub output: Option<String>,
+}
+
+/// Sends reports through standard output.
+struct Wire;
+
+impl Progress for Wire {
+    fn report(&self, event: Event<'_>) {
+        send(&match event {
+            Event::Start { phase, total } => Message::Start { phase, total },
+            Event::Advance { phase, by } => Message::Advance { phase, by },
+            Event::Finish { phase } => Message::Finish { phase },
+            Event::Warning(text) => Message::Warning(text.to_owned()),
+        });
+    }
+}
+
+fn send(message: &Message) {
+    let mut line = serde_json::to_vec(message).expect("plain values");
+    line.push(b'\n');
+    // When nobody listens, the program has died, and this process is about to.
+    let _ = std::io::stdout().write_all(&line);
+}
+
+/// The worker's side. Returns the process's exit status.
+pub fn serve() -> u8 {
+    match work() {
+        Ok(()) => {
+            send(&Message::Done);
+            0
+        }
+        Err(failure) => {
+            send(&Message::Failed(failure));
+            1
+        }
+    }
+}
+
+fn work() -> Result<(), WorkerFailure> {
+    let mut text = Vec::new();
+    std::io::stdin().read_to_end(&mut text).map_err(|error| WorkerFailure::plain(&error))?;
+    let task: Task = serde_json::from_slice(&text).map_err(|error| WorkerFailure::plain(&error))?;
+    let cancel = Cancel::default();
+    let workspace = Workspace::prepare(&task.scratch, task.estimate).map_err(|error| WorkerFailure::root(&error))?;
+    let tree = root::make(workspace.directory(), &task.root, &Wire, &cancel).map_err(|error| WorkerFailure::root(&error))?;
+    root::settle(&tree, &task.root).map_err(|error| WorkerFailure::root(&error))?;
+    let cell = Cell::new(workspace.directory(), task.root.time);
+    let mut run = |command: &[&str]| {
+        let mut output = Vec::new();
+        let mut line = |line: &str| {
+            output.extend_from_slice(line.as_bytes());
+            output.push(b'\n');
+        };
+        cell.run(command[0], command, b"", &mut line, &cancel)?;
+        Ok(output)
+    };
+    let job = disk::Job { tree: workspace.directory(), layout: &task.layout, boot: &task.boot, out: &task.disk, scratch: &task.scratch };
+    disk::write(job, &mut run, &Wire, &cancel).map_err(|error| WorkerFailure::disk(&error))?;
+    Ok(())
+}
+
+impl WorkerFailure {
+    fn plain(error: &(dyn std::error::Error + 'static)) -> Self {
+        let mut message = error.to_string();
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            message = format!("{message}: {error}");
+            cause = error.source();
+        }
+        Self { message, hint: None, output: None }
+    }
+
+    fn root(error: &root::Error) -> Self {
+        Self { hint: error.hint(), output: error.output().map(str::to_owned), ..Self::plain(error) }
+    }
+
+    fn disk(error: &disk::Error) -> Self {
+        Self { hint: error.hint(), output: error.output().map(str::to_owned), ..Self::plain(error) }
+    }
+}
+
+/// Hands a task to a new worker, passes its reports on, and waits for its end.
+pub fn run(mapping: &Mapping, task: &Task, progress: &dyn Progress, cancel: &Cancel) -> Result<(), super::Error> {
+    let (mut worker, Pipes { mut stdin, stdout, mut stderr }) = Worker::start(mapping, WORKER)?;
+    let text = serde_json::to_vec(task).map_err(|error| SandboxError::Ended { reason: error.to_string() })?;
+    let (sender, messages) = mpsc::channel();
+    let outcome = std::thread::scope(|scope| {
+        scope.spawn(move || {
+            // A worker that dies does not read: its end is noticed below.
+            let _ = stdin.write_all(&text);
+        });
+        scope.spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                if let Ok(message) = serde_json::from_str::<Message>(&line)
+                    && sender.send(message).is_err()
+                {
+                    break;
+                }
+            }
+        });
+        let said = scope.spawn(move || {
+            let mut said = String::new();
+            // What it says there is only shown if it dies.
+            let _ = stderr.read_to_string(&mut said);
+            said
+        });
+        let outcome = listen(&messages, progress, cancel);
+        if outcome.is_err() {
+            worker.kill();
+        }
+        match outcome {
+            Err(super::Error::Sandbox(SandboxError::Ended { .. })) => {
+                let said = said.join().unwrap_or_default();
+                let reason =
+                    if said.trim().is_empty() { "it was killed; perhaps the host is out of memory".to_owned() } else { said.trim().to_owned() };
+                Err(SandboxError::Ended { reason }.into())
+            }
+            other => other,
+        }
+    });
+    outcome?;
+    worker.wait()?;
+    Ok(())
+}
+
+fn listen(messages: &mpsc::Receiver<Message>, progress: &dyn Progress, cancel: &Cancel) -> Result<(), super::Error> {
+    loop {
+        cancel.check()?;
+        match messages.recv_timeout(Duration::from_millis(50)) {
+            Ok(Message::Start { phase, total }) => progress.report(Event::Start { phase, total }),
+            Ok(Message::Advance { phase, by }) => progress.report(Event::Advance { phase, by }),
+            Ok(Message::Finish { phase }) => progress.report(Event::Finish { phase }),
+            Ok(Message::Warning(text)) => progress.report(Event::Warning(&text)),
+            Ok(Message::Done) => return Ok(()),
+            Ok(Message::Failed(failure)) => {
+                cancel.check()?;
+                return Err(failure.into());
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => {
+                cancel.check()?;
+                return Err(SandboxError::Ended { reason: String::new() }.into());
+            }
+        }
+    }
+}
