@@ -1,0 +1,102 @@
+# Running image-composer: sourced by `run`.
+#
+# $STORE is the store, $BIN the program. What stands around a run is said by the words before `composer`, and they can be combined:
+#
+#     without_network as_user somebody composer offline build "$spec" -o "$out" --offline
+#
+# Afterwards $RC, $ELAPSED (seconds), $OUT and $ERR (files) say how it went.
+
+WRAP=()
+LIMIT=400
+
+composer() {
+    LABEL=$1
+    shift
+    OUT=$LOGS/$GROUP.$LABEL.out
+    ERR=$LOGS/$GROUP.$LABEL.err
+    RC=0
+    local begin=$EPOCHREALTIME
+    "${WRAP[@]}" env IMAGE_COMPOSER_STORE="$STORE" \
+        timeout --kill-after=10 "$LIMIT" "$BIN" "$@" </dev/null >"$OUT" 2>"$ERR" || RC=$?
+    ELAPSED=$(seconds_since "$begin")
+    no_panic
+}
+
+seconds_since() { awk -v a="$1" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.1f", b - a }'; }
+
+# Whatever else goes wrong.
+no_panic() { ! grep -q 'panicked at' "$ERR" || check "$LABEL does not panic" false; }
+
+# A network namespace without interfaces (the loopback one is down).
+without_network() { local WRAP=("${WRAP[@]}" unshare --net --); "$@"; }
+
+# An ordinary user, with that user's environment and nothing of ours.
+as_user() { local WRAP=("${WRAP[@]}" setpriv --reuid "$1" --regid "$1" --init-groups --reset-env --); shift; "$@"; }
+
+# A host on which only the store and $1 can be written.
+with_read_only_host() { local WRAP=("${WRAP[@]}" unshare --mount --propagation private -- "$HERE/read-only-host.sh" "$STORE" "$1" --); shift; "$@"; }
+
+# A host on which the program at $1 is not there.
+without_program() { local WRAP=("${WRAP[@]}" unshare --mount --propagation private -- "$HERE/without-program.sh" "$1"  "$SCRATCH" --); shift; "$@"; }
+
+# start LABEL ARGS…: the same in the background, as a terminal would start it: leader of its own process group, Ctrl-C not ignored. $PID is its process.
+start() {
+    LABEL=$1
+    shift
+    OUT=$LOGS/$GROUP.$LABEL.out
+    ERR=$LOGS/$GROUP.$LABEL.err
+    RC=running
+    setsid "${WRAP[@]}" env --default-signal=INT,QUIT IMAGE_COMPOSER_STORE="$STORE" \
+        "$BIN" "$@" </dev/null >"$OUT" 2>"$ERR" &
+    PID=$!
+}
+
+running() { [[ -e /proc/$1/stat && $(cut -d ' ' -f 3 "/proc/$1/stat" 2>/dev/null) != Z ]]; }
+
+# within SECONDS COMMAND…: waits until COMMAND succeeds.
+within() {
+    local deadline
+    deadline=$(awk -v a="$EPOCHREALTIME" -v b="$1" 'BEGIN { printf "%d", (a + b) * 1000 }')
+    shift
+    until "$@"; do
+        (($(awk -v a="$EPOCHREALTIME" 'BEGIN { printf "%d", a * 1000 }') < deadline)) || return 1
+        sleep 0.02
+    done
+}
+
+ended() { ! running "$1"; }
+
+# Waits for what `start` started, at most $1 seconds, and sets $RC; kills it if it does not end.
+await() {
+    local begin=$EPOCHREALTIME
+    within "$1" ended "$PID" || kill -KILL -- "-$PID" 2>/dev/null
+    RC=0
+    wait "$PID" 2>/dev/null || RC=$?
+    ELAPSED=$(seconds_since "$begin")
+    no_panic
+}
+
+# from_json FILE KEY.KEY…: a value of a JSON document; lists are counted from 0, `#` is a length.
+from_json() { "$PYTHON" "$HERE/from_json.py" "$@"; }
+
+# A store that has built $MINIMAL once: made on first use. Its image is in $SEED/out.
+seed() {
+    STORE=$SEED/store
+    [[ ! -e $SEED/failed ]] || { check "there is a store to go on from" false; return 1; }
+    [[ ! -e $SEED/done ]] || return 0
+    mkdir -p "$SEED/out"
+    composer seed build "$MINIMAL" -o "$SEED/out"
+    if ((RC == 0)); then
+        touch "$SEED/done"
+    else
+        touch "$SEED/failed"
+        check "a store to go on from can be made" equals "$RC" 0
+    fi
+}
+
+# A copy of that store for a group that changes it.
+copy_of_seed() {
+    seed || return
+    cp -a --sparse=always "$SEED/store" "$PLACE/store"
+    STORE=$PLACE/store
+}

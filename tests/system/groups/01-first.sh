@@ -1,0 +1,42 @@
+# A spec becomes an image: as root, with an empty store.
+
+store_of_one() {
+    local hash
+    composer list cache list --json
+    equals "$RC" 0 && equals "$(from_json "$OUT" images.#)" 1 && at_least "$(from_json "$OUT" packages.#)" 50 || return
+    hash=$(from_json "$OUT" images.0.spec_hash)
+    composer info cache info "${hash:0:10}" --json
+    equals "$RC" 0 && equals "$(from_json "$OUT" spec_hash)" "$hash" && says "$OUT" "${ARTIFACT%-*}"
+}
+
+tables_for_people() {
+    composer list-plain cache list && equals "$RC" 0 && says "$OUT" "${ARTIFACT%-*}" && never_says "$OUT" $'\x1b'
+}
+
+esp_starts() {
+    mdir -b -/ -i "$(part_with "$PLACE/parts" vfat)" :: | tee "$PLACE/esp" | grep -qix '::/EFI/BOOT/BOOTX64.EFI' || { cat "$PLACE/esp"; return 1; }
+}
+
+ARTIFACT=$("$PYTHON" "$HERE/spec.py" artifact "$MINIMAL" raw)
+IMAGE=$SEED/out/$ARTIFACT
+STORE=$SEED/store
+
+composer validate validate "$MINIMAL" --json
+check "the spec is valid, as JSON says too" equals "$RC:$(from_json "$OUT" >/dev/null && echo json)" 0:json
+check "a validation makes no store" test ! -e "$STORE"
+
+seed || return
+note "the first build took $ELAPSED s, the store holds $(du -sh --apparent-size "$STORE" | cut -f 1)"
+check "the image is called <name>-<version>.raw and stands alone" holds_only "$SEED/out" "$ARTIFACT"
+check "the closing line says that the image cache missed, and how many packages were fetched" says "$ERR" 'image cache: miss' '[0-9]+ .*fetched'
+check "no terminal's control characters go to a file" never_says "$ERR" $'\x1b'
+check "the image takes only the room it needs" is_sparse "$IMAGE"
+check "sgdisk finds no fault" sgdisk_finds_nothing "$IMAGE"
+check "the partitions can be cut out" cut_partitions "$IMAGE" "$PLACE/parts"
+check "fsck.fat and e2fsck find no fault" filesystems_are_clean "$PLACE/parts"
+check "the EFI partition has a default boot loader" esp_starts
+check "cache list and cache info show the image and its packages" store_of_one
+check "cache list shows people the image's name, and no control characters in a file" tables_for_people
+composer dir cache dir
+check "cache dir prints the store's place" equals "$RC:$(<"$OUT")" "0:$STORE"
+check "backup programs leave the store out" grep -q '^Signature: 8a477f597d28d172789f06886806bc55' "$STORE/CACHEDIR.TAG"

@@ -1,0 +1,24 @@
+# A store that was filled online builds without a network.
+
+copy_of_seed || return
+ARTIFACT=$("$PYTHON" "$HERE/spec.py" artifact "$MINIMAL" raw)
+
+without_network composer rebuilt build "$MINIMAL" -o "$PLACE/out" --offline --no-image-cache
+check "with --no-image-cache, an image is built from the store alone" equals "$RC" 0 || return
+note "the build from the store took $ELAPSED s"
+check "the closing line says that the image cache was off" says "$ERR" 'image cache: off'
+check "it has the size of the first" equals "$(stat -c %s "$PLACE/out/$ARTIFACT")" "$(stat -c %s "$SEED/out/$ARTIFACT")"
+check "sgdisk finds no fault" sgdisk_finds_nothing "$PLACE/out/$ARTIFACT"
+check "its file systems are clean" eval 'cut_partitions "$PLACE/out/$ARTIFACT" "$PLACE/parts" && filesystems_are_clean "$PLACE/parts"'
+composer list cache list --json
+check "the image cache was not written" equals "$(from_json "$OUT" images.#)" 1
+
+without_network composer no-flag build "$MINIMAL" -o "$PLACE/none" --no-image-cache
+check "without a network and without --offline, an error names the repository" eval '((RC == 1 || RC == 3)) && says "$ERR" InRelease'
+check "and says how to go on" says "$ERR" '--offline'
+
+STORE=$PLACE/empty
+without_network composer empty build "$MINIMAL" -o "$PLACE/none" --offline
+check "offline with an empty store, the exit code is 3" equals "$RC" 3
+check "the error says what is missing and how to get it" says "$ERR" 'image-composer (fetch|build) ' 'bookworm'
+check "nothing was written to the output" test ! -e "$PLACE/none/$ARTIFACT"

@@ -1,0 +1,49 @@
+# All of it as an ordinary user.
+
+# new_user NAME OPTION…: makes one that is taken away at the end.
+new_user() {
+    local name=$1
+    shift
+    echo "$name" >>"$SCRATCH/users"
+    useradd --create-home --home-dir "$PLACE/$name" --shell /bin/bash "$@" "$name"
+}
+
+ARTIFACT=$("$PYTHON" "$HERE/spec.py" artifact "$MINIMAL" raw)
+WITH=composer-with-$$
+WITHOUT=composer-without-$$
+check "the test's users can be made" eval 'new_user "$WITH" && new_user "$WITHOUT" -K SUB_UID_COUNT=0 -K SUB_GID_COUNT=0' || return
+check "one has subordinate ids, the other has none" eval 'grep -q "^$WITH:" /etc/subuid && grep -q "^$WITH:" /etc/subgid && ! grep -q "^$WITHOUT:" /etc/subuid' || return
+
+# What stops the build is named before anything is downloaded: here nothing can be.
+STORE=$PLACE/$WITHOUT/store
+without_network as_user "$WITHOUT" composer no-ids build "$MINIMAL" -o "$PLACE/$WITHOUT/out"
+check "without subordinate ids, an error names the line for /etc/subuid" eval '((RC == 1 || RC == 2)) && says "$ERR" /etc/subuid "$WITHOUT"'
+STORE=$PLACE/$WITH/store
+without_network without_program /usr/bin/newuidmap as_user "$WITH" composer no-newuidmap build "$MINIMAL" -o "$PLACE/$WITH/out"
+check "without newuidmap, an error names the package uidmap" eval '((RC == 1 || RC == 2)) && says "$ERR" newuidmap "(^|[^a-z])uidmap"'
+check "nothing had been downloaded" eval '[[ -z $(find "$PLACE/$WITH/store" "$PLACE/$WITHOUT/store" -name "*.zst" 2>/dev/null) ]]'
+
+as_user "$WITH" composer first build "$MINIMAL" -o "$PLACE/$WITH/out"
+check "an ordinary user builds the image" equals "$RC" 0 || return
+note "the build took $ELAPSED s"
+IMAGE=$PLACE/$WITH/out/$ARTIFACT
+check "the output is the user's" equals "$(stat -c %U "$IMAGE")" "$WITH"
+check "sgdisk finds no fault" sgdisk_finds_nothing "$IMAGE"
+check "the partitions can be cut out" cut_partitions "$IMAGE" "$PLACE/parts"
+check "the file systems are clean" filesystems_are_clean "$PLACE/parts"
+check "nothing of other owners stands in the store" is_empty "$(find "$STORE" ! -user "$WITH" | head)"
+
+if seed; then
+    check "root's image can be compared" eval 'cut_partitions "$SEED/out/$ARTIFACT" "$PLACE/root-parts" && files_of "$PLACE/parts" "$PLACE/user.files" && files_of "$PLACE/root-parts" "$PLACE/root.files"'
+    check "the files, their modes and owners are those of root's image" diff <(cut -f 1,2 "$PLACE/root.files") <(cut -f 1,2 "$PLACE/user.files")
+    note "$(diff "$PLACE/root.files" "$PLACE/user.files" | grep -c '^>') files have other contents than in root's image"
+fi
+
+check "it boots, and the password is right" boot "$IMAGE" raw login=root:image-composer \
+    "run:state=systemctl is-system-running --wait" "run:audit=dpkg --audit" || return
+check "systemd says running" answers state running
+check "dpkg --audit is silent" answers audit ""
+
+STORE=$PLACE/$WITH/store
+without_network as_user "$WITH" composer again build "$MINIMAL" -o "$PLACE/$WITH/out2"
+check "the second time it hits, without a network" eval 'equals "$RC" 0 && says "$ERR" "image cache: hit"'

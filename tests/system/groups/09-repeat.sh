@@ -1,0 +1,29 @@
+# Built twice without the caches: where do the images differ? And the second build happens on a host that cannot be written to.
+
+seed || return
+ARTIFACT=$("$PYTHON" "$HERE/spec.py" artifact "$MINIMAL" raw)
+FIRST=$SEED/out/$ARTIFACT
+SECOND=$PLACE/out/$ARTIFACT
+STORE=$PLACE/store
+mkdir -p "$STORE" "$PLACE/out"
+
+# The partition table with all its identities, without the file's name.
+table_of() {
+    local number
+    sgdisk -p "$1" | sed 1d
+    while read -r number _; do sgdisk -i "$number" "$1"; done < <(partitions "$1")
+}
+
+with_read_only_host "$PLACE/out" composer again build "$MINIMAL" -o "$PLACE/out" --no-cache
+check "nothing outside the store and the output is written" equals "$RC" 0 || return
+check "both images have the same size" equals "$(stat -c %s "$SECOND")" "$(stat -c %s "$FIRST")"
+check "both have the same partition table" diff <(table_of "$FIRST") <(table_of "$SECOND")
+check "both can be read" eval 'cut_partitions "$FIRST" "$PLACE/a" && cut_partitions "$SECOND" "$PLACE/b" && files_of "$PLACE/a" "$PLACE/a.files" && files_of "$PLACE/b" "$PLACE/b.files"' || return
+check "both have the same files, modes, owners and attributes" diff <(cut -f 1,2 "$PLACE/a.files") <(cut -f 1,2 "$PLACE/b.files")
+
+if cmp -s "$FIRST" "$SECOND"; then
+    note "the two images are the same, byte for byte"
+else
+    note "$(cmp -l "$FIRST" "$SECOND" | wc -l) of $(stat -c %s "$FIRST") bytes differ; files with other contents:"
+    comm -3 <(cut -f 1,3 "$PLACE/a.files") <(cut -f 1,3 "$PLACE/b.files") | sed 's/^\t//' | cut -f 1 | sort -u | head -n 20 | sed 's/^/note       /'
+fi

@@ -1,0 +1,74 @@
+# Ctrl-C ends within a second, kill -9 leaves nothing that runs or is mounted, and the next run goes on.
+
+ARTIFACT=$("$PYTHON" "$HERE/spec.py" artifact "$MINIMAL" raw)
+STORE=$PLACE/store
+mkdir -p "$PLACE/out"
+mounts() { cut -d ' ' -f 3- /proc/self/mountinfo | LC_ALL=C sort; }
+MOUNTS=$(mounts)
+
+no_process_left() { [[ -z $("$PYTHON" "$HERE/processes.py" left "$PLACE/family" "$SCRATCH") ]]; }
+
+# interrupt SIGNAL WHERE: sends it, and checks what is left.
+interrupt() {
+    local signal=$1 where=$2
+    "$PYTHON" "$HERE/processes.py" of "$PID" >"$PLACE/family"
+    # Ctrl-C reaches all processes of the terminal's group, kill -9 only the one.
+    if [[ $signal == INT ]]; then kill -INT -- "-$PID"; else kill -KILL "$PID"; fi
+    await 10
+    if [[ $signal == INT ]]; then
+        check "Ctrl-C $where: the exit code is 130" equals "$RC" 130
+        check "Ctrl-C $where: it ends within a second" at_most "$ELAPSED" 1.3
+        check "Ctrl-C $where: it says so" says "$ERR" interrupted
+        check "Ctrl-C $where: the output's directory is empty" holds_only "$PLACE/out"
+        where="Ctrl-C $where"
+    else
+        check "kill -9 $where: it was still at work" equals "$RC" 137
+        check "kill -9 $where: there is no image of that name" test ! -e "$PLACE/out/$ARTIFACT"
+        where="kill -9 $where"
+    fi
+    within 3 no_process_left
+    check "$where: no process is left" is_empty "$("$PYTHON" "$HERE/processes.py" left "$PLACE/family" "$SCRATCH")"
+    check "$where: no mount is left" diff <(echo "$MOUNTS") <(mounts)
+    check "$where: no file is left in the home or the temporary directory" is_empty "$(find "$HOME" "$TMPDIR" -mindepth 1 | head)"
+}
+
+# Downloads stop at one package; all others arrive.
+stalled() { grep -q '"begins": "stall"' "$MIRROR_LOG" && (($(asked_for '\.deb') >= 40)); }
+check "a mirror that stalls can be started" start_mirror 'stall:/libc6_' || return
+start download-int build "$MINIMAL" -o "$PLACE/out" "${MIRROR[@]}"
+check "the download comes to the package that stalls" within 120 stalled || { await 0; return; }
+interrupt INT "while a download stalls"
+
+composer listed cache list --json
+check "the packages that had arrived are in the cache" at_least "$(from_json "$OUT" packages.#)" 35
+ARRIVED=$(from_json "$OUT" 'packages.*.name')
+
+check "the mirror can be started again" start_mirror 'stall:/libc6_' || return
+resumed() { grep -q '"begins": "stall"' "$MIRROR_LOG"; }
+start download-kill build "$MINIMAL" -o "$PLACE/out" "${MIRROR[@]}"
+check "the next run goes on with the package that stalled" within 120 resumed
+interrupt KILL "while a download stalls"
+stop_mirror
+asked_again() { local name; for name in $ARRIVED; do grep -o "\"path\": \"[^\"]*/${name}_[^\"]*\"" "$MIRROR_LOG"; done; }
+check "what had arrived is not asked for again" is_empty "$(asked_again)"
+check "what had come of the other package is not asked for again" grep -qE '/libc6_.*"range": "bytes=[1-9]' "$MIRROR_LOG"
+
+# The later phases, as the plain progress lines name them.
+phase_begun() { grep -qi "^ *$1" "$ERR"; }
+for point in KILL:unpack INT:configur KILL:configur INT:disk KILL:keep; do
+    phase=${point#*:}
+    start "$phase" build "$MINIMAL" -o "$PLACE/out"
+    if check "the build comes to the phase “$phase”" within 200 phase_begun "$phase"; then
+        interrupt "${point%:*}" "in the phase “$phase”"
+    else
+        await 0
+    fi
+    rm -rf "$PLACE/out" && mkdir "$PLACE/out"
+done
+
+composer last build "$MINIMAL" -o "$PLACE/out" --json
+check "the next run finishes" equals "$RC" 0 || return
+check "it fetches no package again" equals "$(from_json "$OUT" packages.fetched)" 0
+check "the output stands alone" holds_only "$PLACE/out" "$ARTIFACT"
+check "the image is whole" eval 'sgdisk_finds_nothing "$PLACE/out/$ARTIFACT" && cut_partitions "$PLACE/out/$ARTIFACT" "$PLACE/parts" && filesystems_are_clean "$PLACE/parts"'
+check "what the killed runs had staged is gone" at_most "$(du -sm "$STORE" | cut -f 1)" 700

@@ -1,0 +1,35 @@
+# A full disk: of the store, and of the output.
+
+small_disk() { mkdir -p "$1" && mount -t tmpfs -o "size=$2,mode=755" tmpfs "$1"; }
+ARTIFACT=$("$PYTHON" "$HERE/spec.py" artifact "$MINIMAL" raw)
+DISK=$PLACE/disk
+STORE=$DISK/store
+
+check "a small file system can be made" small_disk "$DISK" 64M || return
+# The first size is too small for the packages, the second for the root tree and the image.
+for size in 64M 384M; do
+    mount -o "remount,size=$size" "$DISK"
+    composer "store-$size" build "$MINIMAL" -o "$PLACE/out"
+    check "a store of $size: the build fails" equals "$RC" 1
+    check "a store of $size: the error says that the disk is full, and where" says "$ERR" 'no space left|disk is full|not enough space' "$DISK"
+    check "a store of $size: no output is left" eval '[[ ! -d $PLACE/out ]] || holds_only "$PLACE/out"'
+    composer "list-$size" cache list --json
+    check "a store of $size: it can still be used" equals "$RC" 0
+    check "a store of $size: what was staged is gone" at_most "$(df --output=used -m "$DISK" | tail -n 1)" "$((${size%M} * 6 / 10 + 20))"
+done
+mount -o remount,size=4G "$DISK"
+composer room build "$MINIMAL" -o "$PLACE/out" --json
+check "with room, the next run finishes" equals "$RC" 0
+check "and fetches nothing again" eval 'at_least "$(from_json "$OUT" packages.reused)" 50 && equals "$(from_json "$OUT" packages.fetched)" 0'
+
+check "a small file system can be made for the output" small_disk "$PLACE/small" 24M || return
+for case in hit built; do
+    options=()
+    [[ $case == hit ]] || options=(--no-image-cache --offline)
+    composer "output-$case" build "$MINIMAL" -o "$PLACE/small" "${options[@]}"
+    check "an output that is full ($case): the build fails" equals "$RC" 1
+    check "an output that is full ($case): the error says so, and where" says "$ERR" 'no space left|disk is full|not enough space' "$PLACE/small"
+    check "an output that is full ($case): nothing is left there" holds_only "$PLACE/small"
+done
+composer after build "$MINIMAL" -o "$PLACE/out"
+check "the store is unharmed" eval 'equals "$RC" 0 && says "$ERR" "image cache: hit"'

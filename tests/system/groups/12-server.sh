@@ -1,0 +1,45 @@
+# A server that lies, breaks off, or does not answer.
+
+STORE=$PLACE/store
+
+# refused LABEL CODE TEXT FAULT PATTERN…: a build against that fault ends with the code and says the patterns.
+refused() {
+    local label=$1 code=$2 text=$3 fault=$4
+    shift 4
+    start_mirror "$fault" || return
+    composer "$label" build "$MINIMAL" -o "$PLACE/out" "${MIRROR[@]}"
+    check "$text: the exit code" grep -qxE "$code" <<<"$RC"
+    check "$text: the error names it" says "$ERR" "$@"
+    check "$text: no output" eval '[[ ! -d $PLACE/out ]] || holds_only "$PLACE/out"'
+}
+
+refused inrelease 4 "an InRelease that was changed" 'flip:/dists/bookworm/InRelease$' 'dists/bookworm/InRelease' signature
+refused index 4 "an index that was changed" 'flip:/dists/bookworm/main/binary-amd64/' 'bookworm/main/binary-amd64' 'sha256|digest'
+refused nothing '1|3' "no InRelease" 'missing:Release' 'InRelease' 404
+
+# All that fail are named, not only the first, and all others are kept.
+start_mirror 'cut:/base-files_' 'flip:/dpkg_' 'missing:/tzdata_' || return
+composer packages build "$MINIMAL" -o "$PLACE/out" "${MIRROR[@]}"
+check "packages that are cut, changed and missing: the exit code" equals "$RC" 4
+check "packages that are cut, changed and missing: each is named" says "$ERR" 'base-files.*bytes' 'dpkg.*sha256' 'tzdata.*404'
+composer kept cache list --json
+KEPT=$(from_json "$OUT" packages.#)
+check "the others are kept" at_least "$KEPT" 50
+check "the bad ones are not" never_says <(from_json "$OUT" 'packages.*.name') '^(base-files|dpkg|tzdata)$'
+
+# Ctrl-C while nobody answers.
+silent() { grep -q '"begins": "silent"' "$MIRROR_LOG"; }
+start_mirror 'silent:/dists/' || return
+STORE=$PLACE/silent-store
+start silent build "$MINIMAL" -o "$PLACE/out" "${MIRROR[@]}"
+if check "a server that does not answer is asked" within 60 silent; then kill -INT -- "-$PID"; fi
+await 5
+check "Ctrl-C ends the wait within a second" eval 'equals "$RC" 130 && at_most "$ELAPSED" 1.3'
+
+# Connections that break once: resumed. And only what was not there is fetched.
+STORE=$PLACE/store
+start_mirror 'stop:/base-files_:1' 'stop:/dpkg_:1' 'broken:/tzdata_:1' || return
+composer well build "$MINIMAL" -o "$PLACE/out" "${MIRROR[@]}" --json
+check "against a mirror that breaks off once, the build succeeds" equals "$RC" 0
+check "only what was missing is fetched" equals "$(from_json "$OUT" packages.fetched):$(from_json "$OUT" packages.reused)" "3:$KEPT"
+check "a download that was cut is resumed" grep -qE '/dpkg_.*"range": "bytes=[1-9]' "$MIRROR_LOG"
