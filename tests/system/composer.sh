@@ -27,19 +27,36 @@ seconds_since() { awk -v a="$1" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.1f", b 
 # Whatever else goes wrong.
 no_panic() { ! grep -q 'panicked at' "$ERR" || check "$LABEL does not panic" false; }
 
+# Conditions on how the last one went.
+ended_with() { grep -qxE "$1" <<<"$RC" || { echo "exit code $RC instead of $1"; return 1; }; }
+hit() { ended_with 0 && says "$ERR" 'image cache: hit'; }
+
 # A network namespace without interfaces (the loopback one is down).
 without_network() { local WRAP=("${WRAP[@]}" unshare --net --); "$@"; }
 
 # An ordinary user, with that user's environment and nothing of ours.
-as_user() { local WRAP=("${WRAP[@]}" setpriv --reuid "$1" --regid "$1" --init-groups --reset-env --); shift; "$@"; }
+as_user() {
+    local WRAP=("${WRAP[@]}" setpriv --reuid "$1" --regid "$1" --init-groups --reset-env --)
+    shift
+    "$@"
+}
 
 # A host on which only the store and $1 can be written.
-with_read_only_host() { local WRAP=("${WRAP[@]}" unshare --mount --propagation private -- "$HERE/read-only-host.sh" "$STORE" "$1" --); shift; "$@"; }
+with_read_only_host() {
+    local WRAP=("${WRAP[@]}" unshare --mount --propagation private -- "$HERE/read-only-host.sh" "$STORE" "$1" --)
+    shift
+    "$@"
+}
 
 # A host on which the program at $1 is not there.
-without_program() { local WRAP=("${WRAP[@]}" unshare --mount --propagation private -- "$HERE/without-program.sh" "$1"  "$SCRATCH" --); shift; "$@"; }
+without_program() {
+    local WRAP=("${WRAP[@]}" unshare --mount --propagation private -- "$HERE/without-program.sh" "$1" "$SCRATCH" --)
+    shift
+    "$@"
+}
 
-# start LABEL ARGS…: the same in the background, as a terminal would start it: leader of its own process group, Ctrl-C not ignored. $PID is its process.
+# start LABEL ARGS…: the same in the background, as a terminal would start it: leader of its own process group, Ctrl-C not ignored.
+# $PID is the process.
 start() {
     LABEL=$1
     shift
@@ -55,12 +72,11 @@ running() { [[ -e /proc/$1/stat && $(cut -d ' ' -f 3 "/proc/$1/stat" 2>/dev/null
 
 # within SECONDS COMMAND…: waits until COMMAND succeeds.
 within() {
-    local deadline
-    deadline=$(awk -v a="$EPOCHREALTIME" -v b="$1" 'BEGIN { printf "%d", (a + b) * 1000 }')
+    local deadline=$((${EPOCHREALTIME/[.,]/} + $1 * 1000000))
     shift
     until "$@"; do
-        (($(awk -v a="$EPOCHREALTIME" 'BEGIN { printf "%d", a * 1000 }') < deadline)) || return 1
-        sleep 0.02
+        ((${EPOCHREALTIME/[.,]/} < deadline)) || return 1
+        sleep 0.05
     done
 }
 

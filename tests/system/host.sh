@@ -50,7 +50,8 @@ install_qemu_from_backports() {
     mkdir -p "$scratch/sources" "$scratch/lists/partial"
     cp -r /etc/apt/sources.list.d/. "$scratch/sources/"
     [[ ! -e /etc/apt/sources.list ]] || cp /etc/apt/sources.list "$scratch/sources/host.list"
-    printf 'deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s %s-backports main\n' "$address" "$codename" >"$scratch/sources/backports-for-test.list"
+    printf 'deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s %s-backports main\n' "$address" "$codename" \
+        >"$scratch/sources/backports-for-test.list"
     local options=(-o "Dir::Etc::SourceParts=$scratch/sources" -o Dir::Etc::SourceList=/dev/null -o "Dir::State::Lists=$scratch/lists")
     refresh_lists "${options[@]}"
     quiet_apt "${options[@]}" install --no-install-recommends -t "$codename-backports" qemu-system-x86 qemu-utils

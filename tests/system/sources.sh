@@ -9,7 +9,7 @@ set -euo pipefail
 codename=$(. /etc/os-release && printf '%s' "${VERSION_CODENAME:-}")
 suite=${1:-$codename}
 address=$(apt-get indextargets --format '$(RELEASE) $(COMPONENT) $(REPO_URI)' 'Created-By: Packages' |
-    awk -v suite="$suite" '$1 == suite && $2 == "main" { print $3; exit }')
+    awk -v suite="$suite" '$1 == suite && $2 == "main" && !found { print $3; found = 1 }')
 if [[ -z $address ]]; then
     echo "sources.sh: the apt sources of this host name no suite “$suite” with a component “main”" >&2
     exit 1

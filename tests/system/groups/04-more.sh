@@ -34,4 +34,5 @@ check "there was more than one" at_least "$FETCHED" 2
 check "the offline error had named every one of them" all_are_named "$OFFLINE"
 check "there are two images now" equals "$(from_json "$OUT" images.#)" 2
 note "the second image made the store $(du -sm --apparent-size "$SEED/store" | cut -f 1) → $(du -sm --apparent-size "$STORE" | cut -f 1) MiB"
-check "a second, similar image takes a fraction of the first" at_most "$(du -sm "$STORE" | cut -f 1)" "$(($(du -sm "$SEED/store" | cut -f 1) * 14 / 10))"
+check "a second, similar image takes a fraction of the first" \
+    at_most "$(du -sm "$STORE" | cut -f 1)" "$(($(du -sm "$SEED/store" | cut -f 1) * 14 / 10))"

@@ -12,15 +12,16 @@ ARTIFACT=$("$PYTHON" "$HERE/spec.py" artifact "$MINIMAL" raw)
 WITH=composer-with-$$
 WITHOUT=composer-without-$$
 check "the test's users can be made" eval 'new_user "$WITH" && new_user "$WITHOUT" -K SUB_UID_COUNT=0 -K SUB_GID_COUNT=0' || return
-check "one has subordinate ids, the other has none" eval 'grep -q "^$WITH:" /etc/subuid && grep -q "^$WITH:" /etc/subgid && ! grep -q "^$WITHOUT:" /etc/subuid' || return
+check "one has subordinate ids" grep -q "^$WITH:" /etc/subuid /etc/subgid || return
+check "the other has none" eval '! grep "^$WITHOUT:" /etc/subuid /etc/subgid' || return
 
 # What stops the build is named before anything is downloaded: here nothing can be.
 STORE=$PLACE/$WITHOUT/store
 without_network as_user "$WITHOUT" composer no-ids build "$MINIMAL" -o "$PLACE/$WITHOUT/out"
-check "without subordinate ids, an error names the line for /etc/subuid" eval '((RC == 1 || RC == 2)) && says "$ERR" /etc/subuid "$WITHOUT"'
+check "without subordinate ids, an error names the line for /etc/subuid" eval 'ended_with "1|2" && says "$ERR" /etc/subuid "$WITHOUT"'
 STORE=$PLACE/$WITH/store
 without_network without_program /usr/bin/newuidmap as_user "$WITH" composer no-newuidmap build "$MINIMAL" -o "$PLACE/$WITH/out"
-check "without newuidmap, an error names the package uidmap" eval '((RC == 1 || RC == 2)) && says "$ERR" newuidmap "(^|[^a-z])uidmap"'
+check "without newuidmap, an error names the package uidmap" eval 'ended_with "1|2" && says "$ERR" newuidmap "(^|[^a-z])uidmap"'
 check "nothing had been downloaded" eval '[[ -z $(find "$PLACE/$WITH/store" "$PLACE/$WITHOUT/store" -name "*.zst" 2>/dev/null) ]]'
 
 as_user "$WITH" composer first build "$MINIMAL" -o "$PLACE/$WITH/out"
@@ -28,13 +29,13 @@ check "an ordinary user builds the image" equals "$RC" 0 || return
 note "the build took $ELAPSED s"
 IMAGE=$PLACE/$WITH/out/$ARTIFACT
 check "the output is the user's" equals "$(stat -c %U "$IMAGE")" "$WITH"
-check "sgdisk finds no fault" sgdisk_finds_nothing "$IMAGE"
-check "the partitions can be cut out" cut_partitions "$IMAGE" "$PLACE/parts"
-check "the file systems are clean" filesystems_are_clean "$PLACE/parts"
+check "its table and file systems are without fault" is_whole "$IMAGE" "$PLACE/parts"
 check "nothing of other owners stands in the store" is_empty "$(find "$STORE" ! -user "$WITH" | head)"
 
 if seed; then
-    check "root's image can be compared" eval 'cut_partitions "$SEED/out/$ARTIFACT" "$PLACE/root-parts" && files_of "$PLACE/parts" "$PLACE/user.files" && files_of "$PLACE/root-parts" "$PLACE/root.files"'
+    cut_partitions "$SEED/out/$ARTIFACT" "$PLACE/root-parts"
+    check "the files can be listed" files_of "$PLACE/parts" "$PLACE/user.files"
+    check "those of root's image too" files_of "$PLACE/root-parts" "$PLACE/root.files"
     check "the files, their modes and owners are those of root's image" diff <(cut -f 1,2 "$PLACE/root.files") <(cut -f 1,2 "$PLACE/user.files")
     note "$(diff "$PLACE/root.files" "$PLACE/user.files" | grep -c '^>') files have other contents than in root's image"
 fi
@@ -46,4 +47,4 @@ check "dpkg --audit is silent" answers audit ""
 
 STORE=$PLACE/$WITH/store
 without_network as_user "$WITH" composer again build "$MINIMAL" -o "$PLACE/$WITH/out2"
-check "the second time it hits, without a network" eval 'equals "$RC" 0 && says "$ERR" "image cache: hit"'
+check "the second time it hits, without a network" hit

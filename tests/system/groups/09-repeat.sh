@@ -18,7 +18,10 @@ with_read_only_host "$PLACE/out" composer again build "$MINIMAL" -o "$PLACE/out"
 check "nothing outside the store and the output is written" equals "$RC" 0 || return
 check "both images have the same size" equals "$(stat -c %s "$SECOND")" "$(stat -c %s "$FIRST")"
 check "both have the same partition table" diff <(table_of "$FIRST") <(table_of "$SECOND")
-check "both can be read" eval 'cut_partitions "$FIRST" "$PLACE/a" && cut_partitions "$SECOND" "$PLACE/b" && files_of "$PLACE/a" "$PLACE/a.files" && files_of "$PLACE/b" "$PLACE/b.files"' || return
+for which in "a:$FIRST" "b:$SECOND"; do
+    cut_partitions "${which#*:}" "$PLACE/${which%%:*}"
+    check "the files of image ${which%%:*} can be listed" files_of "$PLACE/${which%%:*}" "$PLACE/${which%%:*}.files" || return
+done
 check "both have the same files, modes, owners and attributes" diff <(cut -f 1,2 "$PLACE/a.files") <(cut -f 1,2 "$PLACE/b.files")
 
 if cmp -s "$FIRST" "$SECOND"; then

@@ -8,7 +8,7 @@ refused() {
     shift 4
     start_mirror "$fault" || return
     composer "$label" build "$MINIMAL" -o "$PLACE/out" "${MIRROR[@]}"
-    check "$text: the exit code" grep -qxE "$code" <<<"$RC"
+    check "$text: the exit code" ended_with "$code"
     check "$text: the error names it" says "$ERR" "$@"
     check "$text: no output" eval '[[ ! -d $PLACE/out ]] || holds_only "$PLACE/out"'
 }

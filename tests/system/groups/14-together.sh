@@ -12,10 +12,10 @@ await "$LIMIT"
 check "the first build succeeds" equals "$RC" 0
 
 for which in a b; do
-    check "image $which is whole" eval 'sgdisk_finds_nothing "$PLACE/$which/$ARTIFACT" && cut_partitions "$PLACE/$which/$ARTIFACT" "$PLACE/parts-$which" && filesystems_are_clean "$PLACE/parts-$which"'
+    check "image $which is whole" is_whole "$PLACE/$which/$ARTIFACT" "$PLACE/parts-$which"
 done
 composer list cache list --json
 check "the store has one image" equals "$RC:$(from_json "$OUT" images.#)" 0:1
 check "and each package once" is_empty "$(from_json "$OUT" 'packages.*.name' | sort | uniq -d)"
 without_network composer third build "$MINIMAL" -o "$PLACE/c"
-check "a third build hits" eval 'equals "$RC" 0 && says "$ERR" "image cache: hit"'
+check "a third build hits" hit
