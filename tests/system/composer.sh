@@ -82,12 +82,23 @@ within() {
 
 ended() { ! running "$1"; }
 
-# Waits for what `start` started, at most $1 seconds, and sets $RC; kills it if it does not end.
+# comes_to SECONDS COMMAND…: waits until COMMAND succeeds, but no longer than what `start` started runs.
+comes_to() {
+    local seconds=$1
+    shift
+    within "$seconds" holds_or_ended "$@"
+    "$@"
+}
+holds_or_ended() { "$@" || ended "$PID"; }
+
+# Waits for what `start` started, at most $1 seconds, and sets $RC; kills it if it does not end. (What the shell says of a killed job is no news.)
 await() {
     local begin=$EPOCHREALTIME
-    within "$1" ended "$PID" || kill -KILL -- "-$PID" 2>/dev/null
     RC=0
-    wait "$PID" 2>/dev/null || RC=$?
+    {
+        within "$1" ended "$PID" || kill -KILL -- "-$PID"
+        wait "$PID" || RC=$?
+    } 2>/dev/null
     ELAPSED=$(seconds_since "$begin")
     no_panic
 }

@@ -36,7 +36,7 @@ interrupt() {
 stalled() { grep -q '"begins": "stall"' "$MIRROR_LOG" && (($(asked_for '\.deb') >= 40)); }
 check "a mirror that stalls can be started" start_mirror 'stall:/libc6_' || return
 start download-int build "$MINIMAL" -o "$PLACE/out" "${MIRROR[@]}"
-check "the download comes to the package that stalls" within 120 stalled || { await 0; return; }
+check "the download comes to the package that stalls" comes_to 120 stalled || { await 0; return; }
 interrupt INT "while a download stalls"
 
 composer listed cache list --json
@@ -46,7 +46,7 @@ ARRIVED=$(from_json "$OUT" 'packages.*.name')
 check "the mirror can be started again" start_mirror 'stall:/libc6_' || return
 resumed() { grep -q '"begins": "stall"' "$MIRROR_LOG"; }
 start download-kill build "$MINIMAL" -o "$PLACE/out" "${MIRROR[@]}"
-check "the next run goes on with the package that stalled" within 120 resumed
+check "the next run goes on with the package that stalled" comes_to 120 resumed
 interrupt KILL "while a download stalls"
 stop_mirror
 asked_again() { local name; for name in $ARRIVED; do grep -o "\"path\": \"[^\"]*/${name}_[^\"]*\"" "$MIRROR_LOG"; done; }
@@ -58,7 +58,7 @@ phase_begun() { grep -qi "^ *$1" "$ERR"; }
 for point in KILL:unpack INT:configur KILL:configur INT:disk KILL:keep; do
     phase=${point#*:}
     start "$phase" build "$MINIMAL" -o "$PLACE/out"
-    if check "the build comes to the phase “$phase”" within 200 phase_begun "$phase"; then
+    if check "the build comes to the phase “$phase”" comes_to 200 phase_begun "$phase"; then
         interrupt "${point%:*}" "in the phase “$phase”"
     else
         await 0

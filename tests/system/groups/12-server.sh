@@ -32,7 +32,7 @@ silent() { grep -q '"begins": "silent"' "$MIRROR_LOG"; }
 start_mirror 'silent:/dists/' || return
 STORE=$PLACE/silent-store
 start silent build "$MINIMAL" -o "$PLACE/out" "${MIRROR[@]}"
-if check "a server that does not answer is asked" within 60 silent; then kill -INT -- "-$PID"; fi
+if check "a server that does not answer is asked" comes_to 60 silent; then kill -INT -- "-$PID"; fi
 await 5
 check "Ctrl-C ends the wait within a second" eval 'equals "$RC" 130 && at_most "$ELAPSED" 1.3'
 
