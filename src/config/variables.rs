@@ -7,7 +7,7 @@ use crate::yaml::{Entry, Kind, Node, Place, Scalar};
 pub(super) const PREFIX: &str = "IMAGE_COMPOSER_";
 
 /// The variables that are no keys of the configuration.
-const OTHERS: [&str; 1] = ["IMAGE_COMPOSER_STORE"];
+const OTHERS: [&str; 2] = ["IMAGE_COMPOSER_STORE", "IMAGE_COMPOSER_LOCK_TIMEOUT"];
 
 /// How a variable's text becomes a value.
 #[derive(Clone, Copy)]

@@ -2,33 +2,42 @@
 
 use super::Field;
 
-/// The address of an archive: `http`, `https` or `file`, without a slash at the end, and without a user, a query or a fragment.
-pub fn web_address(field: &Field<'_>) -> Option<String> {
-    let text = field.secret()?.value;
-    match check(&text) {
-        Ok(address) => Some(address),
-        Err(Problem::Credentials) => {
-            field.error_with_hint("has a user or password in it, which would end up in records and logs", "leave it out");
-            None
-        }
-        Err(Problem::Shape) => {
-            field.error_with_hint("is not the address of an archive", "it looks like https://host/path, or file:///path");
-            None
+/// A text that is not the address of an archive. Reads after the name of what it was written for; the text itself is not in it, as it may be secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum AddressError {
+    /// A user or a password.
+    #[error("has a user or password in it, which would end up in records and logs")]
+    Credentials,
+    /// Something else.
+    #[error("is not the address of an archive")]
+    Shape,
+}
+
+impl AddressError {
+    /// The way out.
+    pub fn hint(self) -> &'static str {
+        match self {
+            Self::Credentials => "leave it out",
+            Self::Shape => "it looks like https://host/path, or file:///path",
         }
     }
 }
 
-#[derive(Debug, PartialEq, Eq)]
-enum Problem {
-    Credentials,
-    Shape,
+/// The address of an archive: as [`archive_address`].
+pub fn web_address(field: &Field<'_>) -> Option<String> {
+    let text = field.secret()?.value;
+    archive_address(&text).map_err(|error| field.error_with_hint(&error.to_string(), error.hint())).ok()
 }
 
-fn check(text: &str) -> Result<String, Problem> {
-    let (scheme, rest) = text.split_once("://").ok_or(Problem::Shape)?;
+/// The address of an archive: `http`, `https` or `file`, without a slash at the end, and without a user, a query or a fragment.
+///
+/// # Errors
+/// Any other text.
+pub fn archive_address(text: &str) -> Result<String, AddressError> {
+    let (scheme, rest) = text.split_once("://").ok_or(AddressError::Shape)?;
     let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     if host.contains('@') {
-        return Err(Problem::Credentials);
+        return Err(AddressError::Credentials);
     }
     let host_holds = match scheme {
         "http" | "https" => !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte)),
@@ -39,7 +48,7 @@ fn check(text: &str) -> Result<String, Problem> {
     let path = path.trim_end_matches('/');
     let steps = path.split('/').skip(1).all(|step| !matches!(step, "" | "." | ".."));
     if !host_holds || !graphic || !steps || text.len() > 1024 {
-        return Err(Problem::Shape);
+        return Err(AddressError::Shape);
     }
     Ok(format!("{scheme}://{host}{path}"))
 }
@@ -56,11 +65,11 @@ mod tests {
             ("file:///srv/repo", "file:///srv/repo"),
             ("http://h/~me/a@b", "http://h/~me/a@b"),
         ] {
-            assert_eq!(check(text).as_deref(), Ok(expected));
+            assert_eq!(archive_address(text).as_deref(), Ok(expected));
         }
         for text in ["", "debian", "ftp://h/d", "http://", "file://srv", "file:///", "http://h/a b", "http://h/?q", "http://h/../x", "http://h//x"] {
-            assert_eq!(check(text), Err(Problem::Shape), "{text}");
+            assert_eq!(archive_address(text), Err(AddressError::Shape), "{text}");
         }
-        assert_eq!(check("https://me:secret@h/d"), Err(Problem::Credentials));
+        assert_eq!(archive_address("https://me:secret@h/d"), Err(AddressError::Credentials));
     }
 }

@@ -19,7 +19,7 @@ mod parse;
 mod scalar;
 mod tree;
 
-pub use address::web_address;
+pub use address::{AddressError, archive_address, web_address};
 pub(crate) use diagnostic::nearest;
 pub use diagnostic::{Diagnostic, Report};
 pub use fields::{Field, Fields, Located};
