@@ -1,0 +1,159 @@
+//! `build`: a spec becomes an image.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use image_composer::build::{Caches, Request, Workers, build};
+use image_composer::config::Storage;
+use image_composer::progress::Cancel;
+use image_composer::spec;
+use image_composer::spec::model::CacheUse;
+
+use super::mirror::{self, Mirror};
+use super::{Result, Session, signals};
+
+/// Build an image, or take it from the image cache
+///
+/// Writes <name>-<version>.<format> for each format of the spec into the output folder, and prints their paths. An image of the same spec that is in the
+/// cache is copied out, without asking the network.
+#[derive(Debug, Args)]
+#[command(after_long_help = AFTER_LONG_HELP)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
+pub(super) struct Arguments {
+    /// The spec, a YAML file
+    spec: PathBuf,
+
+    /// Write into this folder, which is made if it is not there
+    #[arg(short, long, value_name = "DIR", default_value = ".")]
+    output: PathBuf,
+
+    /// Use only what the store has, never the network
+    #[arg(long)]
+    offline: bool,
+
+    /// Build although the image is in the cache, and put the new one in its place
+    #[arg(long, conflicts_with_all = ["no_cache", "no_image_cache"])]
+    rebuild: bool,
+
+    #[command(flatten)]
+    switches: Switches,
+
+    /// Use this address for an archive, instead of the configuration's and the host's; may be given several times
+    #[arg(long, value_name = "ARCHIVE=URL")]
+    mirror: Vec<String>,
+
+    /// Fetch so many packages at a time (1 to 64; 8 unless configured otherwise)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    workers: Option<u16>,
+
+    /// Accept repository metadata whose Valid-Until has passed
+    #[arg(long)]
+    allow_expired: bool,
+
+    /// Print what was done as JSON, instead of paths
+    #[arg(long)]
+    json: bool,
+}
+
+/// The switches of the caches.
+#[derive(Debug, Clone, Copy, Args)]
+struct Switches {
+    /// Neither read nor write any cache
+    #[arg(long)]
+    no_cache: bool,
+
+    /// Neither read nor write the cache of packages and repository metadata
+    #[arg(long)]
+    no_package_cache: bool,
+
+    /// Neither read nor write the image cache
+    #[arg(long)]
+    no_image_cache: bool,
+}
+
+const AFTER_LONG_HELP: &str = "\
+Examples:
+  image-composer build debian12.yml -o out/
+  image-composer build debian12.yml --offline --no-image-cache
+  image-composer build debian12.yml --mirror debian=https://mirror.example/debian
+
+JSON: one object with spec_hash, name, version, image {outcome: hit|built, …}, packages {total, fetched, \
+fetched_bytes, present} or null, releases [{archive, suite, date}], image_digest, disk_size, \
+outputs [{path, size, allocated}], seconds, phases [{phase, seconds}], warnings. Sizes are bytes, dates are \
+seconds since 1970. Fields may be added, none goes. An error is told on standard error only.";
+
+pub(super) fn run(session: &Session, arguments: Arguments) -> Result {
+    let cancel = Cancel::default();
+    signals::listen(&cancel)?;
+    let mirrors = arguments.mirror.iter().map(|text| Mirror::parse(text)).collect::<Result<_>>()?;
+    let mut config = session.config()?;
+    let source_date_epoch = session.source_date_epoch()?;
+    let spec = spec::load(&arguments.spec)?;
+    mirror::apply(mirrors, spec.profile, &mut config.mirrors)?;
+    session.ui.detail(|| format!("spec: {}, {}", spec.path.display(), spec.hash(source_date_epoch)));
+
+    let caches = arguments.switches.with(spec.spec.cache, &config.storage);
+    let store = if caches.packages || caches.images { Some(session.open_store()?) } else { None };
+    let request = Request {
+        spec,
+        output_dir: arguments.output,
+        caches,
+        offline: arguments.offline,
+        rebuild: arguments.rebuild,
+        workers: Workers {
+            fetch: arguments.workers.map_or(config.workers, usize::from),
+            unpack: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        },
+        mirrors: config.mirrors,
+        keyrings: config.keyrings,
+        proxy: config.proxy.map(|proxy| proxy.address().to_owned()),
+        allow_expired: arguments.allow_expired,
+        source_date_epoch,
+    };
+
+    let outcome = build(&request, store.as_ref(), &*session.view, &cancel);
+    session.view.close();
+    if let Some(store) = &store {
+        session.warn_of_damage(store);
+    }
+    session.ui.built(&outcome?, arguments.json)?;
+    Ok(())
+}
+
+impl Switches {
+    /// A cache is used where command, spec and configuration all have it on.
+    fn with(self, spec: CacheUse, storage: &Storage) -> Caches {
+        Caches {
+            packages: !self.no_cache && !self.no_package_cache && spec.packages && storage.package_cache.enabled,
+            images: !self.no_cache && !self.no_image_cache && spec.images && storage.image_cache.enabled,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use image_composer::config::Config;
+
+    use super::*;
+
+    #[test]
+    fn a_cache_is_on_where_all_three_say_so() {
+        let off = Switches { no_cache: false, no_package_cache: false, no_image_cache: false };
+        let (both, storage) = (CacheUse { packages: true, images: true }, Config::default().storage);
+        let caches = |packages, images| Caches { packages, images };
+        assert_eq!(off.with(both, &storage), caches(true, true));
+
+        assert_eq!(Switches { no_cache: true, ..off }.with(both, &storage), caches(false, false));
+        assert_eq!(Switches { no_package_cache: true, ..off }.with(both, &storage), caches(false, true));
+        assert_eq!(Switches { no_image_cache: true, ..off }.with(both, &storage), caches(true, false));
+
+        assert_eq!(off.with(CacheUse { packages: false, images: true }, &storage), caches(false, true));
+        assert_eq!(off.with(CacheUse { packages: true, images: false }, &storage), caches(true, false));
+
+        let mut configured = storage.clone();
+        configured.package_cache.enabled = false;
+        assert_eq!(off.with(both, &configured), caches(false, true));
+        configured.image_cache.enabled = false;
+        assert_eq!(off.with(both, &configured), caches(false, false));
+    }
+}

@@ -1,0 +1,32 @@
+//! `cache`: what the store keeps.
+
+mod dir;
+mod info;
+mod list;
+
+use clap::{Args, Subcommand};
+
+use super::{Result, Session};
+
+/// See what is kept
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    List(list::Arguments),
+    Info(info::Arguments),
+    Dir(dir::Arguments),
+}
+
+pub(super) fn run(session: &Session, arguments: &Arguments) -> Result {
+    session.config()?;
+    match &arguments.command {
+        Command::List(arguments) => list::run(session, arguments),
+        Command::Info(arguments) => info::run(session, arguments),
+        Command::Dir(arguments) => dir::run(session, arguments),
+    }
+}

@@ -1,0 +1,162 @@
+//! Why a command failed, and with which status the program ends.
+
+use std::io;
+
+use image_composer::cache::{self, SpecHash};
+use image_composer::config::{ConfigError, NoStoreError};
+use image_composer::spec::LoadError;
+use image_composer::yaml::{Diagnostic, ReadError};
+use image_composer::{build, store};
+
+use super::exit;
+use crate::ui::Problem;
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// Something on the command line or in the environment that the parser cannot see.
+    #[error("{message}")]
+    Usage {
+        /// What is wrong.
+        message: String,
+        /// The way out.
+        hint: String,
+    },
+    /// A spec or a configuration file cannot be read.
+    #[error(transparent)]
+    Unreadable(#[from] ReadError),
+    /// A spec or configuration files with mistakes.
+    #[error("{what} cannot be used")]
+    Mistakes {
+        /// Which file, or “the configuration”.
+        what: String,
+        /// All of them.
+        diagnostics: Vec<Diagnostic>,
+    },
+    /// Some of the validated specs cannot be used; the mistakes are told already.
+    #[error("{}", if *.total == 1 { "the spec cannot be used".to_owned() } else { format!("{failed} of {total} specs cannot be used") })]
+    Invalid {
+        /// How many.
+        failed: usize,
+        /// Of how many.
+        total: usize,
+    },
+    /// Nothing says where the store is.
+    #[error(transparent)]
+    NoStore(#[from] NoStoreError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// The caches.
+    #[error(transparent)]
+    Cache(cache::Error),
+    /// The build.
+    #[error(transparent)]
+    Build(#[from] build::Error),
+    /// No image has such an id.
+    #[error("no image in the cache has the id “{id}”")]
+    NoSuchImage {
+        /// What was asked for.
+        id: String,
+        /// The way out.
+        hint: String,
+    },
+    /// Several images have an id that begins so.
+    #[error("“{id}” may mean any of {} images:{}", .candidates.len(), lines(.candidates))]
+    Ambiguous {
+        /// What was asked for.
+        id: String,
+        /// What it may mean, sorted.
+        candidates: Vec<SpecHash>,
+    },
+    /// Signals cannot be caught.
+    #[error("cannot listen for Ctrl-C")]
+    Signals(#[source] io::Error),
+    /// Standard output is closed or full.
+    #[error("cannot write to standard output")]
+    Output(#[from] io::Error),
+}
+
+impl Error {
+    /// The error of a command line that is wrong in itself.
+    pub(super) fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::Usage { message: message.into(), hint: hint.into() }
+    }
+
+    /// With which status the program ends.
+    pub(super) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Usage { .. } | Self::Unreadable(_) | Self::Mistakes { .. } | Self::Invalid { .. } | Self::NoStore(_) | Self::Ambiguous { .. } => {
+                exit::USAGE
+            }
+            Self::NoSuchImage { .. } => exit::NOT_FOUND,
+            Self::Store(error) => of_store(error),
+            Self::Cache(cache::Error::Mismatch { .. }) => exit::INTEGRITY,
+            Self::Build(error) => error.exit_code(),
+            Self::Cache(_) | Self::Signals(_) | Self::Output(_) => exit::FAILED,
+        }
+    }
+
+    /// How it is shown.
+    pub(super) fn problem(&self) -> Problem<'_> {
+        let diagnostics = if let Self::Mistakes { diagnostics, .. } = self { diagnostics.as_slice() } else { &[] };
+        let output = if let Self::Build(error) = self { error.output_tail() } else { None };
+        Problem { error: self, diagnostics, output, hint: self.hint() }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Usage { hint, .. } | Self::NoSuchImage { hint, .. } => Some(hint.clone()),
+            Self::NoStore(error) => error.hint(),
+            Self::Store(error) => error.hint(),
+            Self::Cache(error) => error.hint(),
+            Self::Build(error) => error.hint(),
+            Self::Ambiguous { .. } => Some("give more digits".to_owned()),
+            Self::Unreadable(_) | Self::Mistakes { .. } | Self::Invalid { .. } | Self::Signals(_) | Self::Output(_) => None,
+        }
+    }
+}
+
+fn of_store(error: &store::Error) -> u8 {
+    match error {
+        store::Error::Busy { .. } => exit::BUSY,
+        store::Error::Cancelled(_) => exit::INTERRUPTED,
+        store::Error::Damaged(_) | store::Error::Row { .. } => exit::INTEGRITY,
+        store::Error::NotAStore(_) | store::Error::Newer { .. } | store::Error::LockTimeout(_) => exit::USAGE,
+        _ => exit::FAILED,
+    }
+}
+
+impl From<LoadError> for Error {
+    fn from(error: LoadError) -> Self {
+        match error {
+            LoadError::Read(error) => Self::Unreadable(error),
+            LoadError::Invalid(diagnostics) => {
+                let what = diagnostics.first().map_or_else(|| "the spec".to_owned(), |diagnostic| diagnostic.path.display().to_string());
+                Self::Mistakes { what, diagnostics }
+            }
+        }
+    }
+}
+
+impl From<ConfigError> for Error {
+    fn from(error: ConfigError) -> Self {
+        match error {
+            ConfigError::Read(error) => Self::Unreadable(error),
+            ConfigError::Invalid(diagnostics) => Self::Mistakes { what: "the configuration".to_owned(), diagnostics },
+        }
+    }
+}
+
+impl From<cache::Error> for Error {
+    fn from(error: cache::Error) -> Self {
+        match error {
+            cache::Error::Store(error) => Self::Store(error),
+            other => Self::Cache(other),
+        }
+    }
+}
+
+fn lines(candidates: &[SpecHash]) -> String {
+    candidates.iter().fold(String::new(), |lines, hash| lines + "\n  " + &hash.to_string())
+}

@@ -1,0 +1,92 @@
+//! What commands work with: the face, the environment, the configuration, the store.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use image_composer::config::{self, Config, Environment};
+use image_composer::store::{Options, Store, Waiting};
+
+use super::{Error, Result};
+use crate::ui::{Ui, View};
+
+/// The last second of the year 2107: FAT, which boot partitions have, knows no later time.
+const LATEST_TIME: u64 = 4_354_819_199;
+
+/// One run of the program.
+pub(super) struct Session {
+    pub(super) ui: Ui,
+    /// What shows the progress of the command; shared, because the store says there for whom it waits.
+    pub(super) view: Arc<View>,
+    environment: Environment,
+    config_file: Option<PathBuf>,
+    store: Option<PathBuf>,
+}
+
+impl Session {
+    pub(super) fn new(ui: Ui, environment: Environment, config_file: Option<PathBuf>, store: Option<PathBuf>) -> Self {
+        Self { ui, view: Arc::new(ui.view()), environment, config_file, store }
+    }
+
+    /// The configuration of all layers but the flags. Says what has no effect in it.
+    pub(super) fn config(&self) -> Result<Config> {
+        let configuration = config::load(&self.environment, self.config_file.as_deref())?;
+        for warning in &configuration.warnings {
+            self.ui.warn(&warning.to_string());
+        }
+        for file in &configuration.files {
+            self.ui.detail(|| format!("configuration: {}", file.display()));
+        }
+        Ok(configuration.config)
+    }
+
+    /// The folder of the store: `--store`, else what the environment says; absolute.
+    pub(super) fn store_dir(&self) -> Result<PathBuf> {
+        let dir = match &self.store {
+            Some(dir) => dir.clone(),
+            None => self.environment.store_dir()?,
+        };
+        std::path::absolute(&dir).map_err(|error| {
+            let message = format!("“{}” cannot be the folder of the store: {error}", dir.display());
+            Error::usage(message, "name a folder with --store or IMAGE_COMPOSER_STORE")
+        })
+    }
+
+    /// The store, made if it is not there.
+    pub(super) fn open_store(&self) -> Result<Store> {
+        self.open(&self.store_dir()?)
+    }
+
+    /// The store, if it is there: who only looks makes none.
+    pub(super) fn existing_store(&self) -> Result<Option<Store>> {
+        let dir = self.store_dir()?;
+        if dir.exists() { self.open(&dir).map(Some) } else { Ok(None) }
+    }
+
+    fn open(&self, dir: &Path) -> Result<Store> {
+        let view = Arc::clone(&self.view);
+        let on_wait = move |waiting: &Waiting<'_>| view.say(&format!("waiting for {}, which writes to {}", waiting.holder, waiting.store.display()));
+        let store = Store::open_with(dir, Options { on_wait: Arc::new(on_wait), ..Options::from_env()? })?;
+        self.ui.detail(|| format!("store: {}", dir.display()));
+        Ok(store)
+    }
+
+    /// Says what was found damaged in the store on the way.
+    pub(super) fn warn_of_damage(&self, store: &Store) {
+        for damage in store.take_damage() {
+            self.ui.warn(&format!("{damage}; it counts as missing from now on"));
+        }
+    }
+
+    /// `SOURCE_DATE_EPOCH`: the latest time of any file in an image (reproducible-builds.org), in seconds since the epoch.
+    pub(super) fn source_date_epoch(&self) -> Result<Option<u64>> {
+        let Some(text) = self.environment.get("SOURCE_DATE_EPOCH") else { return Ok(None) };
+        let digits = text.to_str().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+        match digits.and_then(|digits| digits.parse().ok()) {
+            Some(seconds) if seconds <= LATEST_TIME => Ok(Some(seconds)),
+            _ => Err(Error::usage(
+                format!("SOURCE_DATE_EPOCH is “{}”, which is no time", text.to_string_lossy()),
+                format!("write whole seconds since 1970, at most {LATEST_TIME} (the end of 2107), or unset it"),
+            )),
+        }
+    }
+}

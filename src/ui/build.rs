@@ -1,0 +1,177 @@
+//! What `build` shows when it is done.
+
+use std::io;
+use std::time::Duration;
+
+use image_composer::build::{ImageOutcome, MissReason, PackageCounts, Report};
+use image_composer::cache::ReleaseDate;
+use image_composer::units::human_duration;
+
+use super::progress::label;
+use super::{Ui, data, json, text, time};
+
+/// The most archives that the closing line names.
+const ARCHIVES: usize = 3;
+
+impl Ui {
+    /// Shows the outcome: talk first, then the output files as data, a path a line, or everything as JSON.
+    pub(crate) fn built(self, report: &Report, json: bool) -> io::Result<()> {
+        for line in details(report) {
+            self.detail(|| line);
+        }
+        self.say(&closing_line(report, time::now()));
+        if json {
+            return data::json(&json::Build::from(report));
+        }
+        report.outputs.iter().try_for_each(|output| data::path(&output.path))
+    }
+}
+
+/// One line with numbers.
+fn closing_line(report: &Report, now: u64) -> String {
+    let took = human_duration(report.duration);
+    let hash = report.spec_hash.short();
+    match &report.image {
+        ImageOutcome::Hit { built_at, .. } => {
+            let from = archives(&report.releases);
+            format!("image cache: hit {hash}, built {}{from}, {} in {took}", time::ago(*built_at, now), report.disk_size)
+        }
+        ImageOutcome::Built { because, kept } => {
+            let packages = report.packages.as_ref().map_or_else(String::new, |counts| format!(": {}", packages(counts)));
+            let kept = match (kept, because) {
+                (true, _) => format!("image kept as {hash}"),
+                (false, MissReason::CacheOff) => "image not kept, the image cache is off".to_owned(),
+                (false, _) => "image not kept".to_owned(),
+            };
+            format!("built {} {} in {took}{packages}, {kept}", report.name, report.version)
+        }
+    }
+}
+
+/// `143 packages (3 fetched, 1.20 MiB; 140 from the package cache)`.
+fn packages(counts: &PackageCounts) -> String {
+    let fetched = match counts.fetched {
+        0 => "0 fetched, ".to_owned(),
+        number => format!("{number} fetched, {}; ", counts.fetched_bytes),
+    };
+    format!("{} ({fetched}{} from the package cache)", text::count(counts.total as u64, "package"), counts.present)
+}
+
+/// ` from debian 2026-11-15, debian-security 2026-11-20`: each archive with the date of its newest suite.
+fn archives(releases: &[ReleaseDate]) -> String {
+    let mut newest: Vec<(&str, u64)> = Vec::new();
+    for release in releases {
+        match newest.iter_mut().find(|(archive, _)| *archive == release.archive) {
+            Some((_, date)) => *date = release.date.max(*date),
+            None => newest.push((&release.archive, release.date)),
+        }
+    }
+    let mut named: Vec<String> = newest.iter().take(ARCHIVES).map(|(archive, date)| format!("{archive} {}", time::day(*date))).collect();
+    if newest.len() > ARCHIVES {
+        named.push(format!("{} more", newest.len() - ARCHIVES));
+    }
+    if named.is_empty() { String::new() } else { format!(" from {}", named.join(", ")) }
+}
+
+/// What `--verbose` adds: why the image cache missed, the time of each phase, the size of each file.
+fn details(report: &Report) -> Vec<String> {
+    let mut lines = Vec::new();
+    let hash = report.spec_hash;
+    match &report.image {
+        ImageOutcome::Hit { build_seconds, .. } => {
+            lines.push(format!("image cache: {hash} took {} to build", human_duration(Duration::from_secs(*build_seconds))));
+        }
+        ImageOutcome::Built { because, .. } => {
+            let reason = match because {
+                MissReason::NotThere => "there was no image of this spec",
+                MissReason::Damaged => "the image of this spec was damaged",
+                MissReason::CacheOff => "it is off",
+                MissReason::Rebuild => "passed over, as --rebuild says",
+            };
+            lines.push(format!("image cache: no hit for {hash}: {reason}"));
+        }
+    }
+    lines.extend(report.releases.iter().map(|release| {
+        let ReleaseDate { archive, suite, date } = release;
+        format!("metadata: {archive} {suite} of {}", time::moment(*date))
+    }));
+    lines.extend(report.phases.iter().map(|(phase, took)| format!("{}: {}", label(*phase), human_duration(*took))));
+    lines.extend(report.outputs.iter().map(|output| format!("{}: {}, {} on disk", output.path.display(), output.size, output.allocated)));
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use image_composer::build::Output;
+    use image_composer::cache::SpecHash;
+    use image_composer::digest::Digest;
+    use image_composer::progress::Phase;
+    use image_composer::units::ByteSize;
+
+    use super::*;
+
+    const BUILT_AT: u64 = 1_795_162_530;
+
+    fn report(image: ImageOutcome, packages: Option<PackageCounts>) -> Report {
+        let release = |archive: &str, suite: &str, date| ReleaseDate { archive: archive.to_owned(), suite: suite.to_owned(), date };
+        Report {
+            spec_hash: SpecHash::from(Digest::of(b"spec")),
+            name: "minimal".to_owned(),
+            version: "1.0".to_owned(),
+            image,
+            packages,
+            releases: vec![
+                release("debian", "bookworm", BUILT_AT - 9 * 86_400),
+                release("debian", "bookworm-updates", BUILT_AT - 5 * 86_400),
+                release("debian-security", "bookworm-security", BUILT_AT),
+            ],
+            image_digest: Some(Digest::of(b"disk")),
+            disk_size: ByteSize(2 << 30),
+            outputs: vec![Output { path: "out/minimal-1.0.raw".into(), size: ByteSize(2 << 30), allocated: ByteSize(400 << 20) }],
+            duration: Duration::from_millis(900),
+            phases: vec![(Phase::Write, Duration::from_millis(800))],
+            warnings: vec!["careful".to_owned()],
+        }
+    }
+
+    fn hit() -> Report {
+        report(ImageOutcome::Hit { built_at: BUILT_AT, build_seconds: 34 }, None)
+    }
+
+    fn built(because: MissReason, kept: bool, fetched: usize) -> Report {
+        let counts = PackageCounts { total: 143, fetched, fetched_bytes: ByteSize(fetched as u64 * (1 << 20)), present: 143 - fetched };
+        Report { duration: Duration::from_secs(34), ..report(ImageOutcome::Built { because, kept }, Some(counts)) }
+    }
+
+    #[test]
+    fn one_line_says_it_all() {
+        let lines = [
+            hit(),
+            Report { releases: Vec::new(), ..hit() },
+            built(MissReason::NotThere, true, 0),
+            built(MissReason::Damaged, true, 3),
+            built(MissReason::CacheOff, false, 143),
+            built(MissReason::NotThere, false, 1),
+        ];
+        let lines: Vec<_> = lines.iter().map(|report| closing_line(report, BUILT_AT + 2 * 86_400)).collect();
+        insta::assert_snapshot!(lines.join("\n"));
+    }
+
+    #[test]
+    fn many_archives_are_counted() {
+        let releases: Vec<_> =
+            (0..5).map(|number| ReleaseDate { archive: format!("a{number}"), suite: "s".to_owned(), date: number * 86_400 }).collect();
+        assert_eq!(archives(&releases), " from a0 1970-01-01, a1 1970-01-02, a2 1970-01-03, 2 more");
+    }
+
+    #[test]
+    fn verbose_adds_reasons_and_times() {
+        insta::assert_snapshot!([details(&hit()), details(&built(MissReason::Rebuild, true, 0))].concat().join("\n"));
+    }
+
+    #[test]
+    fn the_json_of_a_build_is_a_promise() {
+        let both = [hit(), built(MissReason::NotThere, true, 3)];
+        insta::assert_json_snapshot!(both.each_ref().map(json::Build::from));
+    }
+}

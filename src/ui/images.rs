@@ -1,0 +1,189 @@
+//! What `cache list`, `cache info` and `cache dir` show.
+
+use std::io;
+use std::path::Path;
+
+use image_composer::cache::ImageRecord;
+use image_composer::resolve::Lock;
+use image_composer::units::{ByteSize, human_duration};
+
+use super::stream::Stream;
+use super::table::{Align, pairs, tabbed, table};
+use super::{Ui, data, json, text, time};
+
+impl Ui {
+    /// Shows all kept images: a table for people, columns for programs, or JSON.
+    pub(crate) fn images(self, images: &[ImageRecord], json: bool) -> io::Result<()> {
+        if json {
+            return data::json(&json::Images { images: images.iter().map(json::Image::from).collect() });
+        }
+        if images.is_empty() {
+            self.say("no images in the cache");
+            return Ok(());
+        }
+        data::text(&list(images, self.out, time::now()))
+    }
+
+    /// Shows one kept image with its packages; `lock` is none where it is damaged.
+    pub(crate) fn image(self, image: &ImageRecord, lock: Option<&Lock>, json: bool) -> io::Result<()> {
+        if json {
+            let packages = lock.map(|lock| lock.packages.iter().map(json::Package::from).collect());
+            return data::json(&json::ImageWithPackages { image: image.into(), packages });
+        }
+        data::text(&details(image, lock, self.out, time::now()))
+    }
+}
+
+/// Shows where the store is.
+pub(crate) fn store_dir(path: &Path, json: bool) -> io::Result<()> {
+    if json {
+        return data::json(&json::StoreDir { path: path.to_string_lossy().into_owned(), exists: path.exists() });
+    }
+    data::path(path)
+}
+
+/// For people: short hashes, sizes with units, ages. For programs: whole hashes, bytes, moments, separated by tabs.
+fn list(images: &[ImageRecord], stream: Stream, now: u64) -> String {
+    if !stream.terminal {
+        let rows: Vec<[String; 8]> = images.iter().map(exact_row).collect();
+        return tabbed(&rows);
+    }
+    let columns = [
+        ("ID", Align::Left),
+        ("NAME", Align::Left),
+        ("VERSION", Align::Left),
+        ("SIZE", Align::Right),
+        ("OWN SIZE", Align::Right),
+        ("BUILT", Align::Left),
+        ("LAST USED", Align::Left),
+        ("USES", Align::Right),
+    ];
+    let rows: Vec<_> = images
+        .iter()
+        .map(|image| {
+            [
+                image.spec_hash.short(),
+                text::printable(&image.name).into_owned(),
+                text::printable(&image.version).into_owned(),
+                ByteSize(image.raw_len).to_string(),
+                ByteSize(image.own_bytes).to_string(),
+                time::ago(image.built_at, now),
+                time::ago(image.last_used, now),
+                image.uses.to_string(),
+            ]
+        })
+        .collect();
+    table(columns, &rows, stream)
+}
+
+fn exact_row(image: &ImageRecord) -> [String; 8] {
+    [
+        image.spec_hash.to_string(),
+        text::printable(&image.name).replace(['\t', '\n'], " "),
+        text::printable(&image.version).replace(['\t', '\n'], " "),
+        image.raw_len.to_string(),
+        image.own_bytes.to_string(),
+        time::moment(image.built_at),
+        time::moment(image.last_used),
+        image.uses.to_string(),
+    ]
+}
+
+fn details(image: &ImageRecord, lock: Option<&Lock>, stream: Stream, now: u64) -> String {
+    let packages = lock.map_or_else(
+        || "unknown, their list is damaged".to_owned(),
+        |lock| {
+            let size = lock.packages.iter().fold(0, |sum: u64, package| sum.saturating_add(package.size));
+            format!("{} in {}", lock.packages.len(), ByteSize(size))
+        },
+    );
+    let when = |seconds| format!("{} ({})", time::ago(seconds, now), time::moment(seconds));
+    let mut rows = vec![
+        ("id", image.spec_hash.to_string()),
+        ("name", text::printable(&image.name).into_owned()),
+        ("version", text::printable(&image.version).into_owned()),
+        ("for", text::printable(&format!("{} {}", image.dist, image.arch)).into_owned()),
+        ("size", format!("{}, {} of it data", ByteSize(image.raw_len), ByteSize(image.data_len))),
+        ("own size", format!("{} in the store, not shared with older images", ByteSize(image.own_bytes))),
+        ("digest", image.raw_digest.to_string()),
+        ("built", format!("{}, in {}", when(image.built_at), human_duration(image.build_time))),
+        ("last used", when(image.last_used)),
+        ("uses", image.uses.to_string()),
+        ("packages", packages),
+    ];
+    for release in &image.releases {
+        rows.push(("metadata", text::printable(&format!("{} {} of {}", release.archive, release.suite, time::moment(release.date))).into_owned()));
+    }
+    pairs(&rows, stream)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use image_composer::cache::{Coordinates, ReleaseDate, SpecHash};
+    use image_composer::digest::{Digest, Sha256};
+    use image_composer::resolve::{LockedPackage, Reason};
+
+    use super::*;
+
+    const NOW: u64 = 1_795_162_530;
+
+    fn image(name: &str, days: u64) -> ImageRecord {
+        ImageRecord {
+            spec_hash: SpecHash::from(Digest::of(name.as_bytes())),
+            name: name.to_owned(),
+            version: "1.0".to_owned(),
+            dist: "debian12".to_owned(),
+            arch: "x86_64".to_owned(),
+            raw_len: 2 << 30,
+            data_len: 400 << 20,
+            own_bytes: 150 << 20,
+            raw_digest: Digest::of(b"raw"),
+            manifest: Digest::of(b"manifest"),
+            lock: Digest::of(b"lock"),
+            annotations: Digest::of(b"annotations"),
+            built_at: NOW - days * 86_400,
+            last_used: NOW - 3_600,
+            uses: 7,
+            build_time: Duration::from_millis(34_100),
+            source_date: NOW - 9 * 86_400,
+            releases: vec![ReleaseDate { archive: "debian".to_owned(), suite: "bookworm".to_owned(), date: NOW - 9 * 86_400 }],
+            pinned: false,
+        }
+    }
+
+    fn lock() -> Lock {
+        let package = LockedPackage {
+            coordinates: Coordinates::new("libc6", "2.36-9", "amd64", "debian").unwrap(),
+            sha256: Sha256::of(b"libc6"),
+            size: 2 << 20,
+            filename: "pool/libc6.deb".to_owned(),
+            installed_size: 12 << 20,
+            essential: false,
+            reason: Reason::Wanted,
+        };
+        Lock { packages: vec![package], releases: Vec::new() }
+    }
+
+    #[test]
+    fn a_list_is_a_table_on_a_terminal_and_columns_elsewhere() {
+        let images = [image("minimal", 2), image("a-longer-name", 40)];
+        let terminal = Stream { terminal: true, colour: false };
+        insta::assert_snapshot!(list(&images, terminal, NOW));
+        insta::assert_snapshot!(list(&images, Stream::PLAIN, NOW).replace('\t', "→"));
+    }
+
+    #[test]
+    fn one_image_is_told_in_pairs() {
+        insta::assert_snapshot!(details(&image("minimal", 2), Some(&lock()), Stream::PLAIN, NOW));
+        assert!(details(&image("minimal", 2), None, Stream::PLAIN, NOW).contains("packages  unknown, their list is damaged"));
+    }
+
+    #[test]
+    fn the_json_of_images_is_a_promise() {
+        let (image, lock) = (image("minimal", 2), lock());
+        let packages = Some(lock.packages.iter().map(json::Package::from).collect());
+        insta::assert_json_snapshot!(json::ImageWithPackages { image: json::Image::from(&image), packages });
+    }
+}

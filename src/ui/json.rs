@@ -1,0 +1,170 @@
+//! What `--json` writes. These structures are promised: fields may come, none goes or changes its meaning. Sizes are bytes, times are seconds since the
+//! epoch, durations are seconds; a path that is not UTF-8 is shown with replacement characters.
+
+use image_composer::build::{ImageOutcome, Output, PackageCounts, Report};
+use image_composer::cache::{ImageRecord, ReleaseDate};
+use image_composer::progress::Phase;
+use image_composer::resolve::LockedPackage;
+use serde::Serialize;
+
+/// The outcome of `build`.
+#[derive(Serialize)]
+pub(super) struct Build<'a> {
+    /// 64 hexadecimal digits: the key of the image cache.
+    spec_hash: String,
+    name: &'a str,
+    version: &'a str,
+    /// `{"outcome": "hit", "built_at", "build_seconds"}` or `{"outcome": "built", "because": "not_there"|"damaged"|"cache_off"|"rebuild", "kept"}`.
+    image: &'a ImageOutcome,
+    /// `{"total", "fetched", "fetched_bytes", "present"}`; null on a hit.
+    packages: Option<&'a PackageCounts>,
+    /// `[{"archive", "suite", "date"}]`: the states of the repositories that the image was made from.
+    releases: &'a [ReleaseDate],
+    /// BLAKE3 of the raw disk; null where the image was not kept.
+    image_digest: Option<String>,
+    /// The logical size of the disk.
+    disk_size: u64,
+    outputs: Vec<File>,
+    seconds: f64,
+    /// In the order in which they began.
+    phases: Vec<Took>,
+    warnings: &'a [String],
+}
+
+/// A written file.
+#[derive(Serialize)]
+struct File {
+    path: String,
+    size: u64,
+    /// What it takes on the disk, holes left out.
+    allocated: u64,
+}
+
+/// The wall time of a phase.
+#[derive(Serialize)]
+struct Took {
+    phase: Phase,
+    seconds: f64,
+}
+
+impl<'a> From<&'a Report> for Build<'a> {
+    fn from(report: &'a Report) -> Self {
+        let file = |output: &Output| File { path: output.path.to_string_lossy().into_owned(), size: output.size.0, allocated: output.allocated.0 };
+        Self {
+            spec_hash: report.spec_hash.to_string(),
+            name: &report.name,
+            version: &report.version,
+            image: &report.image,
+            packages: report.packages.as_ref(),
+            releases: &report.releases,
+            image_digest: report.image_digest.map(|digest| digest.to_string()),
+            disk_size: report.disk_size.0,
+            outputs: report.outputs.iter().map(file).collect(),
+            seconds: report.duration.as_secs_f64(),
+            phases: report.phases.iter().map(|(phase, took)| Took { phase: *phase, seconds: took.as_secs_f64() }).collect(),
+            warnings: &report.warnings,
+        }
+    }
+}
+
+/// A kept image: an element of `images` in `cache list`, and the greater part of `cache info`.
+#[derive(Serialize)]
+#[expect(clippy::struct_field_names, reason = "the same value has the same name everywhere")]
+pub(super) struct Image<'a> {
+    /// 64 hexadecimal digits: the image's id.
+    spec_hash: String,
+    name: &'a str,
+    version: &'a str,
+    dist: &'a str,
+    arch: &'a str,
+    /// The logical size of the disk.
+    size: u64,
+    /// The part of it that is not in holes.
+    data_size: u64,
+    /// What the store grew by when the image was kept.
+    own_size: u64,
+    /// BLAKE3 of the raw disk.
+    image_digest: String,
+    built_at: u64,
+    build_seconds: f64,
+    last_used: u64,
+    /// How often it was served.
+    uses: u32,
+    pinned: bool,
+    /// The latest time of any file in the image.
+    source_date: u64,
+    releases: &'a [ReleaseDate],
+}
+
+impl<'a> From<&'a ImageRecord> for Image<'a> {
+    fn from(record: &'a ImageRecord) -> Self {
+        Self {
+            spec_hash: record.spec_hash.to_string(),
+            name: &record.name,
+            version: &record.version,
+            dist: &record.dist,
+            arch: &record.arch,
+            size: record.raw_len,
+            data_size: record.data_len,
+            own_size: record.own_bytes,
+            image_digest: record.raw_digest.to_string(),
+            built_at: record.built_at,
+            build_seconds: record.build_time.as_secs_f64(),
+            last_used: record.last_used,
+            uses: record.uses,
+            pinned: record.pinned,
+            source_date: record.source_date,
+            releases: &record.releases,
+        }
+    }
+}
+
+/// `cache list`.
+#[derive(Serialize)]
+pub(super) struct Images<'a> {
+    /// The newest first.
+    pub(super) images: Vec<Image<'a>>,
+}
+
+/// `cache info`.
+#[derive(Serialize)]
+pub(super) struct ImageWithPackages<'a> {
+    #[serde(flatten)]
+    pub(super) image: Image<'a>,
+    /// The exact packages; null where their list is damaged.
+    pub(super) packages: Option<Vec<Package<'a>>>,
+}
+
+/// A package of an image.
+#[derive(Serialize)]
+pub(super) struct Package<'a> {
+    name: &'a str,
+    version: &'a str,
+    arch: &'a str,
+    repository: &'a str,
+    sha256: String,
+    /// The length of the package file.
+    size: u64,
+}
+
+impl<'a> From<&'a LockedPackage> for Package<'a> {
+    fn from(package: &'a LockedPackage) -> Self {
+        let coordinates = &package.coordinates;
+        Self {
+            name: coordinates.name(),
+            version: coordinates.version(),
+            arch: coordinates.arch(),
+            repository: coordinates.repository(),
+            sha256: package.sha256.to_string(),
+            size: package.size,
+        }
+    }
+}
+
+/// `cache dir`.
+#[derive(Serialize)]
+pub(super) struct StoreDir {
+    pub(super) path: String,
+    /// Whether there is something at that path.
+    pub(super) exists: bool,
+}

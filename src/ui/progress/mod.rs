@@ -1,0 +1,97 @@
+//! Progress of a build, as bars or as lines.
+//!
+//! ```text
+//!  library ─ Event ─► View ─┬─ bars.rs   a terminal: one bar for each phase under way, a line for each that is over
+//!                           ├─ lines.rs  elsewhere: a line when a phase begins and ends, and one every few seconds between
+//!                           └─ nothing
+//! ```
+
+mod bars;
+mod lines;
+mod tally;
+
+use image_composer::progress::{Event, Progress};
+
+use super::stream::{Stream, talk};
+use super::text;
+use bars::Bars;
+use lines::Lines;
+
+pub(super) use tally::label;
+
+/// How progress is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub(crate) enum ProgressMode {
+    /// Bars on a terminal, plain lines elsewhere.
+    #[default]
+    Auto,
+    /// Plain lines.
+    Plain,
+    /// Not at all; warnings and the closing line stay.
+    None,
+}
+
+/// Shows the progress of one command, and its warnings.
+pub(crate) struct View {
+    stream: Stream,
+    kind: Kind,
+}
+
+enum Kind {
+    Bars(Bars),
+    Lines(Lines),
+    WarningsOnly,
+    Quiet,
+}
+
+impl View {
+    /// A view on standard error.
+    pub(super) fn new(mode: ProgressMode, stream: Stream) -> Self {
+        let kind = match mode {
+            ProgressMode::Auto if stream.terminal => Kind::Bars(Bars::new()),
+            ProgressMode::Auto | ProgressMode::Plain => Kind::Lines(Lines::new()),
+            ProgressMode::None => Kind::WarningsOnly,
+        };
+        Self { stream, kind }
+    }
+
+    /// A view that shows nothing at all.
+    pub(super) fn quiet(stream: Stream) -> Self {
+        Self { stream, kind: Kind::Quiet }
+    }
+
+    /// Shows a line amid the progress.
+    pub(crate) fn say(&self, line: &str) {
+        self.line(&text::printable(line));
+    }
+
+    /// Takes the bars of what was broken off from the terminal. To be called before anything else is said.
+    pub(crate) fn close(&self) {
+        if let Kind::Bars(bars) = &self.kind {
+            bars.clear();
+        }
+    }
+
+    fn line(&self, line: &str) {
+        match &self.kind {
+            Kind::Bars(bars) => bars.line(line),
+            Kind::Lines(_) | Kind::WarningsOnly => talk(line),
+            Kind::Quiet => {}
+        }
+    }
+}
+
+impl Progress for View {
+    fn report(&self, event: Event<'_>) {
+        match (&self.kind, event) {
+            (_, Event::Warning(message)) => self.line(&self.stream.warning(message)),
+            (Kind::Bars(bars), event) => bars.report(event),
+            (Kind::Lines(lines), event) => {
+                if let Some(line) = lines.report(event) {
+                    talk(&line);
+                }
+            }
+            (Kind::WarningsOnly | Kind::Quiet, _) => {}
+        }
+    }
+}

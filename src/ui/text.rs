@@ -1,0 +1,48 @@
+//! Text from outside, made harmless.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+/// The text without what a terminal would obey: control characters (escape sequences begin with one) and the marks that turn the direction of text
+/// around are written as `\u{1b}`. Newlines and tabs stay.
+pub(super) fn printable(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(is_obeyed) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 16);
+    for character in text.chars() {
+        if is_obeyed(character) {
+            // Writing to a string does not fail.
+            let _ = write!(shown, "{}", character.escape_unicode());
+        } else {
+            shown.push(character);
+        }
+    }
+    Cow::Owned(shown)
+}
+
+fn is_obeyed(character: char) -> bool {
+    let turns_text = matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    turns_text || (character.is_control() && !matches!(character, '\n' | '\t'))
+}
+
+/// `1 package`, `143 packages`: for nouns whose plural is an `s`.
+pub(super) fn count(number: u64, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn terminals_are_not_commanded() {
+        assert_eq!(printable("a\u{1b}[2Jb\u{9b}c\rd\u{202e}e\n\tf — “g”"), "a\\u{1b}[2Jb\\u{9b}c\\u{d}d\\u{202e}e\n\tf — “g”");
+        assert!(matches!(printable("plain\n"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn one_is_not_many() {
+        assert_eq!([count(0, "package"), count(1, "package"), count(2, "package")], ["0 packages", "1 package", "2 packages"]);
+    }
+}
