@@ -31,6 +31,13 @@ no_panic() { ! grep -q 'panicked at' "$ERR" || check "$LABEL does not panic" fal
 ended_with() { grep -qxE "$1" <<<"$RC" || { echo "exit code $RC instead of $1"; return 1; }; }
 hit() { ended_with 0 && says "$ERR" 'image cache: hit'; }
 
+# The packages that the build with --json fetched, and that it took from the cache.
+fetched() { from_json "$OUT" packages.fetched; }
+present() { from_json "$OUT" packages.present; }
+
+# How many whole blobs the store has: packages, and a few of metadata.
+blobs() { find "$STORE/blobs" -name '*.zst' 2>/dev/null | wc -l; }
+
 # A network namespace without interfaces (the loopback one is down).
 without_network() { local WRAP=("${WRAP[@]}" unshare --net --); "$@"; }
 

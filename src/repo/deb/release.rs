@@ -310,6 +310,9 @@ mod tests {
         assert_eq!(release.check("bookworm", DATE - 2 * 86_400), Err(ReleaseError::FromTheFuture(DATE)));
         assert_eq!(release.check_offer("main", "amd64"), Ok(()));
         assert!(matches!(release.check_offer("games", "amd64"), Err(ReleaseError::Component { .. })));
+        let security = Release { components: vec!["updates/main".to_owned()], ..release.clone() };
+        assert_eq!(security.check_offer("main", "amd64"), Ok(()));
+        assert!(matches!(security.check_offer("updates", "amd64"), Err(ReleaseError::Component { .. })));
         let no_all = Release { architectures: vec!["arm64".to_owned()], ..release };
         assert!(matches!(no_all.check_offer("main", "amd64"), Err(ReleaseError::Architecture { .. })));
     }

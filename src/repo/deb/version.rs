@@ -55,6 +55,8 @@ fn weight(byte: Option<&u8>) -> i32 {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -66,6 +68,56 @@ mod tests {
         }
         for (a, b) in [("1.0", "1.0-0"), ("0:1", "1"), ("1.00", "1.0"), ("1.01", "1.1")] {
             assert_eq!(compare(a, b), Ordering::Equal, "{a} = {b}");
+        }
+    }
+
+    /// A thousand versions that differ in little, against the program that defines the order; where there is no dpkg there is nothing to compare with.
+    #[test]
+    fn agrees_with_dpkg() {
+        // A fixed sequence: pieces that versions differ by (Knuth's MMIX multiplier).
+        let pieces = ["0", "1", "01", "10", "9", ".", "+", "~", "~~", "a", "Z", "b1", "rc", "+deb12u1", "-1", "-0", "~bpo", "1:"];
+        let mut state = 1_u64;
+        let mut pick = |bound: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as usize % bound
+        };
+        let mut version = || {
+            let epoch = ["", "", "0:", "1:"][pick(4)];
+            let rest: String = (0..pick(5)).map(|_| pieces[pick(pieces.len() - 1)]).collect();
+            format!("{epoch}{}{rest}", pick(3))
+        };
+        let pairs: Vec<(String, String)> = (0..500).map(|_| (version(), version())).collect();
+        let script = "command -v dpkg >/dev/null || exit 3; while read -r a b; do \
+            if dpkg --compare-versions \"$a\" lt \"$b\"; then echo Less; elif dpkg --compare-versions \"$a\" gt \"$b\"; then echo Greater; else echo Equal; fi; done";
+        let mut child = std::process::Command::new("sh")
+            .args(["-c", script])
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        let input = pairs.iter().fold(String::new(), |text, (a, b)| text + a + " " + b + "\n");
+        // A shell that has ended already, for want of dpkg, takes no input.
+        let _ = std::io::Write::write_all(&mut child.stdin.take().unwrap(), input.as_bytes());
+        let output = child.wait_with_output().unwrap();
+        if output.status.code() == Some(3) {
+            return;
+        }
+        let answers: Vec<&str> = std::str::from_utf8(&output.stdout).unwrap().lines().collect();
+        assert_eq!(answers.len(), pairs.len());
+        for ((a, b), answer) in pairs.iter().zip(answers) {
+            assert_eq!(format!("{:?}", compare(a, b)), answer, "{a} and {b}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn is_an_order(a in "[0-9a-c.+~:-]{0,8}", b in "[0-9a-c.+~:-]{0,8}", c in "[0-9a-c.+~:-]{0,8}") {
+            prop_assert_eq!(compare(&a, &a), Ordering::Equal);
+            prop_assert_eq!(compare(&a, &b), compare(&b, &a).reverse());
+            if compare(&a, &b).is_le() && compare(&b, &c).is_le() {
+                prop_assert!(compare(&a, &c).is_le());
+            }
         }
     }
 }

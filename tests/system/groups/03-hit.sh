@@ -14,7 +14,7 @@ check "it is sparse again" is_sparse "$PLACE/out/$ARTIFACT"
 check "nothing stands beside it" holds_only "$PLACE/out" "$ARTIFACT"
 
 without_network composer json build "$MINIMAL" -o "$PLACE/out" --json
-check "--json says the same, over the old output" equals "$RC:$(from_json "$OUT" image_cache)" 0:hit
+check "--json says the same, over the old output" equals "$RC:$(from_json "$OUT" image.outcome)" 0:hit
 
 mkdir "$PLACE/elsewhere"
 { echo '# The same, elsewhere and with a comment.'; cat "$MINIMAL"; } >"$PLACE/elsewhere/other-name.yml"

@@ -1,0 +1,9 @@
+//! The program from outside: everything here goes through the public API or the binary, against worlds that the tests build themselves.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
+
+mod support;
+
+mod cli {
+    mod repositories;
+}

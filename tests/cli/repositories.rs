@@ -1,0 +1,532 @@
+//! Loading repositories: what is proven is taken, everything else is refused, and the error says what and why.
+
+use std::error::Error as _;
+use std::sync::Mutex;
+
+use image_composer::cache::MetadataCache;
+use image_composer::fetch::{Client, ClientOptions};
+use image_composer::progress::{Cancel, Event, Progress};
+use image_composer::repo::{self, ArchiveConfig, Cause, Keyring, LoadOptions, SuiteConfig, Universe};
+use image_composer::store::Store;
+use pgp::crypto::hash::HashAlgorithm;
+
+use crate::support::deb::Deb;
+use crate::support::keys::{KeyOptions, SignOptions, TestKey};
+use crate::support::repository::{NOW, RELEASE_DATE, Repository, Signed};
+use crate::support::server::{Fault, Server};
+use crate::support::{Compression, Tree, write_tree};
+
+const INRELEASE: &str = "dists/stable/InRelease";
+const PACKAGES: &str = "dists/stable/main/binary-amd64/Packages";
+
+/// A store, a client, and the warnings that came.
+struct World {
+    directory: tempfile::TempDir,
+    store: Store,
+    client: Client,
+    warnings: Warnings,
+}
+
+#[derive(Default)]
+struct Warnings(Mutex<Vec<String>>);
+
+impl Progress for Warnings {
+    fn report(&self, event: Event<'_>) {
+        if let Event::Warning(text) = event {
+            self.0.lock().unwrap().push(text.to_owned());
+        }
+    }
+}
+
+impl World {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(&directory.path().join("store")).unwrap();
+        let client = Client::new(&ClientOptions { retries: 0, ..ClientOptions::default() }).unwrap();
+        Self { directory, store, client, warnings: Warnings::default() }
+    }
+
+    fn load_with(&self, archives: &[ArchiveConfig], options: LoadOptions) -> Result<Universe, repo::Error> {
+        let cache = MetadataCache::new(&self.store);
+        repo::load(archives, "amd64", &self.client, Some(&cache), &options, &self.warnings, &Cancel::default())
+    }
+
+    fn load(&self, archive: &ArchiveConfig) -> Result<Universe, repo::Error> {
+        self.load_with(std::slice::from_ref(archive), ONLINE)
+    }
+
+    fn load_offline(&self, archive: &ArchiveConfig) -> Result<Universe, repo::Error> {
+        self.load_with(std::slice::from_ref(archive), LoadOptions { offline: true, ..ONLINE })
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        self.warnings.0.lock().unwrap().clone()
+    }
+}
+
+const ONLINE: LoadOptions = LoadOptions { offline: false, now: NOW, check_valid_until: true };
+
+fn key() -> TestKey {
+    TestKey::new(1)
+}
+
+fn repository() -> Repository {
+    Repository::new("stable").with(Deb::new("hello", "1.0").field("Depends", "libc6 (>= 2)")).with(Deb::new("docs", "1.0").arch("all"))
+}
+
+fn archive(mirrors: &[&str]) -> ArchiveConfig {
+    ArchiveConfig {
+        id: "test".to_owned(),
+        mirrors: mirrors.iter().map(|mirror| (*mirror).to_owned()).collect(),
+        suites: vec![SuiteConfig { name: "stable".to_owned(), components: vec!["main".to_owned()] }],
+        keyring: Keyring::parse("test.gpg", &key().public()).unwrap(),
+        pin: 500,
+    }
+}
+
+fn names(universe: &Universe) -> Vec<String> {
+    universe.packages.iter().map(|package| package.coordinates.to_string()).collect()
+}
+
+/// Loads a tree from a server, into an empty store.
+fn load_tree(tree: Tree) -> Result<Universe, repo::Error> {
+    let server = Server::new(tree);
+    World::new().load(&archive(&[&server.url()]))
+}
+
+/// What was wrong, and everything that the error says from its head to its root.
+fn refused(result: Result<Universe, repo::Error>) -> (Cause, String) {
+    let error = result.expect_err("the load should fail");
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    match error {
+        repo::Error::Suite { cause, .. } => (cause.cause, text),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_good_repository_is_loaded() {
+    let tree = repository().build(&key());
+    let deb = tree["pool/main/h/hello/hello_1.0_amd64.deb"].clone();
+    let server = Server::new(tree);
+    let world = World::new();
+    let universe = world.load(&archive(&[&server.url()])).unwrap();
+    assert_eq!(names(&universe), ["hello=1.0:amd64 (test)", "docs=1.0:all (test)"]);
+    let hello = &universe.packages[0];
+    assert_eq!(hello.sha256, image_composer::digest::Sha256::of(&deb));
+    assert_eq!((hello.size, hello.filename.as_str()), (deb.len() as u64, "pool/main/h/hello/hello_1.0_amd64.deb"));
+    assert_eq!(hello.archive.mirrors, [server.url()]);
+    assert_eq!(universe.releases.len(), 1);
+    assert_eq!((universe.releases[0].suite.as_str(), universe.releases[0].date), ("stable", RELEASE_DATE));
+    assert!(world.warnings().is_empty());
+}
+
+#[test]
+fn a_directory_of_the_host_is_a_mirror_too() {
+    let world = World::new();
+    let mirror = world.directory.path().join("mirror");
+    write_tree(&repository().build(&key()), &mirror);
+    let universe = world.load(&archive(&[&format!("file://{}", mirror.display())])).unwrap();
+    assert_eq!(universe.packages.len(), 2);
+}
+
+#[test]
+fn every_compression_is_read() {
+    for compressions in [
+        vec![Compression::Zstd],
+        vec![Compression::Xz],
+        vec![Compression::Gzip],
+        vec![Compression::None],
+        vec![Compression::Gzip, Compression::Xz, Compression::Zstd],
+    ] {
+        for lists_plain in [true, false] {
+            let repository = Repository { compressions: compressions.clone(), lists_plain, ..repository() };
+            let server = Server::new(repository.build(&key()));
+            let world = World::new();
+            let archive = archive(&[&server.url()]);
+            assert_eq!(world.load(&archive).unwrap().packages.len(), 2, "{compressions:?}");
+            server.forget();
+            // The second time the index comes from the store, whichever way it was kept.
+            assert_eq!(world.load(&archive).unwrap().packages.len(), 2, "{compressions:?}");
+            assert_eq!(server.asked().len(), 1, "{compressions:?}");
+        }
+    }
+}
+
+#[test]
+fn a_tampered_inrelease_is_refused() {
+    let mut tree = repository().build(&key());
+    let text = String::from_utf8(tree[INRELEASE].clone()).unwrap().replace("Origin: Test", "Origin: Evil");
+    tree.insert(INRELEASE.to_owned(), text.into_bytes());
+    let (cause, text) = refused(load_tree(tree));
+    assert!(matches!(cause, Cause::Signature(_)), "{cause:?}");
+    assert!(text.contains(INRELEASE) && text.contains("the text does not match the signature"), "{text}");
+}
+
+#[test]
+fn a_tampered_index_is_refused() {
+    let good = repository().build(&key());
+    let evil = Repository::new("stable").with(Deb::new("hello", "6.6.6")).build(&key());
+    let evil_index = evil[&format!("{PACKAGES}.xz")].clone();
+    for same_length in [true, false] {
+        let mut tree = good.clone();
+        for (path, bytes) in &mut tree {
+            if path.contains("/by-hash/") || path.ends_with("Packages.xz") {
+                evil_index.clone_into(bytes);
+                if same_length {
+                    bytes.resize(good[path].len(), 0);
+                }
+            }
+        }
+        let (cause, text) = refused(load_tree(tree));
+        assert!(matches!(cause, Cause::Digest { .. } | Cause::TooLong { .. }), "{cause:?}");
+        assert!(text.contains("binary-amd64"), "{text}");
+    }
+}
+
+#[test]
+fn an_unknown_key_is_refused_by_name() {
+    let stranger = TestKey::new(2);
+    let (cause, text) = refused(load_tree(repository().build(&stranger)));
+    assert!(matches!(cause, Cause::Signature(_)));
+    assert!(text.contains(&format!("{}: unknown key", stranger.fingerprint())), "{text}");
+}
+
+#[test]
+fn an_expired_release_is_refused_unless_the_user_wants_it() {
+    let server = Server::new(repository().build(&key()));
+    let world = World::new();
+    let late = LoadOptions { now: RELEASE_DATE + 7 * 86_400, ..ONLINE };
+    let archives = [archive(&[&server.url()])];
+    let (cause, text) = refused(world.load_with(&archives, late));
+    assert!(matches!(cause, Cause::Release(_)));
+    assert!(text.contains("it was valid until 2020-01-08 12:00 UTC"), "{text}");
+    assert!(world.load_with(&archives, LoadOptions { check_valid_until: false, ..late }).is_ok());
+    assert!(world.load_with(&archives, LoadOptions { now: late.now - 1, ..ONLINE }).is_ok());
+}
+
+#[test]
+fn a_release_from_the_future_or_of_another_suite_is_refused() {
+    let future = repository().set("Date", Some("Sun, 05 Jan 2020 12:00:00 UTC"));
+    let (_, text) = refused(load_tree(future.build(&key())));
+    assert!(text.contains("it is from the future"), "{text}");
+    let other = repository().set("Suite", Some("unstable")).set("Codename", Some("sid"));
+    let (_, text) = refused(load_tree(other.build(&key())));
+    assert!(text.contains("it is the Release of sid or unstable, not of stable"), "{text}");
+}
+
+#[test]
+fn what_the_suite_does_not_offer_is_said() {
+    let (_, text) = refused(load_tree(repository().set("Components", Some("contrib")).build(&key())));
+    assert!(text.contains("there is no component main, only contrib"), "{text}");
+    let (_, text) = refused(load_tree(repository().set("Architectures", Some("arm64")).build(&key())));
+    assert!(text.contains("there is nothing for the architecture amd64, only for arm64"), "{text}");
+}
+
+#[test]
+fn a_key_that_had_expired_is_refused() {
+    let key = TestKey::with(KeyOptions { expires_after: Some(3600), ..KeyOptions::default() });
+    let server = Server::new(repository().build(&key));
+    let archive = ArchiveConfig { keyring: Keyring::parse("old.gpg", &key.public()).unwrap(), ..archive(&[&server.url()]) };
+    let (_, text) = refused(World::new().load(&archive));
+    assert!(text.contains("its key expired on 2020-01-01"), "{text}");
+}
+
+#[test]
+fn a_weak_digest_is_refused() {
+    let key = TestKey::with(KeyOptions { kind: pgp::composed::KeyType::Rsa(2048), ..KeyOptions::default() });
+    let how = SignOptions { digest: HashAlgorithm::Sha1, created: RELEASE_DATE as u32, ..SignOptions::default() };
+    let server = Server::new(repository().build_signed(&key, &how, Signed::Inline));
+    let archive = ArchiveConfig { keyring: Keyring::parse("rsa.gpg", &key.public()).unwrap(), ..archive(&[&server.url()]) };
+    let (_, text) = refused(World::new().load(&archive));
+    assert!(text.contains("it rests on SHA1, which is too weak"), "{text}");
+}
+
+#[test]
+fn detached_signatures_are_accepted_and_missing_ones_refused() {
+    let how = SignOptions { created: RELEASE_DATE as u32, ..SignOptions::default() };
+    let server = Server::new(repository().build_signed(&key(), &how, Signed::Detached));
+    let world = World::new();
+    let archive = archive(&[&server.url()]);
+    assert_eq!(world.load(&archive).unwrap().packages.len(), 2);
+    assert_eq!(world.load_offline(&archive).unwrap().packages.len(), 2);
+
+    let (cause, text) = refused(load_tree(repository().build_signed(&key(), &how, Signed::Not)));
+    assert!(matches!(cause, Cause::Signature(_)));
+    assert!(text.contains("dists/stable/Release") && text.contains("there is no signature"), "{text}");
+
+    let mut tree = repository().build_signed(&key(), &how, Signed::Detached);
+    tree.get_mut("dists/stable/Release").unwrap().push(b'\n');
+    let (_, text) = refused(load_tree(tree));
+    assert!(text.contains("the text does not match the signature"), "{text}");
+
+    // Text without a frame, where the framed one should be.
+    let mut tree = repository().build_signed(&key(), &how, Signed::Not);
+    let text = tree.remove("dists/stable/Release").unwrap();
+    tree.insert(INRELEASE.to_owned(), text);
+    let (_, text) = refused(load_tree(tree));
+    assert!(text.contains("there is no signature"), "{text}");
+}
+
+#[test]
+fn paths_out_of_the_archive_are_refused() {
+    let more = format!(
+        "Package: evil\nVersion: 1\nArchitecture: amd64\nFilename: pool/../../../etc/passwd\nSize: 1\nSHA256: {}\n\n",
+        image_composer::digest::Sha256::of(b"x")
+    );
+    let (cause, text) = refused(load_tree(Repository { more_packages: more, ..repository() }.build(&key())));
+    assert!(matches!(cause, Cause::Packages(_)));
+    assert!(text.contains("package evil") && text.contains("the file name “pool/../../../etc/passwd” leads out of the archive"), "{text}");
+}
+
+/// The Release lists a small index, and what comes is far larger once decompressed.
+#[test]
+fn a_decompression_bomb_is_refused() {
+    for compression in [Compression::Xz, Compression::Zstd, Compression::Gzip] {
+        let repository = Repository { compressions: vec![compression], ..repository() };
+        let mut tree = repository.build(&key());
+        let bomb = compression.compress(&vec![b'\n'; 64 << 20]);
+        let name = format!("main/binary-amd64/Packages{}", compression.suffix());
+        let digest = image_composer::digest::Sha256::of(&bomb);
+        // The signer himself vouches for the bomb: only its decompressed length gives it away.
+        let release = String::from_utf8(tree[INRELEASE].clone()).unwrap();
+        let text: String = release.lines().skip(3).take_while(|line| !line.starts_with("-----BEGIN")).fold(String::new(), |text, line| {
+            let line = if line.ends_with(&name) { format!(" {digest} {} {name}", bomb.len()) } else { line.to_owned() };
+            text + &line + "\n"
+        });
+        let how = SignOptions { created: RELEASE_DATE as u32, ..SignOptions::default() };
+        tree.insert(INRELEASE.to_owned(), key().sign_cleartext(&text, &how).into_bytes());
+        tree.insert(format!("dists/stable/{name}"), bomb);
+        let (cause, text) = refused(load_tree(tree));
+        assert!(matches!(cause, Cause::TooLong { limit } if limit < 1000), "{compression:?}: {text}");
+    }
+}
+
+#[test]
+fn a_truncated_index_is_refused() {
+    let tree = repository().build(&key());
+    let server = Server::new(tree.clone());
+    for path in tree.keys().filter(|path| path.contains("binary-amd64")) {
+        server.fail(path, Fault::Truncate(40));
+    }
+    let (cause, _) = refused(World::new().load(&archive(&[&server.url()])));
+    assert!(matches!(cause, Cause::Digest { found_len: 40, .. }), "{cause:?}");
+}
+
+#[test]
+fn an_index_that_is_no_index_is_refused_with_its_line() {
+    let broken = Repository { more_packages: "Package: x\nnonsense\n".to_owned(), ..repository() };
+    let (_, text) = refused(load_tree(broken.build(&key())));
+    assert!(text.contains("it is no index of packages: line ") && text.contains("this is no field"), "{text}");
+}
+
+#[test]
+fn offline_takes_everything_from_the_store() {
+    let server = Server::new(repository().build(&key()));
+    let world = World::new();
+    let archive = archive(&[&server.url()]);
+    let online = world.load(&archive).unwrap();
+    server.forget();
+    let offline = world.load_offline(&archive).unwrap();
+    assert_eq!(names(&offline), names(&online));
+    assert_eq!(offline.releases, online.releases);
+    assert!(offline.packages[0].archive.mirrors.is_empty());
+    assert!(server.asked().is_empty());
+}
+
+/// What was current when it was fetched stays good for offline builds: that is what a store is seeded for.
+#[test]
+fn offline_judges_valid_until_by_the_time_of_fetching() {
+    let clock = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let server = Server::new(repository().dated(clock, 7).build(&key()));
+    let world = World::new();
+    let archives = [archive(&[&server.url()])];
+    world.load_with(&archives, LoadOptions { now: clock, ..ONLINE }).unwrap();
+    let later = LoadOptions { now: clock + 30 * 86_400, ..ONLINE };
+    assert!(world.load_with(&archives, LoadOptions { offline: true, ..later }).is_ok());
+    let (cause, _) = refused(world.load_with(&archives, later));
+    assert!(matches!(cause, Cause::Release(_)));
+}
+
+#[test]
+fn offline_lists_everything_that_is_missing() {
+    let world = World::new();
+    let suite = |name: &str| SuiteConfig { name: name.to_owned(), components: vec!["main".to_owned()] };
+    let archives = [archive(&[]), ArchiveConfig { id: "other".to_owned(), suites: vec![suite("one"), suite("two")], ..archive(&[]) }];
+    let error = world.load_with(&archives, LoadOptions { offline: true, ..ONLINE }).unwrap_err();
+    assert!(error.is_not_available() && error.hint().unwrap().contains("fetch"));
+    let repo::Error::Offline(missing) = error else { panic!("{error:?}") };
+    let missing: Vec<_> = missing.iter().map(ToString::to_string).collect();
+    assert_eq!(missing, ["dists/one/InRelease (other)", "dists/two/InRelease (other)", "dists/stable/InRelease (test)"]);
+}
+
+#[test]
+fn offline_checks_the_store_against_todays_keyring() {
+    let server = Server::new(repository().build(&key()));
+    let world = World::new();
+    world.load(&archive(&[&server.url()])).unwrap();
+    let distrusted = ArchiveConfig { keyring: Keyring::parse("other.gpg", &TestKey::new(2).public()).unwrap(), ..archive(&[]) };
+    let (cause, _) = refused(world.load_offline(&distrusted));
+    assert!(matches!(cause, Cause::Signature(_)));
+}
+
+#[test]
+fn nothing_that_failed_is_kept() {
+    let mut tree = repository().build(&key());
+    tree.retain(|path, _| !path.contains("binary-amd64"));
+    let server = Server::new(tree);
+    let world = World::new();
+    let archive = archive(&[&server.url()]);
+    world.load(&archive).unwrap_err();
+    assert!(matches!(world.load_offline(&archive), Err(repo::Error::Offline(_))));
+    server.replace(repository().build(&key()));
+    assert!(world.load(&archive).is_ok(), "the next load goes on from there");
+    assert!(world.load_offline(&archive).is_ok());
+}
+
+#[test]
+fn unchanged_files_are_not_sent_again() {
+    let server = Server::new(repository().build(&key()));
+    let world = World::new();
+    let archive = archive(&[&server.url()]);
+    let first = world.load(&archive).unwrap();
+    server.forget();
+    let second = world.load(&archive).unwrap();
+    assert_eq!(names(&second), names(&first));
+    let asked: Vec<_> = server.asked().into_iter().map(|asked| (asked.path, asked.status)).collect();
+    assert_eq!(asked, [(INRELEASE.to_owned(), 304)]);
+
+    // A new Release with another index: both are sent, and the old ones are replaced.
+    server.replace(repository().with(Deb::new("more", "2")).build(&key()));
+    assert_eq!(world.load(&archive).unwrap().packages.len(), 3);
+    assert_eq!(server.given(INRELEASE), 1);
+    assert_eq!(world.load_offline(&archive).unwrap().packages.len(), 3);
+
+    // A new Release with the same index: only the Release is sent.
+    server.replace(repository().with(Deb::new("more", "2")).set("Label", Some("New")).build(&key()));
+    server.forget();
+    assert_eq!(world.load(&archive).unwrap().packages.len(), 3);
+    assert_eq!(server.asked().len(), 1);
+}
+
+#[test]
+fn indexes_are_asked_for_by_hash_and_else_by_name() {
+    let server = Server::new(repository().build(&key()));
+    let by_hash = |server: &Server| server.asked().iter().map(|asked| asked.path.contains("/by-hash/SHA256/")).collect::<Vec<_>>();
+    World::new().load(&archive(&[&server.url()])).unwrap();
+    assert_eq!(by_hash(&server), [false, true]);
+
+    server.replace(Repository { by_hash: false, ..repository() }.build(&key()));
+    server.forget();
+    World::new().load(&archive(&[&server.url()])).unwrap();
+    assert_eq!(by_hash(&server), [false, true, false]);
+    assert_eq!(server.given(&format!("{PACKAGES}.xz")), 1);
+
+    server.replace(repository().set("Acquire-By-Hash", None).build(&key()));
+    server.forget();
+    World::new().load(&archive(&[&server.url()])).unwrap();
+    assert_eq!(by_hash(&server), [false, false]);
+}
+
+#[test]
+fn another_compression_helps_where_one_is_missing() {
+    let mut tree = Repository { compressions: vec![Compression::Zstd, Compression::Gzip], by_hash: false, ..repository() }.build(&key());
+    tree.remove(&format!("{PACKAGES}.zst")).unwrap();
+    let server = Server::new(tree);
+    assert_eq!(World::new().load(&archive(&[&server.url()])).unwrap().packages.len(), 2);
+}
+
+#[test]
+fn packages_for_all_architectures_may_have_an_index_of_their_own() {
+    let repository = repository().set("No-Support-for-Architecture-all", None);
+    let universe = load_tree(repository.build(&key())).unwrap();
+    assert_eq!(names(&universe), ["hello=1.0:amd64 (test)", "docs=1.0:all (test)"]);
+}
+
+#[test]
+fn the_next_mirror_helps_where_one_fails() {
+    let good = Server::new(repository().build(&key()));
+    let mut tampered = repository().build(&key());
+    tampered.get_mut(INRELEASE).unwrap()[60] ^= 1;
+    let tampered = Server::new(tampered);
+    let empty = Server::new(Tree::new());
+    let world = World::new();
+    let universe = world.load(&archive(&[&empty.url(), &tampered.url(), &good.url()])).unwrap();
+    assert_eq!(universe.packages.len(), 2);
+    let warnings = world.warnings();
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
+    assert!(warnings[0].contains(&empty.url()) && warnings[1].contains(&tampered.url()), "{warnings:?}");
+
+    // If all fail, what someone changed weighs more than what is not there.
+    let error = World::new().load(&archive(&[&empty.url(), &tampered.url()])).unwrap_err();
+    assert!(error.is_integrity() && !error.is_not_available());
+    let error = World::new().load(&archive(&[&empty.url()])).unwrap_err();
+    assert!(error.is_not_available() && !error.is_integrity());
+}
+
+#[test]
+fn a_suite_that_does_not_answer_ends_the_load() {
+    let server = Server::new(repository().build(&key()));
+    server.fail(INRELEASE, Fault::Status(500));
+    let error = World::new().load(&archive(&[&server.url()])).unwrap_err();
+    assert!(!error.is_integrity() && !error.is_not_available());
+    let (_, text) = refused(Err(error));
+    assert!(text.contains("the metadata of stable (test) cannot be used") && text.contains("500"), "{text}");
+
+    let gone = { Server::new(Tree::new()).url() };
+    let error = World::new().load(&archive(&[&gone])).unwrap_err();
+    assert!(error.hint().unwrap().contains("mirror"), "{error:?}");
+    let error = World::new().load(&archive(&[])).unwrap_err();
+    assert!(matches!(error, repo::Error::NoMirror { .. }) && error.hint().unwrap().contains("--mirror"));
+}
+
+#[test]
+fn the_same_package_of_two_suites_is_there_once() {
+    let hello = || Deb::new("hello", "1.0");
+    let mut tree = Repository::new("stable").with(hello()).build(&key());
+    tree.extend(Repository::new("updates").with(hello()).with(Deb::new("hello", "1.1")).build(&key()));
+    let server = Server::new(tree);
+    let mut both = archive(&[&server.url()]);
+    both.suites.push(SuiteConfig { name: "updates".to_owned(), components: vec!["main".to_owned()] });
+    let world = World::new();
+    let universe = world.load(&both).unwrap();
+    assert_eq!(names(&universe), ["hello=1.0:amd64 (test)", "hello=1.1:amd64 (test)"]);
+    assert_eq!(universe.releases.iter().map(|release| release.suite.as_str()).collect::<Vec<_>>(), ["stable", "updates"]);
+    assert!(world.warnings().is_empty());
+}
+
+#[test]
+fn names_that_lead_out_of_the_archive_are_refused() {
+    for name in ["../../etc", "a//b", "", "/abs", "a b", "main?x", "a/../b"] {
+        let suites = vec![SuiteConfig { name: name.to_owned(), components: vec!["main".to_owned()] }];
+        let result = World::new().load(&ArchiveConfig { suites, ..archive(&["http://127.0.0.1:9"]) });
+        assert!(matches!(result, Err(repo::Error::Name { .. })), "{name}: {result:?}");
+    }
+}
+
+#[test]
+fn a_request_to_stop_ends_the_load() {
+    let server = Server::new(repository().build(&key()));
+    let (world, cancel) = (World::new(), Cancel::default());
+    cancel.cancel();
+    let result = repo::load(&[archive(&[&server.url()])], "amd64", &world.client, None, &ONLINE, &world.warnings, &cancel);
+    assert!(result.unwrap_err().is_cancelled());
+    assert!(server.asked().is_empty());
+}
+
+#[test]
+fn nothing_is_kept_without_a_cache() {
+    let server = Server::new(repository().build(&key()));
+    let world = World::new();
+    let archives = [archive(&[&server.url()])];
+    for _ in 0..2 {
+        repo::load(&archives, "amd64", &world.client, None, &ONLINE, &world.warnings, &Cancel::default()).unwrap();
+    }
+    assert_eq!(server.given(INRELEASE), 2);
+    assert!(matches!(world.load_offline(&archives[0]), Err(repo::Error::Offline(_))));
+}
