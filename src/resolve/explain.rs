@@ -57,7 +57,7 @@ pub(super) fn explain(graph: &ConflictGraph<SolvableId>, provider: &Provider<'_,
 struct Story {
     /// Who could satisfy a need of a package, or of the roots. Empty where nobody can.
     needs: BTreeMap<(Option<Record>, Need), Vec<Record>>,
-    conflicts: BTreeMap<Record, BTreeSet<Record>>,
+    conflicts: BTreeMap<Record, Vec<Record>>,
 }
 
 impl Story {
@@ -75,13 +75,13 @@ impl Story {
                     candidates.extend(to.filter(|to| !candidates.contains(to)));
                 }
                 (ConflictEdge::Conflict(ConflictCause::Constrains(_) | ConflictCause::ForbidMultipleInstances), Some(from), Some(to)) => {
-                    story.conflicts.entry(from).or_default().insert(to);
+                    story.conflicts.entry(from).or_default().push(to);
                 }
                 (ConflictEdge::Conflict(_), ..) => {}
             }
         }
-        for candidates in story.needs.values_mut() {
-            candidates.sort_by_key(|&record| &universe.record(record).coordinates);
+        for list in story.needs.values_mut().chain(story.conflicts.values_mut()) {
+            list.sort_by_key(|&record| &universe.record(record).coordinates);
         }
         story
     }

@@ -24,9 +24,9 @@ mod wanted;
 #[cfg(test)]
 mod oracle;
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;
-
-use std::collections::BTreeSet;
 
 use crate::repo::{PackageRecord, ReleaseInfo};
 
@@ -92,9 +92,7 @@ pub fn resolve(request: &Request, packages: &[PackageRecord], releases: &[Releas
     roots.extend(wanted.into_iter().map(|wanted| Root { satisfiers: wanted.satisfiers, kind: RootKind::Wanted(wanted.text) }));
 
     let chosen = search::search(&universe, &roots, request.recommends)?;
-    let named = |root: &Root| matches!(root.kind, RootKind::Wanted(_)).then(|| root.satisfiers.members.clone());
-    let wanted: BTreeSet<_> = roots.iter().filter_map(named).flatten().collect();
-    let mut reasons = needed::reasons(&universe, &chosen, &wanted, request.essentials);
+    let mut reasons = needed::reasons(&universe, &chosen, &roots);
 
     let mut chosen: Vec<_> = chosen.into_iter().collect();
     chosen.sort_by_key(|&record| {

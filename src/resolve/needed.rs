@@ -4,11 +4,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Error;
 use super::explain::show_any_of;
 use super::lock::Reason;
 use super::provider::hard_dependencies;
 use super::universe::{Record, Scope, Universe};
+use super::{Error, Root, RootKind};
 use crate::repo::{AnyOf, PackageRecord};
 
 /// The packages of `solution` that `roots` needs: where one alternative is in for another reason, no second one stays. With `recommends`, what they
@@ -57,14 +57,17 @@ pub(super) fn needed(universe: &Universe<'_>, solution: &BTreeSet<Record>, roots
     Ok(kept)
 }
 
-/// Why each of `kept` is there. `wanted` and the essential packages need no other reason.
-pub(super) fn reasons(universe: &Universe<'_>, kept: &BTreeSet<Record>, wanted: &BTreeSet<Record>, essentials: bool) -> BTreeMap<Record, Reason> {
+/// Why each of `kept` is there. What is among the roots needs no other reason.
+pub(super) fn reasons(universe: &Universe<'_>, kept: &BTreeSet<Record>, roots: &[Root]) -> BTreeMap<Record, Reason> {
     let mut reasons = BTreeMap::new();
-    for &record in kept {
-        if essentials && universe.record(record).essential {
-            reasons.insert(record, Reason::Essential);
-        } else if wanted.contains(&record) {
-            reasons.insert(record, Reason::Wanted);
+    for root in roots {
+        let reason = match root.kind {
+            RootKind::Essential => Reason::Essential,
+            RootKind::Wanted(_) => Reason::Wanted,
+        };
+        for record in root.satisfiers.members.iter().filter(|record| kept.contains(record)) {
+            // The essential ones come first.
+            reasons.entry(*record).or_insert_with(|| reason.clone());
         }
     }
     let mut by_name: Vec<_> = kept.iter().map(|&record| universe.record(record)).collect();

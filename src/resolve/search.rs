@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use resolvo::{Problem, Solver, UnsolvableOrCancelled};
+use resolvo::conflict::Conflict;
+use resolvo::{Problem, Requirement, SolvableId, Solver, UnsolvableOrCancelled};
 
 use super::explain::explain;
 use super::needed::{dependencies, needed, within};
@@ -14,14 +15,14 @@ use super::{Error, Root};
 pub(super) fn search(universe: &Universe<'_>, roots: &[Root], recommends: bool) -> Result<BTreeSet<Record>, Error> {
     let (scope, mut solution) = match solve(universe, roots, Scope::Candidates, &[]) {
         Ok(solution) => (Scope::Candidates, solution),
-        // The candidates explain a failure better than all versions do.
-        Err(error) => (Scope::All, solve(universe, roots, Scope::All, &[]).map_err(|_| error)?),
+        // The candidates explain a failure better than all versions would.
+        Err(unsolved) => (Scope::All, solve(universe, roots, Scope::All, &[]).map_err(|_| unsolved.explain(roots))?),
     };
     if recommends {
         let mut wished = Vec::new();
         while let Some(more) = wishes(universe, scope, &solution, &wished) {
             wished.extend(more);
-            solution = solve(universe, roots, scope, &wished)?;
+            solution = solve(universe, roots, scope, &wished).map_err(|unsolved| unsolved.explain(roots))?;
         }
     }
     let roots: Vec<_> = roots.iter().flat_map(|root| &root.satisfiers.members).copied().filter(|record| solution.contains(record)).collect();
@@ -46,8 +47,23 @@ fn wishes(universe: &Universe<'_>, scope: Scope, solution: &BTreeSet<Record>, tr
     (!wishes.is_empty()).then_some(wishes)
 }
 
+/// A question that has no answer.
+struct Unsolved<'u, 'a> {
+    solver: Solver<Provider<'u, 'a>>,
+    conflict: Conflict,
+    /// One for each root.
+    requirements: Vec<Requirement>,
+}
+
+impl Unsolved<'_, '_> {
+    fn explain(&self, roots: &[Root]) -> Error {
+        let graph = self.conflict.graph(&self.solver);
+        Error::Unsatisfiable(explain(&graph, self.solver.provider(), roots, &self.requirements))
+    }
+}
+
 /// Asks the solver.
-fn solve(universe: &Universe<'_>, roots: &[Root], scope: Scope, wished: &[Record]) -> Result<BTreeSet<Record>, Error> {
+fn solve<'u, 'a>(universe: &'u Universe<'a>, roots: &[Root], scope: Scope, wished: &[Record]) -> Result<BTreeSet<Record>, Box<Unsolved<'u, 'a>>> {
     let sets: Vec<Satisfiers> = roots.iter().map(|root| in_scope(universe, &root.satisfiers, scope)).collect();
     let provider = Provider::new(universe, scope, &sets);
     let requirements: Vec<_> = sets.into_iter().map(|set| provider.requirement(vec![set])).collect();
@@ -56,11 +72,8 @@ fn solve(universe: &Universe<'_>, roots: &[Root], scope: Scope, wished: &[Record
         .soft_requirements(wished.iter().copied().map(solvable).collect::<Vec<_>>());
     let mut solver = Solver::new(provider);
     match solver.solve(problem) {
-        Ok(solution) => Ok(solution.into_iter().map(resolvo::SolvableId::into_raw).collect()),
-        Err(UnsolvableOrCancelled::Unsolvable(conflict)) => {
-            let graph = conflict.graph(&solver);
-            Err(Error::Unsatisfiable(explain(&graph, solver.provider(), roots, &requirements)))
-        }
+        Ok(solution) => Ok(solution.into_iter().map(SolvableId::into_raw).collect()),
+        Err(UnsolvableOrCancelled::Unsolvable(conflict)) => Err(Box::new(Unsolved { solver, conflict, requirements })),
         Err(UnsolvableOrCancelled::Cancelled(_)) => unreachable!("the provider never asks to stop"),
     }
 }
