@@ -1,4 +1,4 @@
-//! The judgement of apt: `tests/system/resolver.sh` lets it resolve ten sets on an empty system, and this test compares.
+//! The judgement of apt: `tests/system/resolver.sh` lets it resolve sets of packages on an empty system, and this test compares.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -8,8 +8,10 @@ use std::time::Instant;
 use super::{Request, resolve};
 use crate::repo::{Archive, PackageRecord, deb};
 
-/// Differences that are meant to be: the set, the package, which of us has it, and why.
-const REASONED: [(&str, &str, &str, &str); 0] = [];
+/// Differences that are meant to be: the set, the package, which of us has it. apt decides on alternatives in the order in which it comes by them; we
+/// decide last, so that one which is needed anyway is enough. Here `xorg` depends on `xterm | x-terminal-emulator`, which gnome-terminal provides.
+const REASONED: [(&str, &str, &str); 2] =
+    [("task-gnome-desktop+recommends", "xterm", "apt has"), ("task-gnome-desktop+recommends", "libutempter0", "apt has")];
 
 #[test]
 #[ignore = "needs apt's lists: run by tests/system/resolver.sh"]
@@ -28,7 +30,8 @@ fn chooses_what_apt_chooses() {
     let mut sets: Vec<_> = std::fs::read_dir(dir.join("sets")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     sets.sort();
     for set in &sets {
-        let request = Request { wanted: vec![set.clone()], arch: arch.clone(), recommends: false, essentials: true };
+        let (name, recommends) = set.strip_suffix("+recommends").map_or((set.as_str(), false), |name| (name, true));
+        let request = Request { wanted: vec![name.to_owned()], arch: arch.clone(), recommends, essentials: true };
         let started = Instant::now();
         let ours = resolve(&request, &records, &[]);
         let took = started.elapsed();
@@ -44,9 +47,8 @@ fn chooses_what_apt_chooses() {
         let apts: BTreeSet<String> = read(&format!("sets/{set}")).lines().map(str::to_owned).collect();
         let mut differences: Vec<String> = apts.difference(&ours).map(|package| format!("only apt has {package}")).collect();
         differences.extend(ours.difference(&apts).map(|package| format!("only we have {package}")));
-        differences.retain(|difference| {
-            !REASONED.iter().any(|(of, package, who, _)| of == set && difference.starts_with(&format!("only {who} {package} ")))
-        });
+        differences
+            .retain(|difference| !REASONED.iter().any(|(of, package, who)| of == set && difference.starts_with(&format!("only {who} {package} "))));
         println!("{set}: {} of {} packages in {took:.0?}, {} differences", ours.len(), records.len(), differences.len());
         for difference in &differences {
             println!("  {difference}");
@@ -54,5 +56,5 @@ fn chooses_what_apt_chooses() {
         if differences.is_empty() && !ours.is_empty() { passed += 1 } else { failed += 1 }
     }
     println!("{passed} passed, {failed} failed");
-    assert_eq!((passed, failed), (10, 0));
+    assert!(passed > 0 && failed == 0);
 }

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Compares our choice of packages with apt's: the same indexes, an empty system, ten sets.
+# Compares our choice of packages with apt's: the same indexes, an empty system, ten sets with and without recommended packages, and a desktop.
 # Reads the host's apt lists and writes nothing outside a scratch directory. Needs a Debian or Ubuntu host on which `apt-get update` has run.
 set -eu
 cd "$(dirname "$0")/../.."
@@ -28,12 +28,17 @@ done
 
 kernel=linux-image-$arch
 if grep -q '^ID=ubuntu' /etc/os-release; then kernel=linux-image-virtual; fi
+# apt counts itself among the essential packages, which no index does: name one that is essential anyway in its place.
+# A failure of apt's leaves an empty list, which the comparison reports.
+ask_apt() {
+    apt-get -s -o Dir::State::status="$scratch/status" -o Dir::Cache="$scratch/cache" -o pkgCacheGen::ForceEssential=dpkg \
+        -o APT::Install-Recommends="$2" install '?essential' "$1" | sed -n 's/^Inst \([^ ]*\) (\([^ ]*\) .*/\1 \2/p' | sort || true
+}
 for set in openssh-server nginx python3 "$kernel" network-manager postgresql git build-essential docker.io cloud-init; do
-    # apt counts itself among the essential packages, which no index does: name one that is essential anyway in its place.
-    # A failure of apt's leaves an empty list, which the comparison reports.
-    apt-get -s -o Dir::State::status="$scratch/status" -o Dir::Cache="$scratch/cache" -o APT::Install-Recommends=false \
-        -o pkgCacheGen::ForceEssential=dpkg install '?essential' "$set" | sed -n 's/^Inst \([^ ]*\) (\([^ ]*\) .*/\1 \2/p' | sort >"$scratch/sets/$set" || true
+    ask_apt "$set" false >"$scratch/sets/$set"
+    ask_apt "$set" true >"$scratch/sets/$set+recommends"
 done
+ask_apt task-gnome-desktop true >"$scratch/sets/task-gnome-desktop+recommends"
 
 status=0
 RESOLVER_ORACLE="$scratch" cargo test --quiet --lib resolve::oracle -- --ignored --nocapture >"$scratch/out" || status=$?
