@@ -6,7 +6,7 @@ use std::time::Duration;
 use reqwest::Url;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH};
 
-use super::Error;
+use super::error::{Error, Trouble};
 use super::retry::Retry;
 use super::route::{proxies, shown, without_credentials};
 use super::transfer::{Head, Transfer};
@@ -143,9 +143,7 @@ impl Client {
         let request = http.client.get(url.clone()).headers(headers).build().map_err(|error| Error::Start(Box::new(error.without_url())))?;
         let patience = self.options.connect_timeout + self.options.idle_timeout;
         Transfer::request(&http.client, request, patience, self.options.idle_timeout, cancel).map_err(|error| match error {
-            Error::Request { url: shown, connect, source, .. } => {
-                Error::Request { url: shown, connect, no_roots: http.no_roots && url.scheme() == "https", source }
-            }
+            Error::Request { url, trouble: Trouble::Tls, source } if http.no_roots => Error::Request { url, trouble: Trouble::NoRoots, source },
             error => error,
         })
     }

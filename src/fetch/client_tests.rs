@@ -1,3 +1,4 @@
+use std::io::Write as _;
 use std::time::Instant;
 
 use super::super::server::Server;
@@ -132,4 +133,28 @@ fn refuses_addresses_that_it_cannot_read() {
     for url in ["ftp://host/f", "data:,x", "f", "", "http://", "file://host/f"] {
         assert!(matches!(get(url, 1), Err(Error::Address { .. })), "{url}");
     }
+}
+
+#[test]
+fn a_server_that_speaks_no_tls_is_asked_once() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}/", listener.local_addr().unwrap());
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
+        // Until the client has had enough.
+        let _ = std::io::copy(&mut stream, &mut std::io::sink());
+        drop(listener);
+    });
+    let error = get(&url, 4).unwrap_err();
+    server.join().unwrap();
+    assert!(matches!(error, Error::Request { trouble: Trouble::Tls | Trouble::NoRoots, .. }), "{error:?}");
+    assert!(!error.is_transient());
+}
+
+#[test]
+fn an_answer_that_is_none_is_asked_for_again() {
+    let server =
+        Server::new(|asked, answer| if asked.number == 0 { answer.write(b"SSH-2.0-x\r\n\r\n") } else { answer.send("200 OK", &[], b"text") });
+    assert_eq!(bytes(get(&server.url("/"), 4).unwrap()), b"text");
 }

@@ -1,5 +1,6 @@
 //! Why a transfer failed, and whether another try may help.
 
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -30,14 +31,12 @@ pub enum Error {
     #[error("the HTTP client cannot start")]
     Start(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The server could not be reached, or the connection broke before it answered.
-    #[error("{url}: {}", if *.connect { "cannot connect" } else { "the request failed" })]
+    #[error("{url}: {trouble}")]
     Request {
         /// What was asked for.
         url: String,
-        /// Whether there never was a connection.
-        connect: bool,
-        /// Set for `https` on a host without any root certificates.
-        no_roots: bool,
+        /// What went wrong.
+        trouble: Trouble,
         /// What the HTTP client says.
         source: reqwest::Error,
     },
@@ -116,6 +115,48 @@ pub enum Error {
     Cancelled(#[from] Cancelled),
 }
 
+/// What can go wrong before a server answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    /// There never was a connection.
+    Connect,
+    /// The server speaks no TLS, or its certificate is not one to trust.
+    Tls,
+    /// This host has no root certificates: it can trust no server.
+    NoRoots,
+    /// The connection broke, or what came was no answer.
+    Broken,
+}
+
+impl Trouble {
+    /// What an error of the HTTP client means.
+    pub(super) fn of(error: &reqwest::Error) -> Self {
+        // The TLS library hands its refusals on as I/O errors of this kind, inside of other I/O errors.
+        let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
+        while let Some(error) = next {
+            let io = error.downcast_ref::<io::Error>();
+            if io.is_some_and(|error| error.kind() == io::ErrorKind::InvalidData) {
+                return Self::Tls;
+            }
+            next = match io.and_then(io::Error::get_ref) {
+                Some(inner) => Some(inner),
+                None => error.source(),
+            };
+        }
+        if error.is_connect() { Self::Connect } else { Self::Broken }
+    }
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Connect => "cannot connect",
+            Self::Tls | Self::NoRoots => "cannot connect securely",
+            Self::Broken => "the request failed",
+        })
+    }
+}
+
 impl Error {
     /// The address that was asked for, without user name and password.
     pub fn url(&self) -> Option<&str> {
@@ -160,10 +201,14 @@ impl Error {
             Self::Proxy { .. } => {
                 Some("write it as http://host:port (apt's Acquire::http::Proxy, http_proxy, https_proxy and all_proxy are read)".to_owned())
             }
-            Self::Request { no_roots: true, .. } => {
+            Self::Request { trouble: Trouble::Tls, .. } => Some(
+                "if its certificate is refused: check the clock and ca-certificates; a file of further roots can be named in SSL_CERT_FILE"
+                    .to_owned(),
+            ),
+            Self::Request { trouble: Trouble::NoRoots, .. } => {
                 Some("this host has no root certificates: install ca-certificates, or name a file of them in SSL_CERT_FILE".to_owned())
             }
-            Self::Request { connect: true, .. } => {
+            Self::Request { trouble: Trouble::Connect, .. } => {
                 Some("check the network and the proxy, name another mirror, or use --offline if the store has been seeded".to_owned())
             }
             Self::File { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
@@ -178,7 +223,9 @@ impl Error {
     /// Whether another try may succeed: a connection that failed or broke, a server in trouble. What a healthy server refuses stays refused.
     pub(super) fn is_transient(&self) -> bool {
         match self {
-            Self::Request { source, no_roots, .. } => !no_roots && !source.is_redirect() && !source.is_builder(),
+            Self::Request { trouble, source, .. } => {
+                matches!(trouble, Trouble::Connect | Trouble::Broken) && !source.is_redirect() && !source.is_builder()
+            }
             Self::Status { status, .. } => matches!(status, 408 | 425 | 429 | 500 | 502..=504),
             Self::Idle { .. } | Self::CutOff { .. } => true,
             Self::Address { .. }

@@ -18,5 +18,5 @@ mod server;
 
 pub use client::{Client, ClientOptions, Response, Validators};
 pub use download_error::{DownloadError, Failure, FailureReason};
-pub use error::Error;
+pub use error::{Error, Trouble};
 pub use packages::{PackageRequest, Publish, packages};

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use reqwest::Url;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderMap, HeaderName, LAST_MODIFIED, RETRY_AFTER};
 
-use super::Error;
+use super::error::{Error, Trouble};
 use super::route::shown;
 use crate::progress::Cancel;
 
@@ -98,7 +98,7 @@ impl Transfer {
         let head = match wait(&messages, &url, patience, cancel)? {
             Some(Message::Head(head)) => head,
             Some(Message::Failed(source)) => {
-                return Err(Error::Request { url: shown(&url), connect: source.is_connect(), no_roots: false, source });
+                return Err(Error::Request { url: shown(&url), trouble: Trouble::of(&source), source });
             }
             _ => return Err(Error::CutOff { url: shown(&url), received: 0, source: None }),
         };
