@@ -26,7 +26,7 @@ use crate::format::manifest::{Extent, Manifest};
 use crate::format::row::{ChunkRow, PackRow, TrashRow};
 use crate::progress::{Cancel, Event, Phase, Progress};
 
-/// The zstd level of chunks. Measured on a Debian image with chunks of this size: level 1 stores 11 % more and takes half the time.
+/// The zstd level of chunks. Measured on 1.37 GB of a Debian image in frames of 128 KiB: level 1 stores 5 % more, and takes 2.6 s of CPU instead of 4.7.
 const LEVEL: i32 = 3;
 
 /// An image whose packs and manifest are complete and durable, but not yet in the store.
