@@ -35,4 +35,5 @@ pub mod format;
 
 pub mod digest;
 pub mod progress;
+pub mod tree;
 pub mod units;

@@ -13,6 +13,9 @@ pub enum Error {
     /// The layout contradicts itself.
     #[error(transparent)]
     Layout(#[from] LayoutError),
+    /// Something in the tree.
+    #[error(transparent)]
+    Tree(#[from] crate::tree::Error),
     /// The operating system refused something.
     #[error("cannot {action} {path}")]
     Io {

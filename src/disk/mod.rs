@@ -10,7 +10,7 @@
 //! The same tree, layout and boot give the same bytes: identifiers derive from the layout's seed, times are clamped to its time, order is sorted.
 //!
 //! The room runs where the tree's owners are right: as root, or in a user namespace of ours. It takes plain values only, and trusts the tree in
-//! nothing: paths are resolved beneath it ([`tree`]), and what is in its files is checked.
+//! nothing: paths are resolved beneath it ([`crate::tree`]), and what is in its files is checked.
 
 mod boot;
 mod error;
@@ -24,7 +24,6 @@ pub mod qcow2;
 #[cfg(test)]
 mod tests;
 mod text;
-mod tree;
 
 use std::fs::OpenOptions;
 use std::path::Path;
@@ -36,8 +35,8 @@ pub use self::error::Error;
 pub use self::identity::Uuid;
 pub use self::layout::{Architecture, FileSystem, Layout, LayoutError, Partition, PartitionKind};
 pub use self::program::{Requirement, requirements};
-use self::tree::Tree;
 use crate::progress::{Cancel, Event, Phase, Progress};
+use crate::tree::Tree;
 
 /// What is to be made of what, and where.
 #[derive(Debug, Clone, Copy)]

@@ -7,9 +7,9 @@ use super::Error;
 use super::install::INITRD_LATER;
 use super::plan::{File, Plan, User};
 use super::sandbox::Cell;
-use super::tree::Tree;
 use crate::digest::Digest;
 use crate::progress::Cancel;
+use crate::tree::Tree;
 
 /// Applies the spec's own part to an installed tree.
 pub(super) fn customize(tree: &Tree, plan: &Plan, cancel: &Cancel) -> Result<(), Error> {
@@ -33,7 +33,7 @@ fn hostname(tree: &Tree, name: &str) -> Result<(), Error> {
     let hosts = format!(
         "127.0.0.1\tlocalhost\n127.0.1.1\t{name}\n\n::1\t\tlocalhost ip6-localhost ip6-loopback\nff02::1\t\tip6-allnodes\nff02::2\t\tip6-allrouters\n"
     );
-    tree.write("etc/hosts", hosts.as_bytes(), 0o644)
+    Ok(tree.write("etc/hosts", hosts.as_bytes(), 0o644)?)
 }
 
 fn make_user(tree: &Tree, cell: &Cell, user: &User, cancel: &Cancel) -> Result<(), Error> {
@@ -117,7 +117,7 @@ fn copy_file(tree: &Tree, file: &File) -> Result<(), Error> {
             break;
         }
         hasher.update(&buffer[..count]);
-        to.write_all(&buffer[..count]).map_err(Error::io("write", destination))?;
+        to.write_all(&buffer[..count]).map_err(crate::tree::Error::at("write", destination))?;
     }
     if Digest::from(hasher.finalize()) != file.digest {
         return Err(Error::Unfulfilled {
@@ -133,7 +133,7 @@ fn initrds(tree: &Tree, cell: &Cell, cancel: &Cancel) -> Result<(), Error> {
     if !tree.exists("usr/sbin/update-initramfs") {
         return Ok(());
     }
-    for version in tree.list("usr/lib/modules")? {
+    for version in tree.list("usr/lib/modules")?.into_iter().map(|entry| entry.name) {
         if tree.exists(format!("boot/vmlinuz-{version}")) {
             cell.run(&format!("update-initramfs for kernel {version}"), &["update-initramfs", "-c", "-k", &version], b"", &mut |_| {}, cancel)?;
         }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::Error;
 use super::deb::Control;
 use super::plan::Package;
-use super::tree::Tree;
+use crate::tree::Tree;
 
 /// Where the database lies.
 const ADMIN: &str = "var/lib/dpkg";
@@ -107,7 +107,7 @@ pub(super) fn record(tree: &Tree, unpacked: &[Unpacked<'_>], lost: &HashMap<usiz
         status.push_str(&entry.control.stanza.unpacked_status(&conffiles(entry.control)));
         interests.add(entry);
     }
-    tree.append(&format!("{ADMIN}/status"), status.as_bytes())?;
+    tree.append(format!("{ADMIN}/status"), status.as_bytes())?;
     interests.store(tree)
 }
 
@@ -125,7 +125,7 @@ impl Interests {
                 triggers.entry(path.to_owned()).or_default().push(package.to_owned());
             }
         }
-        for name in tree.list(&format!("{ADMIN}/triggers"))? {
+        for name in tree.list(format!("{ADMIN}/triggers"))?.into_iter().map(|entry| entry.name) {
             if !matches!(name.as_str(), "File" | "Unincorp" | "Lock") {
                 let packages = tree.read_text(&format!("{ADMIN}/triggers/{name}"))?;
                 triggers.entry(name).or_default().extend(packages.lines().map(str::to_owned));
@@ -166,7 +166,7 @@ impl Interests {
                 tree.write(format!("{ADMIN}/triggers/{name}"), (packages.join("\n") + "\n").as_bytes(), 0o644)?;
             }
         }
-        tree.write(format!("{ADMIN}/triggers/File"), paths.as_bytes(), 0o644)
+        Ok(tree.write(format!("{ADMIN}/triggers/File"), paths.as_bytes(), 0o644)?)
     }
 }
 

@@ -43,7 +43,8 @@ fn triggers_are_known_and_set_off_by_paths() {
     record(&tree, &[Unpacked { package: &package, control: &control, paths: Vec::new() }], &HashMap::new(), &[0]).unwrap();
     assert_eq!(tree.read_text("var/lib/dpkg/triggers/File").unwrap(), "/usr/share/icons demo/noawait\n");
     assert_eq!(tree.read_text("var/lib/dpkg/triggers/named").unwrap(), "demo\n");
-    assert_eq!(tree.list("var/lib/dpkg/triggers").unwrap(), ["File", "Unincorp", "named"]);
+    let names: Vec<String> = tree.list("var/lib/dpkg/triggers").unwrap().into_iter().map(|entry| entry.name).collect();
+    assert_eq!(names, ["File", "Unincorp", "named"]);
     let with = |path: &str| [Unpacked { package: &package, control: &control, paths: vec![path.to_owned()] }];
     assert_eq!(activated(&tree, &with("/usr/share/icons/hicolor/index")).unwrap(), ["/usr/share/icons"]);
     assert!(activated(&tree, &with("/usr/share/iconsmith")).unwrap().is_empty());

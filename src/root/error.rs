@@ -7,12 +7,15 @@ use super::sandbox::SandboxError;
 /// A root tree that could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The operating system refused something in the tree.
-    #[error("{action} {path}")]
+    /// Something in the tree.
+    #[error(transparent)]
+    Tree(#[from] crate::tree::Error),
+    /// The operating system refused something outside the tree.
+    #[error("cannot {action} {}", .path.display())]
     Io {
         /// What was tried, as a verb (`write`, `read`).
         action: &'static str,
-        /// Where, as seen in the image.
+        /// Where.
         path: PathBuf,
         /// Why not.
         source: std::io::Error,
@@ -79,22 +82,22 @@ pub enum Error {
     Cancelled(#[from] crate::progress::Cancelled),
 }
 
+/// For `map_err` after an operation on a path of the tree.
+pub(super) fn refused(action: &'static str, path: impl AsRef<std::path::Path>) -> impl FnOnce(rustix::io::Errno) -> Error {
+    let error = crate::tree::Error::at(action, path);
+    move |errno| Error::Tree(error(errno))
+}
+
 impl Error {
     pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
         move |source| Self::Io { action, path, source }
     }
 
-    /// The same for calls of rustix.
-    pub(crate) fn os(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(rustix::io::Errno) -> Self {
-        let path = path.into();
-        move |errno| Self::Io { action, path, source: errno.into() }
-    }
-
     /// The way out, where there is one.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
+            Self::Io { source, .. } | Self::Tree(crate::tree::Error { source, .. }) if source.kind() == std::io::ErrorKind::StorageFull => {
                 Some("the work tree is full: free memory or disk space, or set TMPDIR to a larger file system".to_owned())
             }
             Self::Unreadable { .. } => Some("fetch it again with --no-package-cache".to_owned()),

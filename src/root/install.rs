@@ -11,10 +11,10 @@ use super::deb::{Control, Deb};
 use super::dpkg::{self, Unpacked};
 use super::plan::{Package, Plan};
 use super::sandbox::Cell;
-use super::tree::Tree;
 use super::unpack::{Directories, Job, Unpacker};
 use super::{Error, order};
 use crate::progress::{Cancel, Event, Phase, Progress};
+use crate::tree::Tree;
 
 /// What every root has before the first package: where `/bin` and its kin lead since the merge into `/usr`, and what the sandbox mounts over.
 const MERGED: [&str; 4] = ["bin", "sbin", "lib", "lib64"];
@@ -86,11 +86,11 @@ impl Installation<'_> {
             self.tree.create_dirs(Path::new(place))?;
         }
         for name in MERGED.iter().filter(|name| **name != "lib64" || self.plan.arch == "amd64") {
-            self.tree.create_dirs(&Path::new("usr").join(name))?;
+            self.tree.create_dirs(Path::new("usr").join(name))?;
             self.tree.symlink(&format!("usr/{name}"), name)?;
         }
         dpkg::create(self.tree, &self.plan.arch)?;
-        self.tree.write(POLICY.0, POLICY.1, 0o755)
+        Ok(self.tree.write(POLICY.0, POLICY.1, 0o755)?)
     }
 
     /// Reads the control parts of all packages, and checks that each is what the repository said.

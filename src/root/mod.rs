@@ -20,7 +20,6 @@ pub mod sandbox;
 mod settle;
 #[cfg(test)]
 mod testing;
-mod tree;
 mod unpack;
 mod workspace;
 
@@ -28,10 +27,10 @@ use std::path::Path;
 
 pub use error::Error;
 pub use plan::{File, Package, PasswordHash, Plan, Source, User};
-pub use tree::Tree;
 pub use workspace::Workspace;
 
 use crate::progress::{Cancel, Event, Phase, Progress};
+use crate::tree::Tree;
 
 /// Makes a whole root tree in an empty directory.
 ///

@@ -7,8 +7,9 @@ use std::path::Path;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Timespec, Timestamps};
 
 use super::Error;
+use super::error::refused;
 use super::install::POLICY;
-use super::tree::{Tree, names};
+use crate::tree::{Tree, names};
 
 /// Logs, caches, locks and copies that are of no use in an image.
 const LEFTOVERS: [&str; 20] = [
@@ -51,9 +52,9 @@ pub(super) fn settle(tree: &Tree, time: u64) -> Result<(), Error> {
         tree.write("etc/machine-id", b"", 0o444)?;
     }
     let mut had_keys = false;
-    for name in tree.list("etc/ssh")? {
+    for name in tree.list("etc/ssh")?.into_iter().map(|entry| entry.name) {
         if name.starts_with("ssh_host_") {
-            tree.remove(&format!("etc/ssh/{name}"))?;
+            tree.remove(format!("etc/ssh/{name}"))?;
             had_keys = true;
         }
     }
@@ -62,8 +63,8 @@ pub(super) fn settle(tree: &Tree, time: u64) -> Result<(), Error> {
     }
     tree.set_mode(Path::new("tmp"), 0o1777)?;
     tree.set_mode(Path::new("root"), 0o700)?;
-    let root = tree.open_at(Path::new(""), OFlags::RDONLY | OFlags::DIRECTORY).map_err(Error::os("open", "/"))?;
-    clamp(&root, i64::try_from(time).unwrap_or(i64::MAX)).map_err(Error::os("set times in", "/"))
+    let root = tree.open_at(Path::new(""), OFlags::RDONLY | OFlags::DIRECTORY).map_err(refused("open", "/"))?;
+    clamp(&root, i64::try_from(time).unwrap_or(i64::MAX)).map_err(refused("set times in", "/"))
 }
 
 /// Sets the time of each file and directory that is newer to `time`.

@@ -16,9 +16,10 @@ use rustix::io::Errno;
 use tar::EntryType;
 
 use super::claims::Claims;
-use super::tree::{Tree, create_new};
+use super::error::refused;
 use super::{Error, dpkg};
 use crate::progress::Cancel;
+use crate::tree::{Tree, create_new};
 
 /// How often a large file asks whether to stop: each time so many bytes are written.
 const BUFFER: usize = 1 << 17;
@@ -62,8 +63,8 @@ impl Directories {
             let Attributes { uid, gid, mode, .. } = directory.attributes;
             let (parent, name) = tree.parent(&path)?;
             rustix::fs::chownat(&parent, name, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)), AtFlags::SYMLINK_NOFOLLOW)
-                .map_err(Error::os("set the owner of", &path))?;
-            rustix::fs::chmodat(&parent, name, Mode::from_raw_mode(mode), AtFlags::empty()).map_err(Error::os("set the mode of", &path))?;
+                .map_err(refused("set the owner of", &path))?;
+            rustix::fs::chmodat(&parent, name, Mode::from_raw_mode(mode), AtFlags::empty()).map_err(refused("set the mode of", &path))?;
         }
         Ok(())
     }
@@ -111,11 +112,11 @@ impl Unpacker<'_> {
             let (dir, name) = parent.of(self, &place)?;
             match kind {
                 EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
-                    let made = self.claims.make(&path, job.number, || create_new(dir, name).map_err(Error::os("create", &place)))?;
+                    let made = self.claims.make(&path, job.number, || create_new(dir, name).map_err(refused("create", &place)))?;
                     if let Some(mut file) = made {
                         let xattrs = extended_attributes(&mut entry).map_err(unreadable)?;
                         self.copy(&mut entry, &mut file, &place).map_err(|error| error.unwrap_or_else(unreadable))?;
-                        finish_file(&file, attributes, &xattrs).map_err(Error::os("set the attributes of", &place))?;
+                        finish_file(&file, attributes, &xattrs).map_err(refused("set the attributes of", &place))?;
                     }
                 }
                 EntryType::Symlink => {
@@ -181,7 +182,7 @@ impl Unpacker<'_> {
             self.make_directory(made, above, None, Attributes { uid: 0, gid: 0, mode: 0o755, mtime: self.time })?;
         }
         let (parent, name) = self.tree.parent(path)?;
-        rustix::fs::mkdirat(&parent, name, Mode::from_raw_mode(0o755)).map_err(Error::os("create directory", path))?;
+        rustix::fs::mkdirat(&parent, name, Mode::from_raw_mode(0o755)).map_err(refused("create directory", path))?;
         made.insert(path.to_owned(), Directory { package, attributes });
         Ok(())
     }
@@ -196,7 +197,7 @@ impl Unpacker<'_> {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(Failed::Package(error)),
             };
-            to.write_all(&buffer[..count]).map_err(|error| Failed::Tree(Error::io("write", path)(error)))?;
+            to.write_all(&buffer[..count]).map_err(|error| Failed::Tree(crate::tree::Error::at("write", path)(error).into()))?;
             self.cancel.check().map_err(|cancelled| Failed::Tree(cancelled.into()))?;
         }
     }
@@ -206,8 +207,8 @@ impl Unpacker<'_> {
         loop {
             match rustix::fs::linkat(&from, from_name, dir, name, AtFlags::empty()) {
                 Ok(()) => return Ok(()),
-                Err(Errno::EXIST) => rustix::fs::unlinkat(dir, name, AtFlags::empty()).map_err(Error::os("replace", path))?,
-                Err(errno) => return Err(Error::os("link", path)(errno)),
+                Err(Errno::EXIST) => rustix::fs::unlinkat(dir, name, AtFlags::empty()).map_err(refused("replace", path))?,
+                Err(errno) => return Err(refused("link", path)(errno)),
             }
         }
     }
@@ -235,7 +236,7 @@ struct ParentCache(Option<(PathBuf, OwnedFd)>);
 impl ParentCache {
     fn of<'p>(&mut self, unpacker: &Unpacker<'_>, path: &'p Path) -> Result<(&OwnedFd, &'p OsStr), Error> {
         let above = path.parent().unwrap_or(Path::new(""));
-        let name = path.file_name().ok_or_else(|| Error::os("name", path)(Errno::INVAL))?;
+        let name = path.file_name().ok_or_else(|| refused("name", path)(Errno::INVAL))?;
         if self.0.as_ref().is_none_or(|(cached, _)| cached != above) {
             let root = Attributes { uid: 0, gid: 0, mode: 0o755, mtime: unpacker.time };
             if !above.as_os_str().is_empty() {
@@ -297,19 +298,19 @@ fn finish_file(file: &std::fs::File, attributes: Attributes, xattrs: &[(String, 
 fn symlink(target: &OsStr, dir: &OwnedFd, name: &OsStr, attributes: Attributes, path: &Path) -> Result<(), Error> {
     match rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {
         Err(Errno::NOENT) => {}
-        Err(errno) => return Err(Error::os("look at", path)(errno)),
+        Err(errno) => return Err(refused("look at", path)(errno)),
         Ok(stat) => match FileType::from_raw_mode(stat.st_mode) {
             // As dpkg does: a link does not replace a directory.
             FileType::Directory => return Ok(()),
             // Other threads may be walking through it at this moment.
             FileType::Symlink if rustix::fs::readlinkat(dir, name, Vec::new()).is_ok_and(|old| old.to_bytes() == target.as_bytes()) => return Ok(()),
-            _ => rustix::fs::unlinkat(dir, name, AtFlags::empty()).map_err(Error::os("replace", path))?,
+            _ => rustix::fs::unlinkat(dir, name, AtFlags::empty()).map_err(refused("replace", path))?,
         },
     }
-    rustix::fs::symlinkat(target, dir, name).map_err(Error::os("link", path))?;
+    rustix::fs::symlinkat(target, dir, name).map_err(refused("link", path))?;
     let owner = (Some(Uid::from_raw(attributes.uid)), Some(Gid::from_raw(attributes.gid)));
-    rustix::fs::chownat(dir, name, owner.0, owner.1, AtFlags::SYMLINK_NOFOLLOW).map_err(Error::os("set the owner of", path))?;
-    rustix::fs::utimensat(dir, name, &times(attributes.mtime), AtFlags::SYMLINK_NOFOLLOW).map_err(Error::os("set the time of", path))
+    rustix::fs::chownat(dir, name, owner.0, owner.1, AtFlags::SYMLINK_NOFOLLOW).map_err(refused("set the owner of", path))?;
+    rustix::fs::utimensat(dir, name, &times(attributes.mtime), AtFlags::SYMLINK_NOFOLLOW).map_err(refused("set the time of", path))
 }
 
 fn node(header: &tar::Header, kind: EntryType, dir: &OwnedFd, name: &OsStr, attributes: Attributes, path: &Path) -> Result<(), Error> {
@@ -325,11 +326,11 @@ fn node(header: &tar::Header, kind: EntryType, dir: &OwnedFd, name: &OsStr, attr
         Ok(()) => {}
         // No user namespace may make device nodes (`user_namespaces(7)`); the kernel makes them in /dev when the image starts.
         Err(Errno::PERM) if file_type != FileType::Fifo => return Ok(()),
-        Err(errno) => return Err(Error::os("create", path)(errno)),
+        Err(errno) => return Err(refused("create", path)(errno)),
     }
     let owner = (Some(Uid::from_raw(attributes.uid)), Some(Gid::from_raw(attributes.gid)));
-    rustix::fs::chownat(dir, name, owner.0, owner.1, AtFlags::SYMLINK_NOFOLLOW).map_err(Error::os("set the owner of", path))?;
-    rustix::fs::chmodat(dir, name, Mode::from_raw_mode(attributes.mode), AtFlags::empty()).map_err(Error::os("set the mode of", path))
+    rustix::fs::chownat(dir, name, owner.0, owner.1, AtFlags::SYMLINK_NOFOLLOW).map_err(refused("set the owner of", path))?;
+    rustix::fs::chmodat(dir, name, Mode::from_raw_mode(attributes.mode), AtFlags::empty()).map_err(refused("set the mode of", path))
 }
 
 #[cfg(test)]

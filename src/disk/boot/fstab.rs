@@ -7,12 +7,9 @@ use crate::disk::layout::{FileSystem, Layout};
 
 const PATH: &str = "etc/fstab";
 
-/// The largest file that we take for an `fstab`.
-const LIMIT: u64 = 1 << 20;
-
 /// The file with a line for each partition. Lines that the tree's own has are kept, and win for a mount point that they name.
 pub(super) fn file(tree: &Tree, layout: &Layout) -> Result<(String, Vec<u8>), Error> {
-    let bytes = tree.read(PATH, LIMIT)?.unwrap_or_default();
+    let bytes = tree.read(PATH)?.unwrap_or_default();
     let there = String::from_utf8(bytes).map_err(|_| Error::BadFile { path: format!("/{PATH}"), problem: "is not UTF-8".to_owned() })?;
     Ok((PATH.to_owned(), merged(&there, layout).into_bytes()))
 }

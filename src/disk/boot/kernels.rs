@@ -20,7 +20,7 @@ const LEFTOVERS: [&str; 7] = [".old", ".bak", ".dpkg-bak", ".dpkg-new", ".dpkg-o
 
 /// The kernels of a tree, newest first. There is at least one, and each has its initrd.
 pub(super) fn find(tree: &Tree, architecture: Architecture) -> Result<Vec<Kernel>, Error> {
-    let names = tree.list("boot")?.unwrap_or_default();
+    let names = tree.list("boot")?;
     let versions = names.iter().filter_map(|name| name.name.strip_prefix("vmlinuz-")).filter(|version| is_version(version));
     let mut kernels: Vec<Kernel> = versions
         .map(|version| Kernel { version: version.to_owned(), image: format!("boot/vmlinuz-{version}"), initrd: format!("boot/initrd.img-{version}") })
@@ -99,7 +99,7 @@ mod tests {
         let ascending = ["5.10.0-9-amd64", "6.1.0-9-amd64", "6.1.0-10-amd64", "6.1.0-10-cloud-amd64", "6.10~rc1-amd64", "6.10-amd64"];
         for version in ascending.into_iter().chain(["6.99.old", "a/b", "x y"].into_iter().filter(|name| !name.contains('/'))) {
             for name in ["vmlinuz", "initrd.img"] {
-                tree.write(&format!("boot/{name}-{version}"), b"x", 0o600).unwrap();
+                tree.write(format!("boot/{name}-{version}"), b"x", 0o600).unwrap();
             }
         }
         let found: Vec<String> = find(&tree, Architecture::X86_64).unwrap().into_iter().map(|kernel| kernel.version).collect();

@@ -19,7 +19,7 @@ use super::error::Error;
 use super::fat::{FatFile, Source};
 use super::layout::{Architecture, Checked};
 use super::text;
-use super::tree::Tree;
+use crate::tree::Tree;
 
 /// Runs a command inside the sandbox of the tree (program and arguments), and returns its standard output.
 pub type Run<'a> = dyn FnMut(&[&str]) -> Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>> + 'a;
@@ -108,7 +108,7 @@ pub(super) fn install(tree: &Tree, layout: Checked<'_>, boot: &Boot, run: &mut R
     };
     files.tree.push(fstab::file(tree, layout.layout)?);
     for partition in &layout.layout.partitions {
-        tree.make_folder(partition.mount_point.trim_start_matches('/'))?;
+        tree.create_dirs(partition.mount_point.trim_start_matches('/'))?;
     }
     for (path, bytes) in &files.tree {
         tree.write(path, bytes, 0o644)?;
@@ -125,9 +125,9 @@ fn adopt(tree: &Tree, mount_point: &str) -> Result<Vec<FatFile>, Error> {
     let mut files = Vec::new();
     let mut folders = vec![String::new()];
     while let Some(folder) = folders.pop() {
-        for name in tree.list(&format!("{mount_point}/{folder}"))?.unwrap_or_default() {
+        for name in tree.list(format!("{mount_point}/{folder}"))? {
             let path = format!("{folder}{}", name.name);
-            if name.is_folder {
+            if name.is_directory {
                 folders.push(format!("{path}/"));
             } else {
                 files.push(FatFile { source: Source::Tree(format!("{mount_point}/{path}")), path });
@@ -140,22 +140,7 @@ fn adopt(tree: &Tree, mount_point: &str) -> Result<Vec<FatFile>, Error> {
 /// Empties the EFI system partition's mount point in the tree, once the partition is written: what is there would be hidden by the mount, and stored
 /// twice.
 pub(super) fn clear(tree: &Tree, mount_point: &str) -> Result<(), Error> {
-    let mount_point = mount_point.trim_start_matches('/');
-    let mut folders = vec![mount_point.to_owned()];
-    let mut emptied = Vec::new();
-    while let Some(folder) = folders.pop() {
-        for name in tree.list(&folder)?.unwrap_or_default() {
-            let path = format!("{folder}/{}", name.name);
-            if name.is_folder {
-                folders.push(path.clone());
-                emptied.push(path);
-            } else {
-                tree.remove(&path, false)?;
-            }
-        }
-    }
-    // A folder comes after the one that it is in.
-    emptied.iter().rev().try_for_each(|folder| tree.remove(folder, true))
+    Ok(tree.empty_dir(mount_point)?)
 }
 
 impl Architecture {

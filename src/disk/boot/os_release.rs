@@ -2,9 +2,6 @@
 
 use super::{Error, Tree};
 
-/// The largest file that we take for an `os-release`.
-const LIMIT: u64 = 64 << 10;
-
 /// The parts of `os-release` that boot loaders show and name things by.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct OsRelease {
@@ -16,9 +13,9 @@ pub(super) struct OsRelease {
 
 impl OsRelease {
     pub(super) fn read(tree: &Tree) -> Result<Self, Error> {
-        let bytes = match tree.read("etc/os-release", LIMIT)? {
+        let bytes = match tree.read("etc/os-release")? {
             Some(bytes) => Some(bytes),
-            None => tree.read("usr/lib/os-release", LIMIT)?,
+            None => tree.read("usr/lib/os-release")?,
         };
         Ok(Self::parse(&String::from_utf8_lossy(&bytes.unwrap_or_default())))
     }

@@ -21,8 +21,8 @@ use super::error::Error;
 use super::fat::Written;
 use super::layout::{Layout, Partition};
 use super::program::{self, MKE2FS};
-use super::tree::Tree;
 use crate::progress::Cancel;
+use crate::tree::Tree;
 use crate::units::ByteSize;
 
 /// Block size in bytes: that of memory pages, which every kernel mounts.

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use super::{BLOCK, INODE};
 use crate::disk::error::Error;
-use crate::disk::tree::Tree;
 use crate::progress::Cancel;
+use crate::tree::Tree;
 
 /// The most bytes for which there is one inode: what `mke2fs` does by default, so that a full disk does not run out of inodes first.
 const BYTES_PER_INODE: u64 = 16_384;

@@ -23,8 +23,8 @@ use self::folder::{Content, Folder};
 use self::geometry::Geometry;
 use super::error::Error;
 use super::layout::{Partition, SECTOR};
-use super::tree::Tree;
 use crate::progress::Cancel;
+use crate::tree::Tree;
 use crate::units::ByteSize;
 
 /// Bytes copied at a time.
