@@ -2,6 +2,8 @@
 //!
 //! The store is made through the library; everything after that is done by hand. The index is not read: files alone must do.
 
+#![expect(clippy::unwrap_used, reason = "clippy allows it in functions that are tests, and these are their parts")]
+
 use std::collections::HashMap;
 use std::fs;
 use std::io::Read;
