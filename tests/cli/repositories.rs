@@ -189,6 +189,31 @@ fn a_tampered_index_is_refused() {
     }
 }
 
+/// Nothing but the digest can tell: the length is right, and so is the syntax.
+#[test]
+fn an_index_with_one_changed_version_is_refused() {
+    let mut tree = Repository { compressions: vec![Compression::None], ..repository() }.build(&key());
+    for (_, bytes) in tree.iter_mut().filter(|(path, _)| path.contains("binary-amd64")) {
+        let text = String::from_utf8(bytes.clone()).unwrap();
+        assert!(text.contains("Version: 1.0\n"));
+        *bytes = text.replace("Version: 1.0\n", "Version: 0.9\n").into_bytes();
+    }
+    let (cause, _) = refused(load_tree(tree));
+    assert!(matches!(cause, Cause::Digest { expected_len, found_len, .. } if expected_len == found_len), "{cause:?}");
+}
+
+/// The kept index is as long as the new one, and not the new one.
+#[test]
+fn an_outdated_index_of_the_same_length_is_not_taken_from_the_store() {
+    let of = |version: &str| Repository::new("stable").with(Deb::new("hello", version)).build(&key());
+    let server = Server::new(of("1.0"));
+    let world = World::new();
+    let archive = archive(&[&server.url()]);
+    world.load(&archive).unwrap();
+    server.replace(of("1.1"));
+    assert_eq!(names(&world.load(&archive).unwrap()), ["hello=1.1:amd64 (test)"]);
+}
+
 #[test]
 fn an_unknown_key_is_refused_by_name() {
     let stranger = TestKey::new(2);
