@@ -123,8 +123,6 @@ pub(crate) fn main(arguments: Vec<OsString>) -> u8 {
     };
     match outcome {
         Ok(()) => exit::DONE,
-        // Who reads our output has seen enough, as with “| head”.
-        Err(Error::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => exit::DONE,
         Err(error) => {
             ui.fail(&error.problem());
             error.exit_code()

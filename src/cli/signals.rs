@@ -19,3 +19,17 @@ pub(super) fn listen(cancel: &Cancel) -> Result {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_signal_is_a_request() {
+        let cancel = Cancel::default();
+        listen(&cancel).unwrap();
+        assert!(cancel.check().is_ok());
+        signal_hook::low_level::raise(SIGHUP).unwrap();
+        assert!(cancel.check().is_err());
+    }
+}

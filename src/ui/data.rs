@@ -27,6 +27,9 @@ pub(super) fn path(path: &Path) -> io::Result<()> {
 
 fn write(bytes: &[u8]) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    out.write_all(bytes)?;
-    out.flush()
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        // The reader has seen enough, as with “| head”: what the command found out stays as it is.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        outcome => outcome,
+    }
 }

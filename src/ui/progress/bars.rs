@@ -8,6 +8,7 @@ use image_composer::progress::{Event, Phase};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use super::tally::{Tally, label};
+use crate::ui::stream::talk;
 
 /// How often what stands still is drawn anew, so that one sees that it lives.
 const TICK: Duration = Duration::from_millis(100);
@@ -33,7 +34,8 @@ impl Bars {
         Self { screen: MultiProgress::with_draw_target(target), begun: Instant::now(), under_way: Mutex::default() }
     }
 
-    pub(super) fn report(&self, event: Event<'_>) {
+    /// Draws what an event changes, and returns the line that it is worth.
+    pub(super) fn report(&self, event: Event<'_>) -> Option<String> {
         let now = self.begun.elapsed();
         // The list is whole between any two statements, so a panic elsewhere has not broken it.
         let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
@@ -51,13 +53,13 @@ impl Bars {
                 }
             }
             Event::Finish { phase } => {
-                if let Some(bar) = take(&mut under_way, phase) {
-                    bar.drawn.finish_and_clear();
-                    self.line(&bar.tally.end(now));
-                }
+                let bar = take(&mut under_way, phase)?;
+                bar.drawn.finish_and_clear();
+                return Some(bar.tally.end(now));
             }
-            Event::Warning(message) => self.line(message),
+            Event::Warning(_) => {}
         }
+        None
     }
 
     /// Takes all bars from the screen.
@@ -68,10 +70,9 @@ impl Bars {
         }
     }
 
-    /// A line above the bars.
+    /// Writes a line where the bars are, which then go on beneath it.
     pub(super) fn line(&self, line: &str) {
-        // A terminal that went away is noticed by the signal that comes with it.
-        let _ = self.screen.println(line);
+        self.screen.suspend(|| talk(line));
     }
 
     fn bar(&self, tally: Tally) -> Bar {
@@ -155,16 +156,16 @@ mod tests {
     fn bars_come_and_leave_a_line() {
         let paper = Paper::default();
         let bars = Bars::on(ProgressDrawTarget::term_like(Box::new(paper.clone())));
-        bars.report(Event::Start { phase: Phase::Configure, total: Some(4) });
-        bars.report(Event::Advance { phase: Phase::Configure, by: 2 });
+        assert_eq!(bars.report(Event::Start { phase: Phase::Configure, total: Some(4) }), None);
+        assert_eq!(bars.report(Event::Advance { phase: Phase::Configure, by: 2 }), None);
         for bar in &*bars.under_way.lock().unwrap() {
             bar.drawn.force_draw();
         }
         assert!(paper.text().contains("configuring packages  [============>           ] 2 of 4 packages"), "{}", paper.text());
         bars.report(Event::Start { phase: Phase::Resolve, total: None });
-        bars.report(Event::Finish { phase: Phase::Configure });
-        assert!(paper.text().contains("configuring packages: 2 packages in 0.0 s"), "{}", paper.text());
-        bars.report(Event::Finish { phase: Phase::Configure });
+        let line = bars.report(Event::Finish { phase: Phase::Configure });
+        assert_eq!(line.as_deref(), Some("configuring packages: 2 packages in 0.0 s"));
+        assert_eq!(bars.report(Event::Finish { phase: Phase::Configure }), None);
         let resolve = bars.under_way.lock().unwrap()[0].drawn.clone();
         bars.clear();
         assert!(resolve.is_finished());

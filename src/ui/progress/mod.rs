@@ -3,7 +3,7 @@
 //! ```text
 //!  library ─ Event ─► View ─┬─ bars.rs   a terminal: one bar for each phase under way, a line for each that is over
 //!                           ├─ lines.rs  elsewhere: a line when a phase begins and ends, and one every few seconds between
-//!                           └─ nothing
+//!                           └─ nothing but warnings
 //! ```
 
 mod bars;
@@ -83,15 +83,14 @@ impl View {
 
 impl Progress for View {
     fn report(&self, event: Event<'_>) {
-        match (&self.kind, event) {
-            (_, Event::Warning(message)) => self.line(&self.stream.warning(message)),
+        let line = match (&self.kind, event) {
+            (_, Event::Warning(message)) => Some(self.stream.warning(message)),
             (Kind::Bars(bars), event) => bars.report(event),
-            (Kind::Lines(lines), event) => {
-                if let Some(line) = lines.report(event) {
-                    talk(&line);
-                }
-            }
-            (Kind::WarningsOnly | Kind::Quiet, _) => {}
+            (Kind::Lines(lines), event) => lines.report(event),
+            (Kind::WarningsOnly | Kind::Quiet, _) => None,
+        };
+        if let Some(line) = line {
+            self.line(&line);
         }
     }
 }
