@@ -5,5 +5,9 @@
 mod support;
 
 mod cli {
+    mod build;
+    mod cache;
+    mod face;
     mod repositories;
+    mod validate;
 }

@@ -8,6 +8,7 @@
 
 pub(crate) mod deb;
 pub(crate) mod keys;
+pub(crate) mod program;
 pub(crate) mod repository;
 pub(crate) mod server;
 
