@@ -1,8 +1,15 @@
-//! `cache list`, `cache info` and `cache dir` of a store without images.
+//! `cache list`, `cache info` and `cache dir`.
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
+use image_composer::cache::{Coordinates, ImageCache, NewImage, ReleaseDate, SpecHash};
+use image_composer::digest::{Digest, Sha256};
+use image_composer::format::cbor;
+use image_composer::progress::{Cancel, Silent};
+use image_composer::resolve::{Lock, LockedPackage, Reason};
+use image_composer::store::Store;
 use serde_json::{Value, json};
 
 use crate::support::program::{outcome, program, run};
@@ -66,4 +73,91 @@ fn the_time_limit_for_other_processes_is_checked() {
     let (status, _, err) = outcome(program(home.path(), &["cache", "list"]).env("IMAGE_COMPOSER_LOCK_TIMEOUT", "soon"));
     assert_eq!(status, 2);
     assert!(err.starts_with("error: IMAGE_COMPOSER_LOCK_TIMEOUT is “soon”") && err.contains("\nhint: "), "{err}");
+}
+
+/// A store with two images, whose ids begin with 3f9a and 3f9b, and with one package each.
+fn keep_two_images(home: &Path) {
+    let raw = home.join("raw");
+    fs::write(&raw, vec![7; 1 << 20]).unwrap();
+    let package = LockedPackage {
+        coordinates: Coordinates::new("libc6", "2.36-9", "amd64", "debian").unwrap(),
+        sha256: Sha256::of(b"libc6"),
+        size: 2 << 20,
+        filename: "pool/libc6.deb".to_owned(),
+        installed_size: 12 << 20,
+        essential: false,
+        reason: Reason::Wanted,
+    };
+    let lock = Lock { packages: vec![package], releases: Vec::new() };
+    let store = Store::open(&home.join("store")).unwrap();
+    for (name, second) in [("minimal", 0x9a), ("server", 0x9b)] {
+        let mut id = [0; 32];
+        id[..2].copy_from_slice(&[0x3f, second]);
+        let new = NewImage {
+            name: name.to_owned(),
+            version: "1.0".to_owned(),
+            dist: "debian12".to_owned(),
+            arch: "x86_64".to_owned(),
+            annotations: Vec::new(),
+            lock: cbor::encode(&lock).unwrap(),
+            build_time: Duration::from_secs(34),
+            source_date: 1_700_000_000,
+            releases: vec![ReleaseDate { archive: "debian".to_owned(), suite: "bookworm".to_owned(), date: 1_700_000_000 }],
+        };
+        let spec = SpecHash::from(Digest::from_bytes(id));
+        ImageCache::new(&store).insert(&spec, &new, &raw, &Silent, &Cancel::default()).unwrap();
+    }
+}
+
+#[test]
+fn kept_images_are_listed() {
+    let home = tempfile::tempdir().unwrap();
+    keep_two_images(home.path());
+    let (status, out, err) = run(home.path(), &["cache", "list"]);
+    assert_eq!((status, err.as_str()), (0, ""));
+    let mut rows: Vec<Vec<&str>> = out.lines().map(|line| line.split('\t').collect()).collect();
+    rows.sort_unstable();
+    assert_eq!(rows.len(), 2);
+    assert_eq!(rows[0][..4], [format!("3f9a{}", "0".repeat(60)).as_str(), "minimal", "1.0", "1048576"]);
+    assert_eq!((rows[0].len(), rows[0][7]), (8, "0"));
+
+    let images = json_of(&run(home.path(), &["cache", "list", "--json"]).1);
+    assert_eq!(images["images"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn an_image_is_found_by_how_its_id_begins() {
+    let home = tempfile::tempdir().unwrap();
+    keep_two_images(home.path());
+    let (status, out, err) = run(home.path(), &["cache", "info", "3F9A"]);
+    assert_eq!((status, err.as_str()), (0, ""));
+    assert!(out.starts_with("id        3f9a0000") && out.contains("\nname      minimal\n"), "{out}");
+    assert!(out.contains("\npackages  1 in 2.00 MiB\nmetadata  debian bookworm of 2023-11-14T22:13:20Z\n"), "{out}");
+
+    let (status, out, err) = run(home.path(), &["cache", "info", "3f9b", "--json"]);
+    assert_eq!((status, err.as_str()), (0, ""));
+    let image = json_of(&out);
+    assert_eq!((&image["name"], &image["size"], &image["packages"][0]["name"]), (&json!("server"), &json!(1 << 20), &json!("libc6")));
+
+    let (status, out, err) = run(home.path(), &["cache", "info", "3f9"]);
+    assert_eq!((status, out.as_str()), (2, ""));
+    assert!(err.starts_with("error: “3f9” may mean any of 2 images:\n  3f9a000"), "{err}");
+
+    let (status, _, err) = run(home.path(), &["cache", "info", "server"]);
+    assert_eq!(status, 3);
+    assert!(err.ends_with("hint: the image server 1.0 has the id 3f9b00000000\n"), "{err}");
+}
+
+#[test]
+fn a_damaged_list_of_packages_is_told_and_the_rest_shown() {
+    let home = tempfile::tempdir().unwrap();
+    keep_two_images(home.path());
+    let lock = {
+        let store = Store::open(&home.path().join("store")).unwrap();
+        store.blob_path(&ImageCache::new(&store).list().unwrap()[0].lock)
+    };
+    fs::remove_file(lock).unwrap();
+    let (status, out, err) = run(home.path(), &["cache", "info", "3f9a", "--json"]);
+    assert_eq!((status, &json_of(&out)["packages"]), (0, &Value::Null));
+    assert!(err.starts_with("warning: ") && err.contains("is missing"), "{err}");
 }
