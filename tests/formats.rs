@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use image_composer::cache::{Coordinates, ImageCache, MetadataAttributes, MetadataCache, NewImage, PackageCache, ReleaseDate, SpecHash};
-use image_composer::digest::Sha256;
+use image_composer::digest::{Digest, Sha256};
 use image_composer::progress::{Cancel, Silent};
 use image_composer::store::Store;
 use serde_cbor::Value;
@@ -61,7 +61,7 @@ fn u64_at(bytes: &[u8], at: usize) -> u64 {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    Digest::from_bytes(bytes.try_into().unwrap()).to_string()
 }
 
 /// The content of the skippable frame at `at`, and where it ends.
