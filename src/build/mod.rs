@@ -92,7 +92,7 @@ impl Build<'_> {
         let Some(record) = cache.lookup(&self.hash)? else { return Ok(Cached::Miss(MissReason::NotThere)) };
         let dir = OutputDir::prepare(self.request)?;
         let raw = dir.partial()?;
-        match cache.write_to(&record, raw.path(), self.progress, self.cancel) {
+        match cache.write_to(&record, (raw.as_file(), raw.path()), self.progress, self.cancel) {
             Ok(()) => {}
             Err(error) if error.is_damage() => {
                 self.progress.report(Event::Warning(&format!("the cached image {} is damaged and is built again: {error}", self.hash.short())));

@@ -41,7 +41,8 @@ impl OutputDir {
     /// A new, empty, unfinished file.
     pub(super) fn partial(&self) -> Result<Partial, Error> {
         let mut builder = tempfile::Builder::new();
-        builder.prefix(PREFIX).suffix(SUFFIX).permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
+        // As any program would make the file: the umask narrows it.
+        builder.prefix(PREFIX).suffix(SUFFIX).permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
         let file = builder.tempfile_in(&self.path).map_err(Error::output(&self.path))?;
         // Held while the process lives, so that others can tell it from a leftover.
         file.as_file().lock().map_err(Error::output(file.path()))?;
@@ -56,10 +57,8 @@ impl OutputDir {
     /// Gives a finished file its name, in place of an older one.
     pub(super) fn publish(&self, partial: Partial, artifact: Artifact) -> Result<Output, Error> {
         let path = self.name(artifact);
-        // By name: a cached image was written to a file of its own, and took the name.
-        let file = File::open(partial.path()).map_err(Error::output(&path))?;
-        file.sync_all().map_err(Error::output(&path))?;
-        partial.file.persist(&path).map_err(|error| Error::Output { path: path.clone(), source: error.error })?;
+        partial.file.as_file().sync_all().map_err(Error::output(&path))?;
+        let file = partial.file.persist(&path).map_err(|error| Error::Output { path: path.clone(), source: error.error })?;
         File::open(&self.path).and_then(|dir| dir.sync_all()).map_err(Error::output(&self.path))?;
         let metadata = file.metadata().map_err(Error::output(&path))?;
         Ok(Output { path, size: ByteSize(metadata.len()), allocated: ByteSize(metadata.blocks() * 512) })

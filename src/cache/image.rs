@@ -1,5 +1,6 @@
 //! The image cache: finished images under the hash of their whole spec.
 
+use std::fs::File;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Duration;
@@ -160,12 +161,12 @@ impl<'a> ImageCache<'a> {
         Err(store::Error::Vanished.into())
     }
 
-    /// Writes the disk to the file `out`, every byte checked, holes as holes; what was there is replaced once all is written. Reports its bytes as
-    /// [`crate::progress::Phase::Write`].
+    /// Writes the disk to the file `out` (with its name, for errors), every byte checked, holes as holes, in place of what is in it. Reports its bytes as
+    /// [`crate::progress::Phase::Write`]. After any error the file is of no use.
     ///
     /// # Errors
     /// [`store::Error::Damaged`] when a part is missing or wrong: from now on [`ImageCache::lookup`] has a miss for this image.
-    pub fn write_to(&self, image: &ImageRecord, out: &Path, progress: &dyn Progress, cancel: &Cancel) -> Result<()> {
+    pub fn write_to(&self, image: &ImageRecord, out: (&File, &Path), progress: &dyn Progress, cancel: &Cancel) -> Result<()> {
         let manifest = self.store.read_manifest(&image.manifest);
         let written = manifest.and_then(|manifest| self.store.restore(&manifest, out, progress, cancel));
         if written.as_ref().is_err_and(store::Error::is_damage) {

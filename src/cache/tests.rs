@@ -240,7 +240,7 @@ fn an_image_is_kept_and_served() {
     assert_eq!((record.build_time, record.uses, &record.releases), (Duration::from_millis(31_400), 0, &new_image(b"").releases));
     assert_eq!((cache.read_lock(&record).unwrap(), cache.read_annotations(&record).unwrap()), (b"lock".to_vec(), b"{}".to_vec()));
     let out = dir.path().join("out.raw");
-    cache.write_to(&record, &out, &Silent, &Cancel::default()).unwrap();
+    cache.write_to(&record, (&fs::File::create(&out).unwrap(), &out), &Silent, &Cancel::default()).unwrap();
     assert!(fs::read(&out).unwrap() == bytes);
     cache.mark_used(&[spec]).unwrap();
     assert_eq!(cache.list().unwrap(), [ImageRecord { uses: 1, last_used: cache.lookup(&spec).unwrap().unwrap().last_used, ..record }]);
@@ -306,10 +306,9 @@ fn a_damaged_image_is_a_miss_until_it_is_built_again() {
         let at = content.len() / 3 * 2;
         content[at] ^= 0x10;
         fs::write(&damaged, content).unwrap();
-        let served = cache
-            .lookup(&spec)
-            .unwrap()
-            .map(|record| cache.read_lock(&record).and_then(|_| cache.write_to(&record, &out, &Silent, &Cancel::default())));
+        let served = cache.lookup(&spec).unwrap().map(|record| {
+            cache.read_lock(&record).and_then(|_| cache.write_to(&record, (&fs::File::create(&out).unwrap(), &out), &Silent, &Cancel::default()))
+        });
         match served {
             None => assert_eq!(part, 2),
             Some(served) => assert!(served.unwrap_err().is_damage(), "{part}"),
@@ -319,7 +318,7 @@ fn a_damaged_image_is_a_miss_until_it_is_built_again() {
         }
         assert_eq!(store.take_damage().len(), 1, "{part}");
         let record = insert(&cache, &spec, b"lock", &path);
-        cache.write_to(&record, &out, &Silent, &Cancel::default()).unwrap();
+        cache.write_to(&record, (&fs::File::create(&out).unwrap(), &out), &Silent, &Cancel::default()).unwrap();
         assert!(fs::read(&out).unwrap() == bytes);
         assert_eq!(cache.read_lock(&record).unwrap(), b"lock");
         assert_eq!([record.manifest, record.lock].map(|blob| references(&store, &blob)), [1, 1], "{part}");

@@ -1,9 +1,9 @@
-//! Writes an image out: chunks are read, decoded and checked on all threads, and land in a sparse file that appears only when it is whole.
+//! Writes an image out: chunks are read, decoded and checked on all threads, and land in a sparse file.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::fs::{self, File};
-use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
@@ -55,19 +55,15 @@ impl Store {
         Ok(Manifest::decode(&bytes)?)
     }
 
-    /// Writes the image of a manifest to `out`, replacing what is there once all of it is written. Reports the bytes as [`Phase::Write`].
+    /// Writes the image of a manifest to a file (with its name, for errors), in place of what is in it. Reports the bytes as [`Phase::Write`].
     ///
     /// # Errors
-    /// [`Error::Damaged`] when a chunk is missing or wrong; it is already marked as lost, and `out` is untouched.
-    pub(crate) fn restore(&self, manifest: &Manifest, out: &Path, progress: &dyn Progress, cancel: &Cancel) -> Result<()> {
-        let parent = out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let mut builder = tempfile::Builder::new();
-        // As any program would make the file: the umask narrows it.
-        builder.prefix(".image-composer-").suffix(".part").permissions(fs::Permissions::from_mode(0o666));
-        let part = builder.tempfile_in(parent).map_err(Error::io("create a file in", parent))?;
-        part.as_file().set_len(manifest.raw_len).map_err(Error::io("write", out))?;
+    /// [`Error::Damaged`] when a chunk is missing or wrong; it is already marked as lost. After any error the file is of no use.
+    pub(crate) fn restore(&self, manifest: &Manifest, (file, out): (&File, &Path), progress: &dyn Progress, cancel: &Cancel) -> Result<()> {
+        // To nothing first, so that all of it is a hole.
+        file.set_len(0).and_then(|()| file.set_len(manifest.raw_len)).map_err(Error::io("write", out))?;
         progress.report(Event::Start { phase: Phase::Write, total: Some(manifest.raw_len) });
-        let mut damaged = match self.write_chunks(manifest, part.as_file(), out, progress, cancel) {
+        let mut damaged = match self.write_chunks(manifest, file, out, progress, cancel) {
             Err(Error::Damaged(damage)) => vec![damage],
             written => written?,
         };
@@ -77,7 +73,6 @@ impl Store {
             self.mark_lost(damage)?;
         }
         self.note_damage(damaged.pop().map_or(Ok(()), |first| Err(first.into())))?;
-        part.persist(out).map_err(|error| Error::io("create", out)(error.error))?;
         progress.report(Event::Finish { phase: Phase::Write });
         Ok(())
     }
