@@ -1,4 +1,5 @@
-# Built twice, each time with an empty store: where do the images differ? And the second build happens on a host that cannot be written to.
+# Built twice, each time with an empty store: where do the images differ? And the second build happens on a host that
+# cannot be written to.
 
 seed || return
 ARTIFACT=$("$PYTHON" "$HERE/spec.py" artifact "$MINIMAL" raw)
@@ -15,7 +16,7 @@ table_of() {
 }
 
 with_read_only_host "$PLACE/out" composer again build "$MINIMAL" -o "$PLACE/out"
-check "nothing outside the store and the output is written" equals "$RC" 0 || return
+check "with nothing outside the store and the output to write to, the image is built" equals "$RC" 0 || return
 check "both images have the same size" equals "$(stat -c %s "$SECOND")" "$(stat -c %s "$FIRST")"
 check "both have the same partition table" diff <(table_of "$FIRST") <(table_of "$SECOND")
 for which in "a:$FIRST" "b:$SECOND"; do
