@@ -12,7 +12,7 @@ const DEFAULT_PIN: i32 = 500;
 /// The archives of a build, those of the profile first.
 pub(super) fn configure(request: &Request) -> Result<Vec<ArchiveConfig>, Error> {
     let profile = request.spec.profile;
-    // A build without a network needs neither addresses nor keys: what is in the store was verified when it came.
+    // A build without a network needs no addresses.
     let host = if request.offline { Vec::new() } else { sources::read(Path::new("/"))? };
     let mut archives = Vec::new();
     for archive in profile.archives {
@@ -28,7 +28,7 @@ pub(super) fn configure(request: &Request) -> Result<Vec<ArchiveConfig>, Error> 
             mirrors,
             suites: archive.suites.iter().map(|name| suite(name, archive.components)).collect(),
             pin: DEFAULT_PIN,
-            keyring: keyring(request, archive.id, path, package)?,
+            keyring: keyring(archive.id, path, package)?,
         });
     }
     for repository in &request.spec.spec.repositories {
@@ -37,7 +37,7 @@ pub(super) fn configure(request: &Request) -> Result<Vec<ArchiveConfig>, Error> 
             mirrors: vec![repository.url.clone()],
             suites: vec![suite(&repository.codename, &repository.components)],
             pin: repository.priority,
-            keyring: keyring(request, &repository.id, &repository.key, None)?,
+            keyring: keyring(&repository.id, &repository.key, None)?,
         });
     }
     Ok(archives)
@@ -54,9 +54,7 @@ fn mirrors(request: &Request, archive: &crate::distro::ProfileArchive, host: &[A
     }
 }
 
-fn keyring(request: &Request, archive: &str, path: &Path, package: Option<&'static str>) -> Result<Keyring, Error> {
-    if request.offline {
-        return Ok(Keyring::default());
-    }
+/// Also offline: what the store keeps is proven each time it is used.
+fn keyring(archive: &str, path: &Path, package: Option<&'static str>) -> Result<Keyring, Error> {
     Keyring::read(path).map_err(|source| Error::Keyring { archive: archive.to_owned(), package, source })
 }

@@ -34,7 +34,7 @@ use crate::resolve::{self, Lock};
 use crate::root::sandbox::Mapping;
 use crate::store::{Scratch, Store};
 use crate::units::ByteSize;
-use output::OutputDir;
+use output::{OutputDir, Partial};
 use timings::Timings;
 
 /// Builds an image, or takes it from the image cache, and writes its output files.
@@ -58,10 +58,16 @@ pub fn build(request: &Request, store: Option<&Store>, progress: &dyn Progress, 
         Cached::Hit(report) => *report,
         Cached::Miss(because) => build.build(because)?,
     };
+    for damage in store.map(Store::take_damage).unwrap_or_default() {
+        timings.report(Event::Warning(&format!("{damage}; it was replaced")));
+    }
     report.duration = build.begun.elapsed();
     (report.phases, report.warnings) = timings.into_parts();
     Ok(report)
 }
+
+/// How often a build begins again because packages in the store turn out to be damaged. A disk that damages more is no place for a store.
+const ATTEMPTS: u32 = 5;
 
 /// One build under way.
 struct Build<'a> {
@@ -113,29 +119,49 @@ impl Build<'_> {
         let scratch = self.scratch()?;
         let client = self.client()?;
         let universe = self.universe(&client)?;
-        let (lock, records) = self.resolve(&universe)?;
-        let (sources, counts) = packages::gather(self.request, self.packages, &client, &records, scratch.path(), self.progress, self.cancel)?;
-        drop(client);
-
+        let (lock, records) = self.resolve(universe)?;
         let time = self.request.source_date_epoch.unwrap_or_else(|| lock.releases.iter().map(|release| release.date).max().unwrap_or(0));
         let dir = OutputDir::prepare(self.request)?;
         let raw = dir.partial()?;
-        let task = worker::Task {
-            root: plan::root(&self.request.spec, &records, sources, time, self.request.workers.unpack),
-            layout: plan::disk(&self.request.spec, *self.hash.digest(), time),
-            boot: plan::boot(&self.request.spec),
-            disk: std::path::absolute(raw.path()).map_err(Error::output(raw.path()))?,
-            scratch: scratch.path().to_owned(),
-            estimate: ByteSize(records.iter().map(|record| record.installed_size).sum()),
-        };
-        drop(records);
-        drop(universe);
-        worker::run(&mapping, &task, self.progress, self.cancel)?;
+        let mut counts = PackageCounts::default();
+        let mut attempts = ATTEMPTS;
+        loop {
+            let (sources, gathered) = packages::gather(self.request, self.packages, &client, &records, scratch.path(), self.progress, self.cancel)?;
+            counts = gathered.after(counts);
+            let task = worker::Task {
+                root: plan::root(&self.request.spec, &records, sources, time, self.request.workers.unpack),
+                layout: plan::disk(&self.request.spec, *self.hash.digest(), time),
+                boot: plan::boot(&self.request.spec),
+                disk: std::path::absolute(raw.path()).map_err(Error::output(raw.path()))?,
+                scratch: scratch.path().to_owned(),
+                estimate: ByteSize(records.iter().map(|record| record.installed_size).sum()),
+            };
+            match worker::run(&mapping, &task, self.progress, self.cancel) {
+                Ok(()) => return self.finish(because, &lock, time, counts, &dir, raw),
+                // The store has damaged bytes: they are marked as lost, and the package is fetched again.
+                Err(Error::Worker(failure)) if attempts > 1 && self.lost(&failure)? => attempts -= 1,
+                Err(error) => return Err(error),
+            }
+        }
+    }
 
-        let kept = self.keep(&lock, time, raw.path())?;
-        let outputs = output::write_all(&dir, &self.request.spec.spec.disk.artifacts, raw, self.progress, self.cancel)?;
+    /// Whether the worker failed because of a blob that is damaged; it is marked as lost.
+    fn lost(&self, failure: &worker::WorkerFailure) -> Result<bool, Error> {
+        match (self.packages, &failure.unreadable_blob) {
+            (Some(store), Some(digest)) => match store.verify_blob(digest) {
+                Err(error) if error.is_damage() => Ok(true),
+                other => other.map(|()| false).map_err(Error::from),
+            },
+            _ => Ok(false),
+        }
+    }
+
+    /// From the raw disk to the report.
+    fn finish(&self, because: MissReason, lock: &Lock, time: u64, counts: PackageCounts, dir: &OutputDir, raw: Partial) -> Result<Report, Error> {
+        let kept = self.keep(lock, time, raw.path())?;
+        let outputs = output::write_all(dir, &self.request.spec.spec.disk.artifacts, raw, self.progress, self.cancel)?;
         let outcome = ImageOutcome::Built { because, kept: kept.is_some() };
-        Ok(self.report(outcome, Some(counts), release_dates(&lock), kept.as_ref(), outputs))
+        Ok(self.report(outcome, Some(counts), release_dates(lock), kept.as_ref(), outputs))
     }
 
     fn client(&self) -> Result<Client, Error> {
@@ -156,13 +182,15 @@ impl Build<'_> {
         Ok(repo::load(&archives, arch, client, metadata.as_ref(), &options, self.progress, self.cancel)?)
     }
 
-    fn resolve<'u>(&self, universe: &'u Universe) -> Result<(Lock, Vec<&'u PackageRecord>), Error> {
+    /// The packages with their records; all others are given up, because a build is long and they are many.
+    fn resolve(&self, universe: Universe) -> Result<(Lock, Vec<PackageRecord>), Error> {
         self.progress.report(Event::Start { phase: Phase::Resolve, total: None });
         let system = &self.request.spec.spec.system;
         let arch = self.request.spec.spec.target.arch.debian().to_owned();
         let request = resolve::Request { wanted: system.packages.clone(), arch, recommends: false, essentials: true };
         let resolution = resolve::resolve(&request, &universe.packages, &universe.releases)?;
-        let records: Vec<&PackageRecord> = resolution.chosen.iter().map(|&number| &universe.packages[number]).collect();
+        let records = resolution.chosen.iter().map(|&number| universe.packages[number].clone()).collect();
+        drop(universe);
         self.progress.report(Event::Finish { phase: Phase::Resolve });
         Ok((resolution.lock, records))
     }

@@ -21,7 +21,7 @@ pub(super) fn gather(
     request: &Request,
     store: Option<&Store>,
     client: &Client,
-    records: &[&PackageRecord],
+    records: &[PackageRecord],
     scratch: &Path,
     progress: &dyn Progress,
     cancel: &Cancel,
@@ -42,7 +42,7 @@ pub(super) fn gather(
         let missing = missing.into_iter().map(|number| records[number].coordinates.clone()).collect();
         return Err(Error::NotAvailableOffline { missing, total: records.len(), spec: request.spec.path.clone() });
     }
-    let requests: Vec<PackageRequest> = missing.iter().map(|&number| to_request(records[number])).collect();
+    let requests: Vec<PackageRequest> = missing.iter().map(|&number| to_request(&records[number])).collect();
     let fetched = match (&cache, store) {
         (Some(cache), Some(store)) => {
             fetch::packages(client, &requests, &store.partials_dir(), &|request, file| into_cache(cache, request, file), progress, cancel)?

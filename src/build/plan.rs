@@ -7,7 +7,7 @@ use crate::root;
 use crate::spec::{Loaded, model};
 
 /// The root tree of a spec. `sources` says where the bytes of each record are; `time` is the latest time of any file.
-pub(super) fn root(loaded: &Loaded, records: &[&PackageRecord], sources: Vec<root::Source>, time: u64, workers: usize) -> root::Plan {
+pub(super) fn root(loaded: &Loaded, records: &[PackageRecord], sources: Vec<root::Source>, time: u64, workers: usize) -> root::Plan {
     let chosen = Chosen::new(records);
     let essential = chosen.essential();
     let packages = records.iter().zip(sources).enumerate().map(|(number, (record, source))| root::Package {

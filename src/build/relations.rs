@@ -7,13 +7,13 @@ use crate::resolve::version_fits;
 
 /// A chosen set, looked up by real and virtual names. Packages are named by their place in it.
 pub(super) struct Chosen<'r> {
-    records: &'r [&'r PackageRecord],
+    records: &'r [PackageRecord],
     /// Name → package, and the version that the name stands for (none for a virtual package without one).
     names: HashMap<&'r str, Vec<(usize, Option<&'r str>)>>,
 }
 
 impl<'r> Chosen<'r> {
-    pub(super) fn new(records: &'r [&'r PackageRecord]) -> Self {
+    pub(super) fn new(records: &'r [PackageRecord]) -> Self {
         let mut names: HashMap<&str, Vec<(usize, Option<&str>)>> = HashMap::new();
         for (number, record) in records.iter().enumerate() {
             names.entry(record.coordinates.name()).or_default().push((number, Some(record.coordinates.version())));

@@ -86,6 +86,15 @@ pub struct PackageCounts {
     pub present: usize,
 }
 
+impl PackageCounts {
+    /// The counts of a build that gathered its packages before, and now again because some were damaged.
+    pub(super) fn after(self, earlier: Self) -> Self {
+        let fetched = self.fetched + earlier.fetched;
+        let fetched_bytes = ByteSize(self.fetched_bytes.0 + earlier.fetched_bytes.0);
+        Self { total: self.total, fetched, fetched_bytes, present: self.total.saturating_sub(fetched) }
+    }
+}
+
 /// One written file.
 #[derive(Debug, Clone, Serialize)]
 pub struct Output {

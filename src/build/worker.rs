@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::digest::Digest;
 use crate::disk;
 use crate::progress::{Cancel, Event, Phase, Progress};
 use crate::root::sandbox::{Cell, Mapping, Pipes, SandboxError, WORKER, Worker};
@@ -54,6 +55,8 @@ pub struct WorkerFailure {
     pub hint: Option<String>,
     /// The end of what a failed program printed.
     pub output: Option<String>,
+    /// The blob whose bytes could not be read, where that was the problem.
+    pub unreadable_blob: Option<Digest>,
 }
 
 /// Sends reports through standard output.
@@ -122,11 +125,12 @@ impl WorkerFailure {
             message = format!("{message}: {error}");
             cause = error.source();
         }
-        Self { message, hint: None, output: None }
+        Self { message, hint: None, output: None, unreadable_blob: None }
     }
 
     fn root(error: &root::Error) -> Self {
-        Self { hint: error.hint(), output: error.output().map(str::to_owned), ..Self::plain(error) }
+        let output = error.output().map(str::to_owned);
+        Self { hint: error.hint(), output, unreadable_blob: error.unreadable_blob(), ..Self::plain(error) }
     }
 
     fn disk(error: &disk::Error) -> Self {

@@ -5,6 +5,7 @@ use std::io::{self, BufReader, Read};
 
 use super::plan::{Package, Source};
 use super::{Error, control};
+use crate::digest::Digest;
 use crate::store;
 
 /// The most that one file of `control.tar` may hold. The largest in Debian are `md5sums` of some 4 MiB.
@@ -27,27 +28,54 @@ pub(super) struct Control {
 
 /// A package file that is being read.
 pub(super) struct Deb {
-    name: String,
+    origin: Origin,
     input: Box<dyn Read>,
+}
+
+/// Whose bytes are read, for errors.
+#[derive(Debug, Clone)]
+pub(super) struct Origin {
+    /// The package's name and version.
+    package: String,
+    /// Its blob, where it lies in the store.
+    blob: Option<Digest>,
+}
+
+impl Origin {
+    pub(super) fn of(package: &Package) -> Self {
+        let blob = match &package.source {
+            Source::Blob { digest, .. } => Some(*digest),
+            Source::File(_) => None,
+        };
+        Self { package: format!("{} {}", package.coordinates.name(), package.coordinates.version()), blob }
+    }
+
+    pub(super) fn unreadable(&self, source: io::Error) -> Error {
+        Error::Unreadable { package: self.package.clone(), blob: self.blob, source }
+    }
+
+    fn bad(&self, problem: impl Into<String>) -> Error {
+        Error::BadPackage { package: self.package.clone(), problem: problem.into() }
+    }
 }
 
 impl Deb {
     /// Opens a package and checks that it is one.
     pub(super) fn open(package: &Package) -> Result<Self, Error> {
-        let name = format!("{} {}", package.coordinates.name(), package.coordinates.version());
-        let unreadable = |source| Error::Unreadable { package: name.clone(), source };
+        let origin = Origin::of(package);
+        let unreadable = |source| origin.unreadable(source);
         let input: Box<dyn Read> = match &package.source {
             Source::Blob { path, digest } => Box::new(store::open_file(path, digest).map_err(|error| unreadable(io::Error::other(error)))?),
             Source::File(path) => Box::new(std::fs::File::open(path).map_err(unreadable)?),
         };
-        Self::from_reader(name, Box::new(BufReader::with_capacity(1 << 17, input)))
+        Self::from_reader(origin, Box::new(BufReader::with_capacity(1 << 17, input)))
     }
 
     /// The same for bytes from anywhere.
-    fn from_reader(name: String, mut input: Box<dyn Read>) -> Result<Self, Error> {
+    fn from_reader(origin: Origin, mut input: Box<dyn Read>) -> Result<Self, Error> {
         let mut magic = [0; 8];
-        input.read_exact(&mut magic).map_err(|source| Error::Unreadable { package: name.clone(), source })?;
-        let mut deb = Self { name, input };
+        input.read_exact(&mut magic).map_err(|source| origin.unreadable(source))?;
+        let mut deb = Self { origin, input };
         if &magic != b"!<arch>\n" {
             return Err(deb.bad("it is no Debian package (no ar archive)"));
         }
@@ -66,7 +94,7 @@ impl Deb {
     /// The same for bytes in memory.
     #[cfg(test)]
     pub(super) fn from_bytes(bytes: Vec<u8>) -> Result<Self, Error> {
-        Self::from_reader("demo 1".to_owned(), Box::new(io::Cursor::new(bytes)))
+        Self::from_reader(Origin { package: "demo 1".to_owned(), blob: None }, Box::new(io::Cursor::new(bytes)))
     }
 
     /// Reads the control part; must be called first.
@@ -75,17 +103,15 @@ impl Deb {
         let Some(compression) = member.strip_prefix("control.tar") else {
             return Err(self.bad(format!("“{member}” stands where control.tar must be")));
         };
-        let name = self.name.clone();
-        let files = {
+        let mut files = {
             let mut part = (&mut self.input).take(size);
-            let files = read_control(&name, decoder(&name, compression, &mut part)?)?;
-            io::copy(&mut part, &mut io::sink()).map_err(|source| Error::Unreadable { package: name.clone(), source })?;
+            let files = read_control(&self.origin, decoder(&self.origin, compression, &mut part)?)?;
+            io::copy(&mut part, &mut io::sink()).map_err(|source| self.origin.unreadable(source))?;
             files
         };
         if size % 2 == 1 {
             self.read_exact(&mut [0])?;
         }
-        let mut files = files;
         let stanza = files.remove("control").ok_or_else(|| self.bad("it has no control file"))?;
         let stanza = control::Stanza::parse(&stanza).map_err(|problem| self.bad(problem))?;
         Ok(Control { stanza, files })
@@ -96,16 +122,20 @@ impl Deb {
         loop {
             let (member, size) = self.member()?;
             if let Some(compression) = member.strip_prefix("data.tar") {
-                let name = self.name.clone();
-                return decoder(&name, compression, (&mut self.input).take(size));
+                return decoder(&self.origin, compression, (&mut self.input).take(size));
             }
             // `deb(5)`: members whose names begin with an underscore may stand before data.tar, and are skipped.
             if !member.starts_with('_') {
                 return Err(self.bad(format!("“{member}” stands where data.tar must be")));
             }
             let skipped = io::copy(&mut (&mut self.input).take(size + size % 2), &mut io::sink());
-            skipped.map_err(|source| Error::Unreadable { package: self.name.clone(), source })?;
+            skipped.map_err(|source| self.origin.unreadable(source))?;
         }
+    }
+
+    /// Reads what is left: only the last byte proves that all of them were right.
+    pub(super) fn finish(mut self) -> Result<(), Error> {
+        io::copy(&mut self.input, &mut io::sink()).map(drop).map_err(|source| self.origin.unreadable(source))
     }
 
     /// The next member's name and size.
@@ -121,17 +151,17 @@ impl Deb {
     }
 
     fn read_exact(&mut self, bytes: &mut [u8]) -> Result<(), Error> {
-        self.input.read_exact(bytes).map_err(|source| Error::Unreadable { package: self.name.clone(), source })
+        self.input.read_exact(bytes).map_err(|source| self.origin.unreadable(source))
     }
 
     fn bad(&self, problem: impl Into<String>) -> Error {
-        Error::BadPackage { package: self.name.clone(), problem: problem.into() }
+        self.origin.bad(problem)
     }
 }
 
 /// Decompresses a member by the ending of its name.
-fn decoder<'r>(package: &str, compression: &str, input: impl Read + 'r) -> Result<Box<dyn Read + 'r>, Error> {
-    let unreadable = |source| Error::Unreadable { package: package.to_owned(), source };
+fn decoder<'r>(origin: &Origin, compression: &str, input: impl Read + 'r) -> Result<Box<dyn Read + 'r>, Error> {
+    let unreadable = |source| origin.unreadable(source);
     Ok(match compression {
         "" => Box::new(input),
         ".gz" => Box::new(flate2::read::GzDecoder::new(input)),
@@ -142,14 +172,14 @@ fn decoder<'r>(package: &str, compression: &str, input: impl Read + 'r) -> Resul
         ".zst" => Box::new(zstd::stream::read::Decoder::new(input).map_err(unreadable)?),
         other => {
             let problem = format!("“{other}” is a compression that this program does not read (it reads .gz, .xz and .zst)");
-            return Err(Error::BadPackage { package: package.to_owned(), problem });
+            return Err(origin.bad(problem));
         }
     })
 }
 
-fn read_control(package: &str, input: Box<dyn Read + '_>) -> Result<BTreeMap<String, Vec<u8>>, Error> {
-    let unreadable = |source| Error::Unreadable { package: package.to_owned(), source };
-    let bad = |problem: &str| Error::BadPackage { package: package.to_owned(), problem: problem.to_owned() };
+fn read_control(origin: &Origin, input: Box<dyn Read + '_>) -> Result<BTreeMap<String, Vec<u8>>, Error> {
+    let unreadable = |source| origin.unreadable(source);
+    let bad = |problem: &str| origin.bad(problem);
     let mut files = BTreeMap::new();
     let mut archive = tar::Archive::new(input.take(CONTROL_LIMIT));
     for (number, entry) in archive.entries().map_err(unreadable)?.enumerate() {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::sandbox::SandboxError;
+use crate::digest::Digest;
 
 /// A root tree that could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +34,8 @@ pub enum Error {
     Unreadable {
         /// Its name and version.
         package: String,
+        /// The blob that holds it, where it lies in the store.
+        blob: Option<Digest>,
         /// Why not.
         source: std::io::Error,
     },
@@ -103,6 +106,14 @@ impl Error {
             Self::Unreadable { .. } => Some("fetch it again with --no-package-cache".to_owned()),
             Self::Sandbox(error) => error.hint(),
             Self::Unfulfilled { hint, .. } => Some(hint.clone()),
+            _ => None,
+        }
+    }
+
+    /// The blob whose bytes could not be read, where that was the problem.
+    pub fn unreadable_blob(&self) -> Option<Digest> {
+        match self {
+            Self::Unreadable { blob, .. } => *blob,
             _ => None,
         }
     }

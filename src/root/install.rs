@@ -7,7 +7,7 @@ use std::sync::PoisonError;
 use rayon::prelude::*;
 
 use super::claims::Claims;
-use super::deb::{Control, Deb};
+use super::deb::{Control, Deb, Origin};
 use super::dpkg::{self, Unpacked};
 use super::plan::{Package, Plan};
 use super::sandbox::Cell;
@@ -133,7 +133,9 @@ impl Installation<'_> {
                     let mut deb = Deb::open(package)?;
                     deb.control()?;
                     let conffiles = dpkg::conffiles(control);
-                    let paths = unpacker.unpack(&Job { number, name: package.coordinates.name(), conffiles: &conffiles }, deb.data()?)?;
+                    let job = Job { number, name: package.coordinates.name(), origin: &Origin::of(package), conffiles: &conffiles };
+                    let paths = unpacker.unpack(&job, deb.data()?)?;
+                    deb.finish()?;
                     self.progress.report(Event::Advance { phase: Phase::Unpack, by: package.size });
                     done.push((number, Unpacked { package, control, paths }));
                 }

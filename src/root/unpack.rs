@@ -16,6 +16,7 @@ use rustix::io::Errno;
 use tar::EntryType;
 
 use super::claims::Claims;
+use super::deb::Origin;
 use super::error::refused;
 use super::{Error, dpkg};
 use crate::progress::Cancel;
@@ -75,6 +76,7 @@ pub(super) struct Job<'a> {
     /// Its place in the plan.
     pub(super) number: usize,
     pub(super) name: &'a str,
+    pub(super) origin: &'a Origin,
     /// Absolute paths.
     pub(super) conffiles: &'a [String],
 }
@@ -82,7 +84,7 @@ pub(super) struct Job<'a> {
 impl Unpacker<'_> {
     /// Unpacks a package and returns its paths as dpkg lists them (`/.` first), in the order of the archive.
     pub(super) fn unpack(&self, job: &Job<'_>, data: impl Read) -> Result<Vec<String>, Error> {
-        let unreadable = |source| Error::Unreadable { package: job.name.to_owned(), source };
+        let unreadable = |source| job.origin.unreadable(source);
         let conffiles: HashSet<&Path> = job.conffiles.iter().map(|path| Path::new(path.trim_start_matches('/'))).collect();
         let mut paths = Vec::new();
         let mut parent = ParentCache::default();

@@ -26,7 +26,10 @@ impl Bench {
             Unpacker { tree: &tree, claims: &claims, diversions: &self.diversions, directories: &directories, time: 2_000_000_000, cancel: &cancel };
         let mut lists = Vec::new();
         for (number, data, conffiles) in order {
-            lists.push(unpacker.unpack(&Job { number: *number, name: self.packages[*number].coordinates.name(), conffiles }, *data)?);
+            lists.push(unpacker.unpack(
+                &Job { number: *number, name: self.packages[*number].coordinates.name(), origin: &Origin::of(&self.packages[*number]), conffiles },
+                *data,
+            )?);
         }
         directories.apply(&tree)?;
         Ok(lists)

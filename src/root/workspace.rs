@@ -1,5 +1,6 @@
 //! Where a tree lies while it is made: in memory where there is enough of it, else in a directory of the build.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::Error;
@@ -12,6 +13,8 @@ const EXTRA: u64 = 512 << 20;
 #[derive(Debug)]
 pub struct Workspace {
     directory: PathBuf,
+    /// Whether it ends with the worker's mounts, and needs no removal.
+    in_memory: bool,
 }
 
 impl Workspace {
@@ -20,20 +23,31 @@ impl Workspace {
     /// Must run as the worker, before it starts threads: it makes the mounts of the process private.
     pub fn prepare(scratch: &Path, estimate: ByteSize) -> Result<Self, Error> {
         super::sandbox::settle_worker()?;
-        let directory = scratch.join("root");
-        std::fs::create_dir(&directory).map_err(Error::io("create directory", &directory))?;
+        let directory = tempfile::Builder::new().prefix("root-").tempdir_in(scratch).map_err(Error::io("create a directory in", scratch))?.keep();
+        std::fs::set_permissions(&directory, PermissionsExt::from_mode(0o755)).map_err(Error::io("set the mode of", &directory))?;
         let available = available_memory();
         // Half as much again, because estimates count neither small files' blocks nor the initrd.
         let needed = estimate.0 + estimate.0 / 2 + EXTRA;
-        if needed + EXTRA < available {
+        let in_memory = needed + EXTRA < available;
+        if in_memory {
             super::sandbox::mount_memory(&directory, available - EXTRA)?;
         }
-        Ok(Self { directory })
+        Ok(Self { directory, in_memory })
     }
 
     /// The empty directory.
     pub fn directory(&self) -> &Path {
         &self.directory
+    }
+}
+
+impl Drop for Workspace {
+    /// Here, because outside of the worker's namespaces an ordinary user may not remove what belongs to users of the image.
+    fn drop(&mut self) {
+        if !self.in_memory {
+            // What cannot be removed is left to the store, which tries again when it is opened.
+            let _ = std::fs::remove_dir_all(&self.directory);
+        }
     }
 }
 
