@@ -166,6 +166,17 @@ impl Error {
     }
 }
 
+/// An error and its causes in one line.
+pub(super) fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        line = format!("{line}: {error}");
+        cause = error.source();
+    }
+    line
+}
+
 fn names(programs: &[disk::Requirement]) -> String {
     let names: Vec<&str> = programs.iter().map(|requirement| requirement.program).collect();
     format!("{} {}", names.join(", "), if names.len() == 1 { "is" } else { "are" })

@@ -34,6 +34,7 @@ use crate::resolve::{self, Lock};
 use crate::root::sandbox::Mapping;
 use crate::store::{Scratch, Store};
 use crate::units::ByteSize;
+use error::with_causes;
 use output::{OutputDir, Partial};
 use timings::Timings;
 
@@ -101,7 +102,11 @@ impl Build<'_> {
         match cache.write_to(&record, (raw.as_file(), raw.path()), self.progress, self.cancel) {
             Ok(()) => {}
             Err(error) if error.is_damage() => {
-                self.progress.report(Event::Warning(&format!("the cached image {} is damaged and is built again: {error}", self.hash.short())));
+                self.progress.report(Event::Warning(&format!(
+                    "the cached image {} is damaged and is built again: {}",
+                    self.hash.short(),
+                    with_causes(&error)
+                )));
                 return Ok(Cached::Miss(MissReason::Damaged));
             }
             Err(error) => return Err(error.into()),
@@ -213,7 +218,7 @@ impl Build<'_> {
         match ImageCache::new(store).insert(&self.hash, &image, raw, self.progress, self.cancel) {
             Ok(record) => Ok(Some(record)),
             Err(cache::Error::Store(error)) if error.is_full() => {
-                self.progress.report(Event::Warning(&format!("the image is not kept for the next time: {error}")));
+                self.progress.report(Event::Warning(&format!("the image is not kept for the next time: {}", with_causes(&error))));
                 Ok(None)
             }
             Err(error) => Err(error.into()),

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::error::with_causes;
 use crate::digest::Digest;
 use crate::disk;
 use crate::progress::{Cancel, Event, Phase, Progress};
@@ -119,13 +120,7 @@ fn work() -> Result<(), WorkerFailure> {
 
 impl WorkerFailure {
     fn plain(error: &(dyn std::error::Error + 'static)) -> Self {
-        let mut message = error.to_string();
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            message = format!("{message}: {error}");
-            cause = error.source();
-        }
-        Self { message, hint: None, output: None, unreadable_blob: None }
+        Self { message: with_causes(error), hint: None, output: None, unreadable_blob: None }
     }
 
     fn root(error: &root::Error) -> Self {
