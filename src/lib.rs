@@ -37,3 +37,4 @@ pub mod digest;
 pub mod progress;
 pub mod tree;
 pub mod units;
+pub mod version;

@@ -34,6 +34,7 @@ pub use self::boot::{Boot, Provider, Run};
 pub use self::error::Error;
 pub use self::identity::Uuid;
 pub use self::layout::{Architecture, FileSystem, Layout, LayoutError, Partition, PartitionKind};
+pub(crate) use self::program::find as find_program;
 pub use self::program::{Requirement, requirements};
 use crate::progress::{Cancel, Event, Phase, Progress};
 use crate::tree::Tree;

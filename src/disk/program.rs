@@ -50,7 +50,7 @@ pub fn requirements() -> Vec<Requirement> {
 }
 
 /// The path of a program: in `PATH`, or where system programs are.
-pub(super) fn find(program: &str) -> Option<PathBuf> {
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path).chain(SYSTEM_FOLDERS.map(PathBuf::from));
     folders.filter(|folder| folder.is_absolute()).map(|folder| folder.join(program)).find(|candidate| is_executable(candidate))

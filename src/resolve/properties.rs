@@ -10,8 +10,8 @@ use proptest::sample::select;
 use super::{Error, Reason, Request, resolve};
 use crate::cache::Coordinates;
 use crate::digest::Sha256;
-use crate::repo::deb::version;
 use crate::repo::{AnyOf, Archive, Comparison, MultiArch, PackageRecord, Priority, Provide, Relations, Requirement};
+use crate::version;
 
 const NAMES: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
 const VIRTUAL: [&str; 2] = ["v", "w"];

@@ -6,8 +6,8 @@
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
 
-use crate::repo::deb::version;
 use crate::repo::{AnyOf, Comparison, MultiArch, PackageRecord, Requirement};
+use crate::version;
 
 /// The index of a record.
 pub(super) type Record = u32;

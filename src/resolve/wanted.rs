@@ -2,8 +2,8 @@
 
 use super::error::{Unavailable, UnknownName};
 use super::universe::{Satisfiers, Scope, Universe};
-use crate::repo::deb::version;
 use crate::repo::{Comparison, Requirement};
+use crate::version;
 
 /// How many similar names are shown.
 const NEAREST: usize = 3;

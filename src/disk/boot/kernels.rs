@@ -1,8 +1,7 @@
 //! The kernels of a tree: `/boot/vmlinuz-VERSION` with `/boot/initrd.img-VERSION`.
 
-use std::cmp::Ordering;
-
 use super::{Architecture, Error, Tree};
+use crate::version;
 
 /// A kernel that can be booted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +24,7 @@ pub(super) fn find(tree: &Tree, architecture: Architecture) -> Result<Vec<Kernel
     let mut kernels: Vec<Kernel> = versions
         .map(|version| Kernel { version: version.to_owned(), image: format!("boot/vmlinuz-{version}"), initrd: format!("boot/initrd.img-{version}") })
         .collect();
-    kernels.sort_by(|a, b| compare(&b.version, &a.version).then_with(|| b.version.cmp(&a.version)));
+    kernels.sort_by(|a, b| version::compare(&b.version, &a.version).then_with(|| b.version.cmp(&a.version)));
     if kernels.is_empty() {
         let package = format!("linux-image-{}", architecture.debian());
         return Err(Error::Missing { what: "a kernel".to_owned(), path: "/boot/vmlinuz-*".to_owned(), package });
@@ -46,46 +45,6 @@ pub(super) fn find(tree: &Tree, architecture: Architecture) -> Result<Vec<Kernel
 fn is_version(text: &str) -> bool {
     let allowed = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".+~_-".contains(&byte));
     allowed && !text.is_empty() && text.len() <= 128 && !LEFTOVERS.iter().any(|end| text.ends_with(end))
-}
-
-/// The order of kernel versions: numbers by value, `~` before everything, the end before letters, letters before the rest; like Debian's, without
-/// epochs.
-fn compare(a: &str, b: &str) -> Ordering {
-    let (mut a, mut b) = (a.as_bytes(), b.as_bytes());
-    loop {
-        let (text_a, text_b) = (split(&mut a, |byte| !byte.is_ascii_digit()), split(&mut b, |byte| !byte.is_ascii_digit()));
-        let order = (0..text_a.len().max(text_b.len())).map(|at| weight(text_a.get(at)).cmp(&weight(text_b.get(at)))).find(|order| order.is_ne());
-        if let Some(order) = order {
-            return order;
-        }
-        let (number_a, number_b) = (split(&mut a, u8::is_ascii_digit), split(&mut b, u8::is_ascii_digit));
-        let order = value(number_a).cmp(&value(number_b));
-        if order.is_ne() || (a.is_empty() && b.is_empty()) {
-            return order;
-        }
-    }
-}
-
-/// Takes from the front what matches.
-fn split<'a>(rest: &mut &'a [u8], matches: impl Fn(&u8) -> bool) -> &'a [u8] {
-    let (head, tail) = rest.split_at(rest.iter().position(|byte| !matches(byte)).unwrap_or(rest.len()));
-    *rest = tail;
-    head
-}
-
-/// Digits of any length in an order of their value.
-fn value(digits: &[u8]) -> (usize, &[u8]) {
-    let digits = &digits[digits.iter().take_while(|byte| **byte == b'0').count()..];
-    (digits.len(), digits)
-}
-
-fn weight(byte: Option<&u8>) -> i32 {
-    match byte {
-        None => 0,
-        Some(b'~') => -1,
-        Some(letter) if letter.is_ascii_alphabetic() => i32::from(*letter),
-        Some(other) => i32::from(*other) + 256,
-    }
 }
 
 #[cfg(test)]

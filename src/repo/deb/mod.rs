@@ -6,6 +6,5 @@ pub mod packages;
 pub mod relation;
 pub mod release;
 pub mod sources;
-pub mod version;
 
 pub use control::SyntaxError;
