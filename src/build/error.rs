@@ -137,16 +137,19 @@ impl Error {
         }
     }
 
-    /// Whether the user asked to stop, wherever that was noticed.
+    /// Whether the user asked to stop, in whatever room that was noticed.
     fn is_cancelled(&self) -> bool {
-        let mut error: Option<&(dyn std::error::Error + 'static)> = Some(self);
-        while let Some(current) = error {
-            if current.is::<crate::progress::Cancelled>() {
-                return true;
-            }
-            error = current.source();
+        match self {
+            Self::Cancelled(_)
+            | Self::Download(fetch::DownloadError::Cancelled(_))
+            | Self::Disk(disk::Error::Cancelled(_))
+            | Self::Qcow2(disk::qcow2::Qcow2Error::Cancelled(_))
+            | Self::Store(store::Error::Cancelled(_))
+            | Self::Cache(cache::Error::Store(store::Error::Cancelled(_))) => true,
+            Self::Client(error) => error.is_cancelled(),
+            Self::Repository(error) => error.is_cancelled(),
+            _ => false,
         }
-        matches!(self, Self::Cancelled(_))
     }
 
     /// The exit code: 1 failed, 2 usage or configuration, 3 not available, 4 integrity, 5 store busy, 130 interrupted.
@@ -184,4 +187,25 @@ fn names(programs: &[disk::Requirement]) -> String {
 
 fn list(packages: &[Coordinates]) -> String {
     packages.iter().fold(String::new(), |list, package| format!("{list}\n  {package}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::progress::Cancelled;
+
+    #[test]
+    fn an_interruption_has_its_exit_code_wherever_it_is_noticed() {
+        for error in [
+            Error::from(Cancelled),
+            fetch::DownloadError::from(Cancelled).into(),
+            disk::Error::from(Cancelled).into(),
+            disk::qcow2::Qcow2Error::from(Cancelled).into(),
+            store::Error::from(Cancelled).into(),
+            cache::Error::from(store::Error::from(Cancelled)).into(),
+            repo::Error::from(Cancelled).into(),
+        ] {
+            assert_eq!(error.exit_code(), 130, "{error:?}");
+        }
+    }
 }
