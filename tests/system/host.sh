@@ -10,6 +10,7 @@ readonly NEEDED=(
     "sgdisk gdisk"
     "debugfs e2fsprogs"
     "newuidmap uidmap"
+    "zstd zstd"
     "unshare util-linux"
     "mount mount"
     "ip iproute2"
