@@ -180,7 +180,7 @@ impl Build<'_> {
 
     fn universe(&self, client: &Client) -> Result<Universe, Error> {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        let options = LoadOptions { offline: self.request.offline, now, check_valid_until: !self.request.allow_expired };
+        let options = LoadOptions { offline: self.request.offline, now, check_age: !self.request.allow_expired };
         let metadata = self.packages.map(MetadataCache::new);
         let archives = archives::configure(self.request)?;
         let arch = self.request.spec.spec.target.arch.debian();

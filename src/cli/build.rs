@@ -46,7 +46,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     workers: Option<u16>,
 
-    /// Accept repository metadata whose Valid-Until has passed
+    /// Accept repository metadata whose Valid-Until has passed, or that is older than what the store has
     #[arg(long)]
     allow_expired: bool,
 

@@ -64,7 +64,7 @@ impl World {
     }
 }
 
-const ONLINE: LoadOptions = LoadOptions { offline: false, now: NOW, check_valid_until: true };
+const ONLINE: LoadOptions = LoadOptions { offline: false, now: NOW, check_age: true };
 
 fn key() -> TestKey {
     TestKey::new(1)
@@ -231,8 +231,48 @@ fn an_expired_release_is_refused_unless_the_user_wants_it() {
     let (cause, text) = refused(world.load_with(&archives, late));
     assert!(matches!(cause, Cause::Release(_)));
     assert!(text.contains("it was valid until 2020-01-08 12:00 UTC"), "{text}");
-    assert!(world.load_with(&archives, LoadOptions { check_valid_until: false, ..late }).is_ok());
+    assert!(world.load_with(&archives, LoadOptions { check_age: false, ..late }).is_ok());
     assert!(world.load_with(&archives, LoadOptions { now: late.now - 1, ..ONLINE }).is_ok());
+}
+
+#[test]
+fn an_older_release_than_the_kept_one_is_refused_unless_the_user_wants_it() {
+    let how = SignOptions { created: RELEASE_DATE as u32, ..SignOptions::default() };
+    let new = repository().dated(RELEASE_DATE + 3_600, 7);
+    // An old one may come in the other form.
+    for (first, second) in [(Signed::Inline, Signed::Inline), (Signed::Inline, Signed::Detached), (Signed::Detached, Signed::Inline)] {
+        let server = Server::new(new.build_signed(&key(), &how, first));
+        let world = World::new();
+        let archives = [archive(&[&server.url()])];
+        let kept = world.load(&archives[0]).unwrap().releases;
+        server.replace(repository().build_signed(&key(), &how, second));
+        let (cause, text) = refused(world.load(&archives[0]));
+        assert!(matches!(cause, Cause::Release(ref error) if error.hint().unwrap().contains("--allow-expired")));
+        assert!(text.contains("it is of 2020-01-01 12:00 UTC, and the store has the one of 2020-01-01 13:00 UTC"), "{text}");
+        assert_eq!(world.load_offline(&archives[0]).unwrap().releases, kept, "the newer one stays");
+        assert!(world.load_with(&archives, LoadOptions { check_age: false, ..ONLINE }).is_ok());
+    }
+}
+
+#[test]
+fn the_next_mirror_helps_where_one_lags_behind() {
+    let (old, new) = (Server::new(repository().build(&key())), Server::new(repository().dated(RELEASE_DATE + 3_600, 7).build(&key())));
+    let world = World::new();
+    world.load(&archive(&[&new.url()])).unwrap();
+    assert_eq!(world.load(&archive(&[&old.url(), &new.url()])).unwrap().releases[0].date, RELEASE_DATE + 3_600);
+    assert!(world.warnings()[0].contains("the store has the one of 2020-01-01 13:00 UTC"), "{:?}", world.warnings());
+}
+
+#[test]
+fn offline_takes_the_newer_one_of_two_forms() {
+    let how = SignOptions { created: RELEASE_DATE as u32, ..SignOptions::default() };
+    let server = Server::new(repository().build(&key()));
+    let world = World::new();
+    let archive = archive(&[&server.url()]);
+    world.load(&archive).unwrap();
+    server.replace(repository().with(Deb::new("more", "1")).dated(RELEASE_DATE + 3_600, 7).build_signed(&key(), &how, Signed::Detached));
+    let online = world.load(&archive).unwrap();
+    assert_eq!(names(&world.load_offline(&archive).unwrap()), names(&online));
 }
 
 #[test]

@@ -94,6 +94,14 @@ pub enum ReleaseError {
     /// It was good until then (`Valid-Until`), in seconds since the epoch.
     #[error("it was valid until {}", utc(*.0))]
     Expired(u64),
+    /// It was made before the one that the store has kept of the same suite. Both in seconds since the epoch.
+    #[error("it is of {}, and the store has the one of {}", utc(*.found), utc(*.kept))]
+    Older {
+        /// When it was made.
+        found: u64,
+        /// When the kept one was made.
+        kept: u64,
+    },
     /// It is dated more than a day ahead, in seconds since the epoch.
     #[error("it is from the future ({})", utc(*.0))]
     FromTheFuture(u64),
@@ -105,7 +113,11 @@ impl ReleaseError {
         match self {
             Self::Expired(_) => Some(
                 "the mirror is out of date, or someone withholds updates: try another mirror; for an archived suite that is never updated any more, \
-                 switch the check off"
+                 add --allow-expired"
+                    .to_owned(),
+            ),
+            Self::Older { .. } => Some(
+                "the mirror lags behind, or someone withholds updates: try another mirror, or again later; to go back on purpose, add --allow-expired"
                     .to_owned(),
             ),
             Self::FromTheFuture(_) => Some("check this machine's clock".to_owned()),
@@ -181,6 +193,14 @@ impl Release {
             Some(end) => Err(ReleaseError::Expired(end)),
             None => Ok(()),
         }
+    }
+
+    /// Checks that it was not made before `kept`, the date of another Release of the same suite.
+    ///
+    /// # Errors
+    /// [`ReleaseError::Older`].
+    pub fn check_not_older(&self, kept: u64) -> Result<(), ReleaseError> {
+        if self.date < kept { Err(ReleaseError::Older { found: self.date, kept }) } else { Ok(()) }
     }
 
     /// Checks that it offers this component and architecture.

@@ -11,7 +11,7 @@ use crate::repo::deb::packages;
 use crate::repo::deb::release::Release;
 use crate::repo::error::{Cause, Error, Failure, Missing};
 use crate::repo::record::{Archive, PackageRecord, ReleaseInfo};
-use crate::repo::signature::{self, SignatureError};
+use crate::repo::signature::{self, SignatureError, Verified};
 
 /// The longest Release file in bytes. Debian's longest are below 1 MB.
 const RELEASE_LIMIT: u64 = 32 << 20;
@@ -80,9 +80,10 @@ impl Load<'_> {
 
     /// The Release file from the first mirror that has one which can be used.
     fn fetched_release(&self, config: &ArchiveConfig, suite: &SuiteConfig, kept: Kept<'_>) -> Result<Proven, Error> {
+        let newest = self.kept_releases(config, suite, kept)?.into_iter().flatten().map(|proven| proven.release.date).max().unwrap_or(0);
         let mut failures = Vec::new();
         for (number, mirror) in config.mirrors.iter().enumerate() {
-            match self.release_of(config, suite, kept, mirror) {
+            match self.release_of(config, suite, kept, mirror).and_then(|proven| self.not_older(proven, newest, mirror)) {
                 Ok(proven) => {
                     self.passed_over(&failures);
                     return Ok(Proven { mirror: number, ..proven });
@@ -141,29 +142,51 @@ impl Load<'_> {
         self.judged(suite, &verified.text, digest, now, proofs).map_err(|cause| Tried::of(&url, cause))
     }
 
-    /// The Release file that the store has kept.
-    fn kept_release(&self, config: &ArchiveConfig, suite: &SuiteConfig, kept: Kept<'_>) -> Result<Proven, Error> {
-        let path = |name: &str| format!("dists/{}/{name}", suite.name);
-        let refused = |name: &str, cause: Cause| Error::of_suite(&config.id, &suite.name, vec![Failure { url: path(name), cause }]);
-        if let Some(file) = kept.read(&path("InRelease"))? {
-            let as_of = file.fetched_at.min(self.options.now);
-            let verified = signature::verify_cleartext(&file.bytes, &config.keyring, as_of).map_err(|error| refused("InRelease", error.into()))?;
-            return self.judged(suite, &verified.text, Digest::of(&file.bytes), as_of, Vec::new()).map_err(|cause| refused("InRelease", cause));
+    /// Refuses what was made before the newest Release that this store has seen: a signature holds for ever, so without this a mirror could serve
+    /// yesterday's packages, with their holes, until `Valid-Until`, which not every archive has.
+    fn not_older(&self, proven: Proven, newest: u64, mirror: &str) -> Result<Proven, Tried> {
+        if !self.options.check_age {
+            return Ok(proven);
         }
-        let (Some(text), Some(signature)) = (kept.read(&path("Release"))?, kept.read(&path("Release.gpg"))?) else {
-            return Err(Error::Offline(vec![Missing { archive: config.id.clone(), path: path("InRelease") }]));
+        let path = proven.proofs.first().map_or("", |proof| &proof.path);
+        proven.release.check_not_older(newest).map_err(|error| Tried::of(&join(mirror, path), error))?;
+        Ok(proven)
+    }
+
+    /// The newest Release file that the store has kept.
+    fn kept_release(&self, config: &ArchiveConfig, suite: &SuiteConfig, kept: Kept<'_>) -> Result<Proven, Error> {
+        let releases = self.kept_releases(config, suite, kept)?;
+        let newest = releases.into_iter().max_by_key(|release| release.as_ref().map_or(0, |proven| proven.release.date));
+        let missing = || Missing { archive: config.id.clone(), path: format!("dists/{}/InRelease", suite.name) };
+        newest.unwrap_or_else(|| Err(Error::Offline(vec![missing()])))
+    }
+
+    /// What the store has kept: an archive may have changed from `InRelease` to the pair of files, or back, so it may be both. Each is judged as of the
+    /// time when it was fetched.
+    fn kept_releases(&self, config: &ArchiveConfig, suite: &SuiteConfig, kept: Kept<'_>) -> Result<Vec<Result<Proven, Error>>, Error> {
+        let path = |name: &str| format!("dists/{}/{name}", suite.name);
+        let judged = |name: &str, bytes: &[u8], fetched_at: u64, verify: &dyn Fn(u64) -> Result<Verified, SignatureError>| {
+            let as_of = fetched_at.min(self.options.now);
+            let proven = verify(as_of).map_err(Cause::from).and_then(|text| self.judged(suite, &text.text, Digest::of(bytes), as_of, Vec::new()));
+            proven.map_err(|cause| Error::of_suite(&config.id, &suite.name, vec![Failure { url: path(name), cause }]))
         };
-        let as_of = text.fetched_at.min(self.options.now);
-        let verified =
-            signature::verify_detached(&text.bytes, &signature.bytes, &config.keyring, as_of).map_err(|error| refused("Release", error.into()))?;
-        self.judged(suite, &verified.text, Digest::of(&text.bytes), as_of, Vec::new()).map_err(|cause| refused("Release", cause))
+        let mut releases = Vec::new();
+        if let (Some(text), Some(signature)) = (kept.read(&path("Release"))?, kept.read(&path("Release.gpg"))?) {
+            let verify = |as_of| signature::verify_detached(&text.bytes, &signature.bytes, &config.keyring, as_of);
+            releases.push(judged("Release", &text.bytes, text.fetched_at, &verify));
+        }
+        if let Some(file) = kept.read(&path("InRelease"))? {
+            let verify = |as_of| signature::verify_cleartext(&file.bytes, &config.keyring, as_of);
+            releases.push(judged("InRelease", &file.bytes, file.fetched_at, &verify));
+        }
+        Ok(releases)
     }
 
     /// What a signed text says, if it may be used at the time `as_of`.
     fn judged(&self, suite: &SuiteConfig, text: &[u8], digest: Digest, as_of: u64, proofs: Vec<Proof>) -> Result<Proven, Cause> {
         let release = Release::parse(text)?;
         release.check(&suite.name, as_of)?;
-        if self.options.check_valid_until {
+        if self.options.check_age {
             release.check_valid_until(as_of)?;
         }
         Ok(Proven { release, digest, mirror: 0, proofs })
