@@ -68,7 +68,7 @@ impl DownloadError {
     /// What the user can do about it.
     pub fn hint(&self) -> Option<String> {
         if self.transfers().any(Error::is_not_found) {
-            return Some("the mirror has newer packages than the metadata: run again with --refresh".to_owned());
+            return Some("the mirror has changed since its metadata was read: run the same command again, or try another mirror".to_owned());
         }
         if self.is_integrity() {
             return Some("a proxy or a mirror changes files on the way: try another mirror".to_owned());

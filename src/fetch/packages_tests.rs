@@ -240,7 +240,7 @@ fn all_that_failed_is_listed_and_the_rest_has_arrived() {
     let text = error.to_string();
     assert!(text.starts_with("3 of 4 packages did not arrive:\n  absent=1:all (test): http://"), "{text}");
     assert!(text.contains("404 (Not Found)") && text.contains("no address is known"), "{text}");
-    assert!(error.hint().unwrap().contains("--refresh"));
+    assert!(error.hint().unwrap().contains("run the same command again"));
 }
 
 #[test]

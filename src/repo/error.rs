@@ -150,7 +150,7 @@ impl Error {
                 Some("name one: --mirror, or `mirrors:` in the configuration (on Debian and Ubuntu they come from apt's sources)".to_owned())
             }
             Self::Suite { cause, .. } => cause.cause.hint(),
-            Self::Offline(_) => Some("run `image-composer fetch SPEC` once with the network, or import a store that has it".to_owned()),
+            Self::Offline(_) => Some("fetch it where there is a network: the same command without --offline".to_owned()),
             Self::Cache(error) => error.hint(),
             Self::Name { .. } | Self::Cancelled(_) => None,
         }
