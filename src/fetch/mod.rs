@@ -20,3 +20,4 @@ pub use client::{Client, ClientOptions, Response, Validators};
 pub use download_error::{DownloadError, Failure, FailureReason};
 pub use error::{Error, Trouble};
 pub use packages::{PackageRequest, Publish, packages};
+pub(crate) use route::without_credentials;

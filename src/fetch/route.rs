@@ -33,8 +33,8 @@ pub(super) fn proxies(explicit: Option<&str>, env: impl Fn(&str) -> Option<Strin
     Ok(proxies)
 }
 
-/// An address as it may be shown.
-pub(super) fn without_credentials(address: &str) -> String {
+/// An address as it may be shown, though it may be none.
+pub(crate) fn without_credentials(address: &str) -> String {
     match Url::parse(address) {
         Ok(url) if url.has_host() => shown(&url),
         // “user:password@host:port” parses as a scheme and a path, or not at all.
@@ -67,7 +67,7 @@ mod tests {
 
     #[test]
     fn credentials_are_not_shown() {
-        for address in ["http://user:secret@host:1/", "user:secret@host:1", "http://user:secret@[bad"] {
+        for address in ["http://user:secret@host:1/", "http://user:also@secret@host/", "user:secret@host:1", "http://user:secret@[bad"] {
             assert!(!without_credentials(address).contains("secret"), "{}", without_credentials(address));
         }
         let error = proxies(Some("http://user:secret@[bad"), |_| None).unwrap_err();
