@@ -165,14 +165,26 @@ impl Error {
 
     /// Whether there is no room for what should be stored.
     pub fn is_full(&self) -> bool {
+        let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded, io::ErrorKind::FileTooLarge];
+        self.system_error().is_some_and(|error| full.contains(&error.kind()))
+    }
+
+    /// What the operating system said, where that is the cause.
+    fn system_error(&self) -> Option<&io::Error> {
+        // The database shows the text of its cause, and not the cause.
+        if let Self::Index { source, .. } = self
+            && let redb::Error::Io(error) = source.as_ref()
+        {
+            return Some(error);
+        }
         let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(self);
         while let Some(error) = cause {
             if let Some(error) = error.downcast_ref::<io::Error>() {
-                return matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge);
+                return Some(error);
             }
             cause = error.source();
         }
-        false
+        None
     }
 
     /// The way out, where there is one.
@@ -182,7 +194,7 @@ impl Error {
             Self::Newer { .. } => Some("use the version of the program that made the store, or another directory".to_owned()),
             Self::Busy { .. } => Some(format!("wait for it to end, or set {LOCK_TIMEOUT} to more seconds")),
             Self::LockTimeout(_) => Some("write a whole number of seconds, such as 600".to_owned()),
-            Self::Io { source, .. } => io_hint(source),
+            Self::Io { .. } | Self::Index { .. } => self.system_error().and_then(io_hint),
             Self::Vanished => Some("run the command again".to_owned()),
             _ => None,
         }
@@ -196,5 +208,21 @@ fn io_hint(error: &io::Error) -> Option<String> {
         }
         io::ErrorKind::PermissionDenied => Some("use a store that you may write to".to_owned()),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_wherever_it_shows() {
+        let full = || io::Error::from(io::ErrorKind::StorageFull);
+        let index = Error::Index { path: "index.redb".into(), source: Box::new(redb::Error::Io(full())) };
+        for error in [Error::io("write", Path::new("x"))(full()), index] {
+            assert!(error.is_full() && error.hint().unwrap().contains("free some space"), "{error}");
+        }
+        let broken = Error::Index { path: "index.redb".into(), source: Box::new(redb::Error::Corrupted(String::new())) };
+        assert!(!broken.is_full() && broken.hint().is_none());
     }
 }
