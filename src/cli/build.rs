@@ -93,7 +93,7 @@ pub(super) fn run(session: &Session, arguments: Arguments) -> Result {
     session.ui.detail(|| format!("spec: {}, {}", spec.path.display(), spec.hash(source_date_epoch)));
 
     let caches = arguments.switches.with(spec.spec.cache, &config.storage);
-    let store = if caches.packages || caches.images { Some(session.open_store()?) } else { None };
+    let store = if caches.packages || caches.images { Some(session.open_store(&cancel)?) } else { None };
     let request = Request {
         spec,
         output_dir: arguments.output,

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use image_composer::config::{self, Config, Environment};
+use image_composer::progress::Cancel;
 use image_composer::store::{Options, Store, Waiting};
 
 use super::{Error, Result};
@@ -51,21 +52,21 @@ impl Session {
         })
     }
 
-    /// The store, made if it is not there.
-    pub(super) fn open_store(&self) -> Result<Store> {
-        self.open(&self.store_dir()?)
+    /// The store, made if it is not there. Waits for other processes until `cancel`.
+    pub(super) fn open_store(&self, cancel: &Cancel) -> Result<Store> {
+        self.open(&self.store_dir()?, cancel)
     }
 
     /// The store, if it is there: who only looks makes none.
     pub(super) fn existing_store(&self) -> Result<Option<Store>> {
         let dir = self.store_dir()?;
-        if dir.exists() { self.open(&dir).map(Some) } else { Ok(None) }
+        if dir.exists() { self.open(&dir, &Cancel::default()).map(Some) } else { Ok(None) }
     }
 
-    fn open(&self, dir: &Path) -> Result<Store> {
+    fn open(&self, dir: &Path, cancel: &Cancel) -> Result<Store> {
         let view = Arc::clone(&self.view);
         let on_wait = move |waiting: &Waiting<'_>| view.say(&format!("waiting for {}, which writes to {}", waiting.holder, waiting.store.display()));
-        let store = Store::open_with(dir, Options { on_wait: Arc::new(on_wait), ..Options::from_env()? })?;
+        let store = Store::open_with(dir, Options { on_wait: Arc::new(on_wait), cancel: cancel.clone(), ..Options::from_env()? })?;
         self.ui.detail(|| format!("store: {}", dir.display()));
         Ok(store)
     }

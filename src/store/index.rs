@@ -89,7 +89,7 @@ impl Index {
     /// The only write transaction of all processes, once it is our turn. Without [`WriteTxn::commit`] it changes nothing.
     ///
     /// # Errors
-    /// [`Error::Busy`] when another process does not end its own in time.
+    /// [`Error::Busy`] when another process does not end its own in time; the user's wish not to wait for it.
     pub(crate) fn write(&self) -> Result<WriteTxn<'_>> {
         // The gate guards no data, so a panic in another thread leaves nothing half-changed.
         let gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
@@ -102,6 +102,7 @@ impl Index {
                 Err(TransactionError::WouldBlock) => {}
                 Err(error) => return Err(self.error()(error)),
             }
+            self.options.cancel.check()?;
             let waited = begun.elapsed();
             if waited >= self.options.lock_timeout {
                 return Err(Error::Busy { path: self.root.clone(), waited, holder: self.holder() });

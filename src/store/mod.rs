@@ -46,6 +46,7 @@ use lease::Lease;
 
 use crate::digest::Digest;
 use crate::format::row::BlobRow;
+use crate::progress::Cancel;
 
 /// The longest wait for another process's write transaction, unless told otherwise.
 const DEFAULT_LOCK_TIMEOUT: Duration = Duration::from_secs(600);
@@ -66,6 +67,8 @@ pub struct Options {
     pub lock_timeout: Duration,
     /// Called once for each wait that is longer than a second.
     pub on_wait: Arc<dyn Fn(&Waiting<'_>) + Send + Sync>,
+    /// Ends such a wait when the user asks to stop.
+    pub cancel: Cancel,
 }
 
 impl Options {
@@ -81,7 +84,7 @@ impl Options {
                 Duration::from_secs(seconds.ok_or_else(|| Error::LockTimeout(text.to_string_lossy().into_owned()))?)
             }
         };
-        Ok(Self { lock_timeout, on_wait: Arc::new(|_| {}) })
+        Ok(Self { lock_timeout, on_wait: Arc::new(|_| {}), cancel: Cancel::default() })
     }
 }
 

@@ -189,7 +189,7 @@ fn a_busy_store_is_an_error_that_names_the_other() {
     let told = Arc::new(Mutex::new(Vec::new()));
     let lines = Arc::clone(&told);
     let on_wait: Arc<dyn Fn(&Waiting<'_>) + Send + Sync> = Arc::new(move |waiting| lines.lock().unwrap().push(waiting.holder.to_owned()));
-    let other = Store::open_with(store.dir(), Options { lock_timeout: Duration::from_millis(1200), on_wait }).unwrap();
+    let other = Store::open_with(store.dir(), Options { lock_timeout: Duration::from_millis(1200), on_wait, cancel: Cancel::default() }).unwrap();
     let txn = store.write().unwrap();
     let error = other.write().err().unwrap();
     assert!(matches!(&error, Error::Busy { holder, .. } if holder.starts_with(&format!("process {}", std::process::id()))), "{error}");
@@ -197,6 +197,19 @@ fn a_busy_store_is_an_error_that_names_the_other() {
     assert_eq!(told.lock().unwrap().len(), 1);
     drop(txn);
     assert!(other.write().is_ok());
+}
+
+#[test]
+fn a_wait_for_another_process_ends_when_the_user_stops() {
+    let (_dir, store) = store();
+    let options = Options::from_env().unwrap();
+    let cancel = options.cancel.clone();
+    let other = Store::open_with(store.dir(), Options { lock_timeout: Duration::from_secs(5), ..options }).unwrap();
+    let txn = store.write().unwrap();
+    cancel.cancel();
+    assert!(matches!(other.write().err().unwrap(), Error::Cancelled(_)));
+    drop(txn);
+    assert!(other.write().is_ok(), "what can be done at once is no wait");
 }
 
 /// An image with data, zeros that are written and zeros that are not, at odd places.
