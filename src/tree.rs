@@ -206,10 +206,11 @@ impl Tree {
         Ok(found)
     }
 
-    /// Sets the permission bits of a file or directory.
+    /// Sets the permission bits of a directory.
     pub(crate) fn set_mode(&self, path: &Path, mode: u32) -> Result<(), Error> {
-        let (parent, name) = self.parent(path)?;
-        rustix::fs::chmodat(&parent, name, Mode::from_raw_mode(mode), AtFlags::empty()).map_err(Error::at("set the mode of", path))
+        // Not fchmodat(2): it follows a link, and an absolute one to a place of the host.
+        let fd = self.open_at(path, OFlags::RDONLY | OFlags::DIRECTORY).map_err(Error::at("set the mode of", path))?;
+        rustix::fs::fchmod(&fd, Mode::from_raw_mode(mode)).map_err(Error::at("set the mode of", path))
     }
 
     /// Gives a file to another owner.
@@ -330,6 +331,21 @@ mod tests {
         assert!(tree.write("boot/new", b"x", 0o644).is_err());
         assert_eq!(tree.list("boot").unwrap(), []);
         assert_eq!(std::fs::read_dir(&outside).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_mode_never_reaches_through_a_link_out_of_the_tree() {
+        use std::os::unix::fs::PermissionsExt;
+        let host = tempfile::tempdir().unwrap();
+        let (root, outside) = (host.path().join("root"), host.path().join("outside"));
+        for dir in [&root, &outside] {
+            std::fs::create_dir(dir).unwrap();
+        }
+        std::fs::set_permissions(&outside, PermissionsExt::from_mode(0o750)).unwrap();
+        std::os::unix::fs::symlink(&outside, root.join("tmp")).unwrap();
+        let tree = Tree::open(&root).unwrap();
+        assert!(tree.set_mode(Path::new("tmp"), 0o1777).is_err());
+        assert_eq!(std::fs::metadata(&outside).unwrap().permissions().mode() & 0o7777, 0o750);
     }
 
     #[test]

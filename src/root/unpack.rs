@@ -62,10 +62,9 @@ impl Directories {
     pub(super) fn apply(&self, tree: &Tree) -> Result<(), Error> {
         for (path, directory) in self.0.lock().unwrap_or_else(PoisonError::into_inner).drain() {
             let Attributes { uid, gid, mode, .. } = directory.attributes;
-            let (parent, name) = tree.parent(&path)?;
-            rustix::fs::chownat(&parent, name, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)), AtFlags::SYMLINK_NOFOLLOW)
-                .map_err(refused("set the owner of", &path))?;
-            rustix::fs::chmodat(&parent, name, Mode::from_raw_mode(mode), AtFlags::empty()).map_err(refused("set the mode of", &path))?;
+            // Owner before mode: a change of owner may clear bits of the mode.
+            tree.set_owner(&path, uid, gid)?;
+            tree.set_mode(&path, mode)?;
         }
         Ok(())
     }
