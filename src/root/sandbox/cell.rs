@@ -11,7 +11,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::mount::{MountFlags, UnmountFlags};
 use serde::{Deserialize, Serialize};
 
-use super::{CELL, DOOR, SandboxError, die_with_parent, this_program};
+use super::{CELL, DOOR, SandboxError, die_with_parent, rights, this_program};
 use crate::progress::Cancel;
 use crate::root::Error;
 
@@ -80,6 +80,8 @@ impl Cell {
         let (reader, writer) = std::io::pipe().map_err(SandboxError::refused("make a pipe"))?;
         let errors = writer.try_clone().map_err(SandboxError::refused("make a pipe"))?;
         let mut door = this_program(DOOR);
+        // Scripts could read the environment of the cell's first process; the host's may hold secrets.
+        door.env_clear();
         door.arg(description).args(command).stdin(Stdio::piped()).stdout(writer).stderr(errors);
         let mut child = door.spawn().map_err(SandboxError::refused("start a process"))?;
         // The command holds the only other ends of the pipe: reading ends when it and all that it started have ended.
@@ -140,6 +142,7 @@ pub fn cell(arguments: &[OsString]) -> u8 {
         let (program, arguments) = command.split_first().ok_or_else(broken)?;
         let cell: Cell = serde_json::from_str(&description.to_string_lossy()).map_err(|error| SandboxError::Ended { reason: error.to_string() })?;
         cell.lock_in()?;
+        rights::give_up_capabilities()?;
         let mut command = Command::new(program);
         command.args(arguments).env_clear().envs(&cell.environment).current_dir("/");
         let mut child = command.spawn().map_err(SandboxError::refused(format!("run {}", program.to_string_lossy())))?;
@@ -156,8 +159,8 @@ impl Cell {
         let root = &self.root;
         let inside = |path: &str| root.join(path);
         rustix::mount::mount_bind_recursive(root, root).map_err(step("mount the tree"))?;
-        let quiet = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
-        self.mount_checked("proc", "proc", quiet, c"")?;
+        self.mount_checked("proc", "proc", rights::PROC, c"")?;
+        rights::restrict_proc(&inside("proc"))?;
         self.mount_checked("tmpfs", "dev", MountFlags::NOSUID | MountFlags::NOEXEC, c"mode=0755,size=1m")?;
         self.mount_checked("tmpfs", "run", MountFlags::NOSUID | MountFlags::NODEV, c"mode=0755,size=64m")?;
         for device in ["null", "zero", "full", "random", "urandom", "tty"] {
@@ -165,6 +168,7 @@ impl Cell {
             rustix::fs::open(&place, OFlags::CREATE | OFlags::WRONLY | OFlags::CLOEXEC, Mode::from_raw_mode(0o666))
                 .map_err(step("make a device's place"))?;
             rustix::mount::mount_bind(format!("/dev/{device}"), &place).map_err(step("bring a device in"))?;
+            rights::read_only(&place, MountFlags::NOSUID | MountFlags::NOEXEC)?;
         }
         for (link, target) in [("fd", "/proc/self/fd"), ("stdin", "fd/0"), ("stdout", "fd/1"), ("stderr", "fd/2")] {
             rustix::fs::symlink(target, inside(&format!("dev/{link}"))).map_err(step("link a device"))?;

@@ -10,11 +10,14 @@
 //!                   └─ cell     pid 1: the tree is its root, the host's file system is gone; runs the command
 //! ```
 //!
+//! Scripts are root of the tree's files and little more: `rights` says what they may do.
+//!
 //! When the program dies, however it dies, the kernel ends the entrance (parent-death signal), with the worker's pid namespace all that is in it, and
 //! with its mount namespace every mount. Nothing is left to clean.
 
 mod cell;
 mod namespace;
+mod rights;
 
 use std::ffi::OsStr;
 

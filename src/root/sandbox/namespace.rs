@@ -7,7 +7,7 @@ use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
 
 use nix::sched::CloneFlags;
 
-use super::{ENTRANCE, SandboxError, die_with_parent, this_program};
+use super::{ENTRANCE, SandboxError, die_with_parent, rights, this_program};
 use crate::disk::find_program;
 
 /// How many ids an image needs: 0 to 65535.
@@ -196,6 +196,7 @@ pub fn entrance(arguments: &[OsString]) -> u8 {
 
 fn enter(arguments: &[OsString]) -> Result<u8, SandboxError> {
     let command = arguments.first().and_then(|argument| argument.to_str()).unwrap_or(super::WORKER);
+    rights::close_inherited()?;
     // A session of its own: Ctrl-C at the terminal is for the program, which then ends the worker; and no script can reach the terminal.
     rustix::process::setsid().map_err(SandboxError::os("leave the terminal"))?;
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
@@ -206,6 +207,8 @@ fn enter(arguments: &[OsString]) -> Result<u8, SandboxError> {
         | CloneFlags::CLONE_NEWIPC
         | CloneFlags::CLONE_NEWUTS;
     nix::sched::unshare(all).map_err(|errno| SandboxError::Refused { step: "new namespaces".to_owned(), source: errno.into() })?;
+    // The host's own name has no place in what scripts write.
+    rustix::system::sethostname(b"localhost").map_err(SandboxError::os("name the machine"))?;
     // After unshare, because a change of credentials clears it (prctl(2)).
     die_with_parent().map_err(SandboxError::os("tie the worker to its parent"))?;
     let mut stdout = io::stdout();
