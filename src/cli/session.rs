@@ -60,7 +60,8 @@ impl Session {
     /// The store, if it is there: who only looks makes none.
     pub(super) fn existing_store(&self) -> Result<Option<Store>> {
         let dir = self.store_dir()?;
-        if dir.exists() { self.open(&dir, &Cancel::default()).map(Some) } else { Ok(None) }
+        let empty = std::fs::read_dir(&dir).is_ok_and(|mut entries| entries.next().is_none());
+        if dir.exists() && !empty { self.open(&dir, &Cancel::default()).map(Some) } else { Ok(None) }
     }
 
     fn open(&self, dir: &Path, cancel: &Cancel) -> Result<Store> {

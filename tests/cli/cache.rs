@@ -29,12 +29,15 @@ fn a_store_that_is_not_there_is_empty_and_is_not_made() {
     assert_eq!((status, out.as_str()), (3, ""));
     assert!(err.starts_with("error: no image in the cache has the id “3f9a”\nhint: "), "{err}");
     assert!(!home.path().join("store").exists());
+    fs::create_dir(home.path().join("store")).unwrap();
+    assert_eq!(run(home.path(), &["cache", "list"]).0, 0);
+    assert_eq!(fs::read_dir(home.path().join("store")).unwrap().count(), 0, "an empty folder stays empty");
 }
 
 #[test]
 fn an_empty_store_has_no_images() {
     let home = tempfile::tempdir().unwrap();
-    fs::create_dir(home.path().join("store")).unwrap();
+    drop(Store::open(&home.path().join("store")).unwrap());
     assert_eq!(json_of(&run(home.path(), &["cache", "list", "--json"]).1), json!({"images": []}));
     for id in ["", "3f9a", "minimal", "../..", &"f".repeat(64), &"f".repeat(65), "“é”"] {
         let (status, out, err) = run(home.path(), &["cache", "info", id, "--json"]);
