@@ -27,7 +27,7 @@ pub use request::{Caches, Request, Workers};
 
 use crate::cache::{self, ImageCache, ImageRecord, MetadataCache, NewImage, ReleaseDate, SpecHash};
 use crate::disk;
-use crate::fetch::{Client, ClientOptions};
+use crate::fetch::{Client, ClientOptions, Proxies};
 use crate::progress::{Cancel, Event, Phase, Progress};
 use crate::repo::{self, LoadOptions, PackageRecord, Universe};
 use crate::resolve::{self, Lock};
@@ -170,12 +170,13 @@ impl Build<'_> {
     }
 
     fn client(&self) -> Result<Client, Error> {
-        let proxy = match &self.request.proxy {
-            Some(proxy) => Some(proxy.clone()),
+        let proxies = match &self.request.proxy {
+            Some(proxy) => Some(Proxies::all(proxy)),
             None if self.request.offline => None,
-            None => repo::deb::sources::proxy(Path::new("/"))?.http,
+            // Where apt has none, the environment may have.
+            None => Some(repo::deb::sources::proxies(Path::new("/"))?).filter(|proxies| *proxies != Proxies::default()),
         };
-        Ok(Client::new(&ClientOptions { proxy, workers: self.request.workers.fetch, ..ClientOptions::default() })?)
+        Ok(Client::new(&ClientOptions { proxies, workers: self.request.workers.fetch, ..ClientOptions::default() })?)
     }
 
     fn universe(&self, client: &Client) -> Result<Universe, Error> {

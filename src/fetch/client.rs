@@ -8,7 +8,7 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_
 
 use super::error::{Error, Trouble};
 use super::retry::Retry;
-use super::route::{proxies, shown, without_credentials};
+use super::route::{Proxies, proxies, shown, without_credentials};
 use super::transfer::{Head, Transfer};
 use crate::progress::Cancel;
 
@@ -18,9 +18,9 @@ const RESERVE: u64 = 16 << 20;
 /// How to talk to servers.
 #[derive(Debug, Clone)]
 pub struct ClientOptions {
-    /// The proxy for everything, as apt's `Acquire::http::Proxy`; without it `http_proxy`, `https_proxy` and `all_proxy` of the environment hold.
-    /// Neither is used for loopback addresses and for what `no_proxy` names.
-    pub proxy: Option<String>,
+    /// The proxies; without them `http_proxy`, `https_proxy` and `all_proxy` of the environment hold. Neither are used for loopback addresses and for
+    /// what `no_proxy` names.
+    pub proxies: Option<Proxies>,
     /// How many transfers run at the same time; at least one.
     pub workers: usize,
     /// How long to wait for a connection.
@@ -38,7 +38,7 @@ pub struct ClientOptions {
 impl Default for ClientOptions {
     fn default() -> Self {
         Self {
-            proxy: None,
+            proxies: None,
             workers: 8,
             connect_timeout: Duration::from_secs(15),
             idle_timeout: Duration::from_secs(30),
@@ -92,7 +92,7 @@ impl Client {
     /// # Errors
     /// An unusable proxy address.
     pub fn new(options: &ClientOptions) -> Result<Self, Error> {
-        proxies(options.proxy.as_deref(), |name| std::env::var(name).ok())?;
+        proxies(options.proxies.as_ref(), |name| std::env::var(name).ok())?;
         let options = ClientOptions { workers: options.workers.max(1), ..options.clone() };
         Ok(Self { options, http: OnceLock::new() })
     }
@@ -182,7 +182,7 @@ impl Client {
             .pool_max_idle_per_host(options.workers)
             .referer(false)
             .no_proxy();
-        for proxy in proxies(options.proxy.as_deref(), |name| std::env::var(name).ok())? {
+        for proxy in proxies(options.proxies.as_ref(), |name| std::env::var(name).ok())? {
             builder = builder.proxy(proxy);
         }
         Ok(builder)

@@ -158,3 +158,14 @@ fn an_answer_that_is_none_is_asked_for_again() {
         Server::new(|asked, answer| if asked.number == 0 { answer.write(b"SSH-2.0-x\r\n\r\n") } else { answer.send("200 OK", &[], b"text") });
     assert_eq!(bytes(get(&server.url("/"), 4).unwrap()), b"text");
 }
+
+#[test]
+fn a_host_may_have_a_proxy_of_its_own() {
+    let (general, own) =
+        (Server::new(|_, answer| answer.send("200 OK", &[], b"general")), Server::new(|_, answer| answer.send("200 OK", &[], b"own")));
+    let proxies = Proxies { hosts: [("special.test".to_owned(), Some(own.url("")))].into(), ..Proxies::all(&general.url("")) };
+    let client = Client::new(&ClientOptions { proxies: Some(proxies), ..options() }).unwrap();
+    let get = |url| bytes(client.get(url, 9, None, &Cancel::default()).unwrap());
+    assert_eq!(get("http://any.test/x"), b"general");
+    assert_eq!(get("http://special.test/x"), b"own");
+}

@@ -20,4 +20,5 @@ pub use client::{Client, ClientOptions, Response, Validators};
 pub use download_error::{DownloadError, Failure, FailureReason};
 pub use error::{Error, Trouble};
 pub use packages::{PackageRequest, Publish, packages};
+pub use route::Proxies;
 pub(crate) use route::without_credentials;

@@ -4,26 +4,17 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::{Fault, SourcesError, contents, files};
+use crate::fetch::Proxies;
 
 /// How deep scopes may be nested.
 const DEPTH_LIMIT: usize = 32;
 
-/// The proxies that the host's apt uses.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct AptProxy {
-    /// For `http` addresses.
-    pub http: Option<String>,
-    /// For `https` addresses; apt takes the one for `http` where there is none.
-    pub https: Option<String>,
-    /// Hosts that have a proxy of their own, or none (`Acquire::http::Proxy::host "DIRECT"`).
-    pub hosts: BTreeMap<String, Option<String>>,
-}
-
 /// The proxies of the host whose file system is at `root`: `apt.conf.d` by name, then `apt.conf`, and the last word counts.
+/// As apt does it, `https` takes the proxy for `http` where it has no setting of its own.
 ///
 /// # Errors
 /// Files that cannot be read, and configuration that apt would not understand either.
-pub fn proxy(root: &Path) -> Result<AptProxy, SourcesError> {
+pub fn proxies(root: &Path) -> Result<Proxies, SourcesError> {
     let mut settings = BTreeMap::new();
     let parts = files(&root.join("etc/apt/apt.conf.d"), &["", "conf"])?;
     for path in parts.into_iter().chain([root.join("etc/apt/apt.conf")]) {
@@ -39,7 +30,7 @@ pub fn proxy(root: &Path) -> Result<AptProxy, SourcesError> {
         let host = name.strip_prefix("acquire::http::proxy::").or_else(|| name.strip_prefix("acquire::https::proxy::"))?;
         Some((host.to_owned(), usable(value)))
     };
-    Ok(AptProxy { http, https, hosts: settings.iter().filter_map(of_host).collect() })
+    Ok(Proxies { http, https, hosts: settings.iter().filter_map(of_host).collect() })
 }
 
 /// Adds the settings of one file, with their whole names in lower case. Lists (`name { "a"; "b"; }`) are not kept.

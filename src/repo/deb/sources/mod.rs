@@ -10,7 +10,7 @@ mod one_line;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-pub use apt_conf::{AptProxy, proxy};
+pub use apt_conf::proxies;
 
 /// The longest file that is read, in bytes.
 const FILE_LIMIT: u64 = 4 << 20;

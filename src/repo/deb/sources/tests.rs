@@ -1,4 +1,5 @@
 use super::*;
+use crate::fetch::Proxies;
 
 /// A host with these files beneath `/etc/apt`.
 fn host(files: &[(&str, &str)]) -> tempfile::TempDir {
@@ -25,7 +26,7 @@ fn problem(name: &str, text: &str) -> String {
 fn a_host_without_apt_has_no_sources() {
     let root = tempfile::tempdir().unwrap();
     assert_eq!(read(root.path()).unwrap(), []);
-    assert_eq!(proxy(root.path()).unwrap(), AptProxy::default());
+    assert_eq!(proxies(root.path()).unwrap(), Proxies::default());
 }
 
 #[test]
@@ -120,7 +121,7 @@ fn finds_the_mirrors_of_an_archive() {
 
 #[test]
 fn reads_the_proxy_in_every_spelling() {
-    let proxied = |text: &str| proxy(host(&[("apt.conf", text)]).path()).unwrap();
+    let proxied = |text: &str| proxies(host(&[("apt.conf", text)]).path()).unwrap();
     for text in [
         "Acquire::http::Proxy \"http://p:3142\";",
         "acquire::HTTP::proxy \"http://p:3142\";",
@@ -136,7 +137,7 @@ fn reads_the_proxy_in_every_spelling() {
     );
     assert_eq!((found.http.as_deref(), found.https), (Some("http://p"), None));
     assert_eq!(found.hosts, [("far.example".to_owned(), Some("http://q".to_owned())), ("local.example".to_owned(), None)].into());
-    assert_eq!(proxied("Acquire::http::Proxy \"http://p\"; #clear Acquire::http;\n"), AptProxy::default());
+    assert_eq!(proxied("Acquire::http::Proxy \"http://p\"; #clear Acquire::http;\n"), Proxies::default());
 }
 
 #[test]
@@ -146,13 +147,13 @@ fn the_last_proxy_counts() {
         ("apt.conf.d/90b.conf", "Acquire::http::Proxy \"http://second\";"),
         ("apt.conf.d/95c.dpkg-old", "Acquire::http::Proxy \"http://never\";"),
     ]);
-    assert_eq!(proxy(root.path()).unwrap().http.as_deref(), Some("http://second"));
+    assert_eq!(proxies(root.path()).unwrap().http.as_deref(), Some("http://second"));
 }
 
 #[test]
 fn refuses_configuration_that_apt_would_refuse() {
     for text in ["Acquire { http { Proxy \"p\"; };", "};", "A \"open;", "{ };", "/* open", &"a { ".repeat(100)] {
-        let error = proxy(host(&[("apt.conf", text)]).path()).unwrap_err();
+        let error = proxies(host(&[("apt.conf", text)]).path()).unwrap_err();
         assert!(matches!(error, SourcesError::Malformed { .. }), "{text}: {error}");
         assert!(error.hint().is_some());
     }
