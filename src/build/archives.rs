@@ -1,9 +1,11 @@
 //! Where the packages of a spec come from: the profile's archives at the host's own mirrors, and the spec's own repositories.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::{Error, Request};
-use crate::repo::deb::sources::{self, AptSource};
+use crate::distro::Profile;
+use crate::repo::deb::sources::{self, AptSource, SourcesError};
 use crate::repo::{ArchiveConfig, Keyring, SuiteConfig};
 
 /// apt's default pin priority (`apt_preferences(5)`).
@@ -13,7 +15,7 @@ const DEFAULT_PIN: i32 = 500;
 pub(super) fn configure(request: &Request) -> Result<Vec<ArchiveConfig>, Error> {
     let profile = request.spec.profile;
     // A build without a network needs no addresses.
-    let host = if request.offline { Vec::new() } else { sources::read(Path::new("/"))? };
+    let host = if request.offline { Vec::new() } else { host_sources(profile, &request.mirrors, Path::new("/"))? };
     let mut archives = Vec::new();
     for archive in profile.archives {
         let mirrors = mirrors(request, archive, &host);
@@ -47,6 +49,11 @@ fn suite<S: AsRef<str>>(name: &str, components: &[S]) -> SuiteConfig {
     SuiteConfig { name: name.to_owned(), components: components.iter().map(|component| component.as_ref().to_owned()).collect() }
 }
 
+/// The apt sources of the host at `root`; not read where all addresses are configured, so that a host whose sources cannot be read can be helped.
+fn host_sources(profile: &Profile, configured: &BTreeMap<String, Vec<String>>, root: &Path) -> Result<Vec<AptSource>, SourcesError> {
+    if profile.archives.iter().all(|archive| configured.contains_key(archive.id)) { Ok(Vec::new()) } else { sources::read(root) }
+}
+
 fn mirrors(request: &Request, archive: &crate::distro::ProfileArchive, host: &[AptSource]) -> Vec<String> {
     match request.mirrors.get(archive.id) {
         Some(configured) => configured.clone(),
@@ -57,4 +64,21 @@ fn mirrors(request: &Request, archive: &crate::distro::ProfileArchive, host: &[A
 /// Also offline: what the store keeps is proven each time it is used.
 fn keyring(archive: &str, path: &Path, package: Option<&'static str>) -> Result<Keyring, Error> {
     Keyring::read(path).map_err(|source| Error::Keyring { archive: archive.to_owned(), package, source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn configured_addresses_help_where_the_hosts_sources_are_broken() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(root.path().join("etc/apt")).unwrap();
+        std::fs::write(root.path().join("etc/apt/sources.list"), "deb\n").unwrap();
+        let profile = crate::distro::find("debian12").unwrap();
+        let mut configured = BTreeMap::from([("debian".to_owned(), vec!["http://host/debian".to_owned()])]);
+        assert!(host_sources(profile, &configured, root.path()).is_err());
+        configured.insert("debian-security".to_owned(), vec!["http://host/debian-security".to_owned()]);
+        assert_eq!(host_sources(profile, &configured, root.path()).unwrap(), []);
+    }
 }

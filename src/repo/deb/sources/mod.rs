@@ -75,7 +75,14 @@ pub enum SourcesError {
 impl SourcesError {
     /// A way out.
     pub fn hint(&self) -> Option<String> {
-        Some("name the mirror yourself: --mirror, or `mirrors:` in the configuration".to_owned())
+        let (Self::Read { path, .. } | Self::TooLong { path } | Self::Malformed { path, .. }) = self;
+        let of_proxies = path.iter().any(|part| part.as_encoded_bytes().starts_with(b"apt.conf"));
+        let hint = if of_proxies {
+            "name the proxy yourself: `proxy:` in the configuration, or IMAGE_COMPOSER_PROXY"
+        } else {
+            "name the mirrors of all archives yourself: --mirror, or `mirrors:` in the configuration"
+        };
+        Some(hint.to_owned())
     }
 }
 
