@@ -72,7 +72,7 @@ fn what_has_no_effect_is_said() {
 #[test]
 fn the_time_limit_for_other_processes_is_checked() {
     let home = tempfile::tempdir().unwrap();
-    fs::create_dir(home.path().join("store")).unwrap();
+    drop(Store::open(&home.path().join("store")).unwrap());
     let (status, _, err) = outcome(program(home.path(), &["cache", "list"]).env("IMAGE_COMPOSER_LOCK_TIMEOUT", "soon"));
     assert_eq!(status, 2);
     assert!(err.starts_with("error: IMAGE_COMPOSER_LOCK_TIMEOUT is “soon”") && err.contains("\nhint: "), "{err}");
