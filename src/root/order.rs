@@ -14,7 +14,7 @@ use super::plan::Package;
 pub(super) struct Round {
     /// The packages to unpack, in the order of the plan.
     pub(super) members: Vec<usize>,
-    /// The packages of earlier rounds that must be configured before, in the order of the plan.
+    /// The packages of earlier rounds that must be configured before and are not yet, in the order of the plan.
     pub(super) relies_on: Vec<usize>,
 }
 
@@ -25,6 +25,8 @@ pub(super) fn rounds(packages: &[Package], has_preinst: &[bool]) -> Vec<Round> {
         settle(number, packages, has_preinst, &mut round, &mut Vec::new());
     }
     let last = round.iter().flatten().max().copied().unwrap_or(0);
+    // dpkg refuses to configure a package again.
+    let mut configured = BTreeSet::new();
     (0..=last)
         .map(|wanted| {
             let members: Vec<usize> = (0..packages.len()).filter(|&number| round[number] == Some(wanted)).collect();
@@ -33,7 +35,7 @@ pub(super) fn rounds(packages: &[Package], has_preinst: &[bool]) -> Vec<Round> {
                 relies_on.extend(closure(&packages[number].pre_depends, packages));
             }
             // The essential system is configured whole.
-            relies_on.retain(|&number| round[number].is_some_and(|other| other > 0 && other < wanted));
+            relies_on.retain(|&number| round[number].is_some_and(|other| other > 0 && other < wanted) && configured.insert(number));
             Round { members, relies_on: relies_on.into_iter().collect() }
         })
         .filter(|round| !round.members.is_empty())
@@ -108,6 +110,15 @@ mod tests {
         assert_eq!(rounds[0], Round { members: vec![1], relies_on: vec![] });
         assert_eq!(rounds[1], Round { members: vec![2, 3, 4], relies_on: vec![] });
         assert_eq!(rounds[2], Round { members: vec![0], relies_on: vec![2, 4] });
+    }
+
+    #[test]
+    fn a_package_is_configured_once() {
+        let mut packages = vec![package("lib"), package("tool"), package("app")];
+        packages[1].pre_depends = vec![0];
+        packages[2].pre_depends = vec![1];
+        let rounds = rounds(&packages, &[false, true, true]);
+        assert_eq!(rounds.iter().map(|round| round.relies_on.clone()).collect::<Vec<_>>(), [vec![], vec![0], vec![1]]);
     }
 
     #[test]
