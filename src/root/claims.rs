@@ -16,6 +16,19 @@ pub(super) struct Claims<'p> {
     state: Mutex<State>,
 }
 
+/// What a package claims.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Claim<'c> {
+    /// Its place in the plan.
+    pub(super) package: usize,
+    /// As the package lists it.
+    pub(super) path: &'c Path,
+    /// Where it goes: another path if it is diverted.
+    pub(super) place: &'c Path,
+    /// Whether the package itself has diverted the path: who had it before has it elsewhere now.
+    pub(super) diverter: bool,
+}
+
 #[derive(Default)]
 struct State {
     owners: HashMap<PathBuf, usize>,
@@ -28,16 +41,18 @@ impl<'p> Claims<'p> {
         Self { packages, state: Mutex::default() }
     }
 
-    /// Makes something at a path for a package, or leaves the path (and returns none) because a package that replaces this one has it.
+    /// Makes something at a place for a package, or leaves the place (and returns none) because a package that replaces this one has it.
     ///
     /// `make` runs under the lock, so that the file of the rightful owner is the last one made; what is written into it later needs no lock.
     ///
     /// # Errors
-    /// [`Error::FileConflict`] where another package has the path and neither replaces the other; and those of `make`.
-    pub(super) fn make<T>(&self, path: &Path, package: usize, make: impl FnOnce() -> Result<T, Error>) -> Result<Option<T>, Error> {
+    /// [`Error::FileConflict`] where another package has the place and neither replaces the other; and those of `make`.
+    pub(super) fn make<T>(&self, claim: Claim<'_>, make: impl FnOnce() -> Result<T, Error>) -> Result<Option<T>, Error> {
+        let Claim { package, path, place, diverter } = claim;
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(&owner) = state.owners.get(path)
+        if let Some(&owner) = state.owners.get(place)
             && owner != package
+            && !diverter
         {
             let replaces = |a: usize, b: usize| self.packages[a].replaces.contains(&b);
             let wins = replaces(package, owner) && (!replaces(owner, package) || package > owner);
@@ -52,7 +67,7 @@ impl<'p> Claims<'p> {
             }
         }
         let made = make()?;
-        state.owners.insert(path.to_owned(), package);
+        state.owners.insert(place.to_owned(), package);
         Ok(Some(made))
     }
 
@@ -76,12 +91,13 @@ mod tests {
         let mut packages = vec![package("old"), package("new"), package("stranger")];
         packages[1].replaces = vec![0];
         let path = Path::new("usr/bin/tool");
+        let claim = |package| Claim { package, path, place: path, diverter: false };
         for order in [[0, 1], [1, 0]] {
             let claims = Claims::new(&packages);
             let mut owner = None;
             for number in order {
                 claims
-                    .make(path, number, || {
+                    .make(claim(number), || {
                         owner = Some(number);
                         Ok(())
                     })
@@ -89,7 +105,7 @@ mod tests {
             }
             assert_eq!(owner, Some(1), "{order:?}");
             assert_eq!(claims.lost()[&0], [path]);
-            let error = claims.make(path, 2, || Ok(())).unwrap_err();
+            let error = claims.make(claim(2), || Ok(())).unwrap_err();
             assert!(matches!(error, Error::FileConflict { first, second, .. } if first == "new" && second == "stranger"));
         }
     }

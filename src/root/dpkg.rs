@@ -32,6 +32,11 @@ impl Diversions {
             _ => path.to_owned(),
         }
     }
+
+    /// Whether a package has diverted this path to have it for itself.
+    pub(super) fn is_by(&self, path: &Path, package: &str) -> bool {
+        self.0.get(path).is_some_and(|(_, by)| by == package)
+    }
 }
 
 /// A package that was unpacked, as the database shall know it.

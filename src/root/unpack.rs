@@ -15,7 +15,7 @@ use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid
 use rustix::io::Errno;
 use tar::EntryType;
 
-use super::claims::Claims;
+use super::claims::{Claim, Claims};
 use super::deb::Origin;
 use super::error::refused;
 use super::{Error, dpkg};
@@ -110,10 +110,12 @@ impl Unpacker<'_> {
                 self.directory(&place, job.number, attributes)?;
                 continue;
             }
+            let diverted = self.diversions.place(&path, job.name);
+            let claim = Claim { package: job.number, path: &path, place: &diverted, diverter: self.diversions.is_by(&path, job.name) };
             let (dir, name) = parent.of(self, &place)?;
             match kind {
                 EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
-                    let made = self.claims.make(&path, job.number, || create_new(dir, name).map_err(refused("create", &place)))?;
+                    let made = self.claims.make(claim, || create_new(dir, name).map_err(refused("create", &place)))?;
                     if let Some(mut file) = made {
                         let xattrs = extended_attributes(&mut entry).map_err(unreadable)?;
                         self.copy(&mut entry, &mut file, &place).map_err(|error| error.unwrap_or_else(unreadable))?;
@@ -122,16 +124,16 @@ impl Unpacker<'_> {
                 }
                 EntryType::Symlink => {
                     let target = entry.link_name_bytes().ok_or_else(|| hostile("a symbolic link without a target"))?;
-                    self.claims.make(&path, job.number, || symlink(OsStr::from_bytes(&target), dir, name, attributes, &place))?;
+                    self.claims.make(claim, || symlink(OsStr::from_bytes(&target), dir, name, attributes, &place))?;
                 }
                 EntryType::Link => {
                     let target = entry.link_name_bytes().ok_or_else(|| hostile("a hard link without a target"))?;
                     let target = checked(Path::new(OsStr::from_bytes(&target))).map_err(hostile)?;
                     let target = self.place(&target, job.name, &conffiles);
-                    self.claims.make(&path, job.number, || self.hard_link(&target, dir, name, &place))?;
+                    self.claims.make(claim, || self.hard_link(&target, dir, name, &place))?;
                 }
                 EntryType::Char | EntryType::Block | EntryType::Fifo => {
-                    self.claims.make(&path, job.number, || node(entry.header(), kind, dir, name, attributes, &place))?;
+                    self.claims.make(claim, || node(entry.header(), kind, dir, name, attributes, &place))?;
                 }
                 _ => return Err(hostile("this kind of entry has no place in a package")),
             }
