@@ -43,10 +43,15 @@ impl OutputDir {
         let mut builder = tempfile::Builder::new();
         // As any program would make the file: the umask narrows it.
         builder.prefix(PREFIX).suffix(SUFFIX).permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let file = builder.tempfile_in(&self.path).map_err(Error::output(&self.path))?;
-        // Held while the process lives, so that others can tell it from a leftover.
-        file.as_file().lock().map_err(Error::output(file.path()))?;
-        Ok(Partial { file })
+        loop {
+            let file = builder.tempfile_in(&self.path).map_err(Error::output(&self.path))?;
+            // Held while the process lives, so that others can tell it from a leftover.
+            file.as_file().lock().map_err(Error::output(file.path()))?;
+            // Another build may have taken it for one just before.
+            if file.as_file().metadata().map_err(Error::output(file.path()))?.nlink() > 0 {
+                return Ok(Partial { file });
+            }
+        }
     }
 
     /// The final name of an artifact.
@@ -106,7 +111,8 @@ fn remove_stale(dir: &Path) -> io::Result<()> {
         let name = name.to_string_lossy();
         if name.starts_with(PREFIX) && name.ends_with(SUFFIX) {
             match File::open(entry.path()) {
-                Ok(file) if file.try_lock().is_ok() => std::fs::remove_file(entry.path())?,
+                // What cannot be removed is another user's, or another build was quicker: nothing of it matters to this one.
+                Ok(file) if file.try_lock().is_ok() => drop(std::fs::remove_file(entry.path())),
                 // Another build writes it, or it is another user's.
                 _ => {}
             }
@@ -132,6 +138,22 @@ mod tests {
         let published = output.publish(living, Artifact::Raw).unwrap();
         assert_eq!(published.path, dir.path().join("demo-1.raw"));
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn builds_that_begin_together_leave_each_others_files_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let output = OutputDir { path: dir.path().to_owned(), stem: "demo-1".to_owned() };
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..200 {
+                        remove_stale(dir.path()).unwrap();
+                        assert!(output.partial().unwrap().path().exists());
+                    }
+                });
+            }
+        });
     }
 
     #[test]
