@@ -77,8 +77,10 @@ impl Progress for Wire {
 fn send(message: &Message) {
     let mut line = serde_json::to_vec(message).expect("plain values");
     line.push(b'\n');
-    // When nobody listens, the program has died, and this process is about to.
-    let _ = std::io::stdout().write_all(&line);
+    if std::io::stdout().write_all(&line).is_err() {
+        // Nobody listens: the program has died, perhaps before this process had asked to end with it.
+        std::process::exit(1);
+    }
 }
 
 /// The worker's side. Returns the process's exit status.
