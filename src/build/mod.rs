@@ -139,7 +139,7 @@ impl Build<'_> {
                 boot: plan::boot(&self.request.spec),
                 disk: std::path::absolute(raw.path()).map_err(Error::output(raw.path()))?,
                 scratch: scratch.path().to_owned(),
-                estimate: ByteSize(records.iter().map(|record| record.installed_size).sum()),
+                estimate: ByteSize(records.iter().fold(0, |sum: u64, record| sum.saturating_add(record.installed_size))),
             };
             match worker::run(&mapping, &task, self.progress, self.cancel) {
                 Ok(()) => return self.finish(because, &lock, time, counts, &dir, raw),

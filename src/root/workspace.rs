@@ -27,8 +27,8 @@ impl Workspace {
         std::fs::set_permissions(&directory, PermissionsExt::from_mode(0o755)).map_err(Error::io("set the mode of", &directory))?;
         let available = available_memory();
         // Half as much again, because estimates count neither small files' blocks nor the initrd.
-        let needed = estimate.0 + estimate.0 / 2 + EXTRA;
-        let in_memory = needed + EXTRA < available;
+        let needed = estimate.0.saturating_add(estimate.0 / 2).saturating_add(2 * EXTRA);
+        let in_memory = needed < available;
         if in_memory {
             super::sandbox::mount_memory(&directory, available - EXTRA)?;
         }
