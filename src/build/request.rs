@@ -26,7 +26,7 @@ pub struct Request {
     pub keyrings: BTreeMap<String, PathBuf>,
     /// The proxy for HTTP, instead of apt's or the environment's.
     pub proxy: Option<String>,
-    /// Accept repositories whose `Valid-Until` has passed.
+    /// Accept repositories whose `Valid-Until` has passed, or that are older than what the store has.
     pub allow_expired: bool,
     /// `SOURCE_DATE_EPOCH` of the environment, in seconds: replaces the newest repository date as the latest time of any file.
     pub source_date_epoch: Option<u64>,
