@@ -16,6 +16,7 @@
 //! with its mount namespace every mount. Nothing is left to clean.
 
 mod cell;
+mod loopback;
 mod namespace;
 mod rights;
 

@@ -7,7 +7,7 @@ use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
 
 use nix::sched::CloneFlags;
 
-use super::{ENTRANCE, SandboxError, die_with_parent, rights, this_program};
+use super::{ENTRANCE, SandboxError, die_with_parent, loopback, rights, this_program};
 use crate::disk::find_program;
 
 /// How many ids an image needs: 0 to 65535.
@@ -209,6 +209,7 @@ fn enter(arguments: &[OsString]) -> Result<u8, SandboxError> {
     nix::sched::unshare(all).map_err(|errno| SandboxError::Refused { step: "new namespaces".to_owned(), source: errno.into() })?;
     // The host's own name has no place in what scripts write.
     rustix::system::sethostname(b"localhost").map_err(SandboxError::os("name the machine"))?;
+    loopback::set_up()?;
     // After unshare, because a change of credentials clears it (prctl(2)).
     die_with_parent().map_err(SandboxError::os("tie the worker to its parent"))?;
     let mut stdout = io::stdout();
