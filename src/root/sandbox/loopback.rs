@@ -6,7 +6,7 @@ use super::SandboxError;
 
 /// Sets the loopback interface of this process's network namespace up.
 ///
-/// It has no address configured by us: the kernel gives it 127.0.0.1 and ::1.
+/// It has no address configured by us: the kernel gives it `127.0.0.1` and `::1`.
 pub(super) fn set_up() -> Result<(), SandboxError> {
     let refused = || SandboxError::os("set the loopback interface up");
     // Its default protocol is NETLINK_ROUTE.
