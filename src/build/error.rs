@@ -156,7 +156,13 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             _ if self.is_cancelled() => 130,
-            Self::NoMirror { .. } | Self::AptSources(_) | Self::MissingPrograms(_) | Self::Resolve(resolve::Error::Unknown(_)) => 2,
+            Self::Worker(failure) if failure.unreadable_blob.is_some() => 4,
+            Self::Sandbox(SandboxError::MissingProgram { .. } | SandboxError::NoSubordinateIds { .. })
+            | Self::NoMirror { .. }
+            | Self::Keyring { .. }
+            | Self::AptSources(_)
+            | Self::MissingPrograms(_)
+            | Self::Resolve(resolve::Error::Unknown(_)) => 2,
             Self::NotAvailableOffline { .. } => 3,
             Self::Repository(error) if error.is_not_available() => 3,
             Self::Repository(error) if error.is_integrity() => 4,

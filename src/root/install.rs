@@ -27,6 +27,9 @@ pub(super) const POLICY: (&str, &[u8]) = ("usr/sbin/policy-rc.d", b"#!/bin/sh\ne
 /// Kernel packages, initramfs-tools and others would each make all initrds again.
 pub(super) const INITRD_LATER: (&str, &str) = ("/usr/sbin/update-initramfs", "#!/bin/sh\nexit 0\n");
 
+/// The most that is kept of what one package prints while it is configured, in bytes.
+const SECTION_LIMIT: usize = 8 << 10;
+
 /// An installation in progress.
 pub(super) struct Installation<'a> {
     pub(super) tree: &'a Tree,
@@ -187,19 +190,27 @@ impl Installation<'_> {
         let mut command = vec!["dpkg", "--no-pager"];
         command.extend(arguments);
         let mut culprits: Vec<String> = Vec::new();
+        // What was printed since the last package began: dpkg goes on after an error, and the end of its output is often about others.
+        let (mut section, mut guilty) = (String::new(), String::new());
         let mut line = |line: &str| {
             if line.starts_with("Setting up ") {
                 self.progress.report(Event::Advance { phase: Phase::Configure, by: 1 });
-            } else if let Some(rest) = line.strip_prefix("dpkg: error processing package ")
+                section.clear();
+            }
+            if section.len() < SECTION_LIMIT {
+                section.extend([line, "\n"]);
+            }
+            if let Some(rest) = line.strip_prefix("dpkg: error processing package ")
                 && let Some(name) = rest.split_whitespace().next()
             {
                 culprits.push(name.to_owned());
+                guilty.push_str(&std::mem::take(&mut section));
             }
         };
         let result = self.cell().run("dpkg --configure", &command, b"", &mut line, self.cancel);
         match result {
-            Err(Error::Script { status, output, .. }) if !culprits.is_empty() => {
-                Err(Error::Script { what: format!("configuring {}", culprits.join(", ")), status, output })
+            Err(Error::Script { status, .. }) if !culprits.is_empty() => {
+                Err(Error::Script { what: format!("configuring {}", culprits.join(", ")), status, output: guilty.trim_end().to_owned() })
             }
             other => other,
         }
