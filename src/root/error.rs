@@ -101,7 +101,7 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Io { source, .. } | Self::Tree(crate::tree::Error { source, .. }) if source.kind() == std::io::ErrorKind::StorageFull => {
-                Some("the work tree is full: free memory or disk space, or set TMPDIR to a larger file system".to_owned())
+                Some("the work tree is full: free memory, or make room on the file system of the store (without a store, of TMPDIR)".to_owned())
             }
             Self::Unreadable { .. } => Some("fetch it again with --no-package-cache".to_owned()),
             Self::Sandbox(error) => error.hint(),

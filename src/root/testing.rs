@@ -80,6 +80,14 @@ impl DebBuilder {
         self
     }
 
+    /// Gives the next entry extended attributes.
+    pub(super) fn xattrs(mut self, attributes: &[(&str, &[u8])]) -> Self {
+        let keys: Vec<String> = attributes.iter().map(|(name, _)| format!("SCHILY.xattr.{name}")).collect();
+        let extensions = keys.iter().zip(attributes).map(|(key, (_, value))| (key.as_str(), *value));
+        self.data.append_pax_extensions(extensions).expect("memory");
+        self
+    }
+
     pub(super) fn data(self) -> Vec<u8> {
         self.data.into_inner().expect("memory")
     }

@@ -160,3 +160,20 @@ fn a_cut_archive_is_an_error_of_the_package() {
     let data = deb().file("./file", &[1; 5000], 0o644).data();
     assert!(matches!(bench.unpack(&[(0, &data[..2000], &[])]), Err(Error::Unreadable { .. })));
 }
+
+#[test]
+fn extended_attributes_and_pipes_arrive() {
+    use std::os::unix::fs::FileTypeExt as _;
+    let bench = Bench::new(&["demo"]);
+    let data = deb()
+        .xattrs(&[("user.demo", b"value"), ("trusted.not-ours", b"value")])
+        .file("./file", b"", 0o644)
+        .entry(EntryType::Fifo, "./pipe", "", b"", 0o600)
+        .data();
+    bench.unpack(&[(0, &data, &[])]).unwrap();
+    let mut value = [0; 16];
+    let length = rustix::fs::getxattr(bench.root.path().join("file"), "user.demo", &mut value).unwrap();
+    assert_eq!(&value[..length], b"value");
+    assert!(rustix::fs::getxattr(bench.root.path().join("file"), "trusted.not-ours", &mut value).is_err());
+    assert!(std::fs::metadata(bench.root.path().join("pipe")).unwrap().file_type().is_fifo());
+}

@@ -11,6 +11,7 @@ readonly NEEDED=(
     "debugfs e2fsprogs"
     "newuidmap uidmap"
     "zstd zstd"
+    "gpg gnupg"
     "unshare util-linux"
     "mount mount"
     "ip iproute2"

@@ -98,6 +98,10 @@ impl SandboxError {
                         .to_owned(),
                 )
             }
+            Self::Ended { reason } if reason.contains("mount /proc") => Some(
+                "the host's /proc is partly covered, as it is in a container: start the container with its system paths unconfined, or with all rights"
+                    .to_owned(),
+            ),
             _ => None,
         }
     }
