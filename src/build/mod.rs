@@ -60,7 +60,7 @@ pub fn build(request: &Request, store: Option<&Store>, progress: &dyn Progress, 
         Cached::Miss(because) => build.build(because)?,
     };
     for damage in store.map(Store::take_damage).unwrap_or_default() {
-        timings.report(Event::Warning(&format!("{damage}; it was replaced")));
+        timings.report(Event::Warning(&format!("{damage}; the build went on without it")));
     }
     report.duration = build.begun.elapsed();
     (report.phases, report.warnings) = timings.into_parts();
