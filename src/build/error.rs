@@ -40,6 +40,14 @@ pub enum Error {
     /// Repository metadata.
     #[error(transparent)]
     Repository(#[from] repo::Error),
+    /// Repository metadata that is not in the store.
+    #[error("{missing}")]
+    MetadataOffline {
+        /// All of it.
+        missing: Box<repo::Error>,
+        /// The spec.
+        spec: PathBuf,
+    },
     /// No set of packages fulfils the spec.
     #[error(transparent)]
     Resolve(#[from] resolve::Error),
@@ -111,7 +119,9 @@ impl Error {
             Self::Client(error) => error.hint(),
             Self::Repository(error) => error.hint(),
             Self::Resolve(error) => error.hint(),
-            Self::NotAvailableOffline { spec, .. } => Some(format!("fetch them where there is a network: image-composer build {}", spec.display())),
+            Self::NotAvailableOffline { spec, .. } | Self::MetadataOffline { spec, .. } => {
+                Some(format!("fetch them where there is a network: image-composer build {}", spec.display()))
+            }
             Self::Download(error) => error.hint(),
             Self::Sandbox(error) => error.hint(),
             Self::Worker(failure) => failure.hint.clone(),
@@ -163,8 +173,7 @@ impl Error {
             | Self::AptSources(_)
             | Self::MissingPrograms(_)
             | Self::Resolve(resolve::Error::Unknown(_)) => 2,
-            Self::NotAvailableOffline { .. } => 3,
-            Self::Repository(error) if error.is_not_available() => 3,
+            Self::NotAvailableOffline { .. } | Self::MetadataOffline { .. } => 3,
             Self::Repository(error) if error.is_integrity() => 4,
             Self::Download(error) if error.is_integrity() => 4,
             Self::Cache(error) if error.is_damage() => 4,

@@ -185,7 +185,10 @@ impl Build<'_> {
         let metadata = self.packages.map(MetadataCache::new);
         let archives = archives::configure(self.request)?;
         let arch = self.request.spec.spec.target.arch.debian();
-        Ok(repo::load(&archives, arch, client, metadata.as_ref(), &options, self.progress, self.cancel)?)
+        repo::load(&archives, arch, client, metadata.as_ref(), &options, self.progress, self.cancel).map_err(|error| {
+            let spec = self.request.spec.path.clone();
+            if error.is_not_available() { Error::MetadataOffline { missing: Box::new(error), spec } } else { error.into() }
+        })
     }
 
     /// The packages with their records; all others are given up, because a build is long and they are many.
