@@ -174,6 +174,7 @@ impl Error {
             | Self::MissingPrograms(_)
             | Self::Resolve(resolve::Error::Unknown(_)) => 2,
             Self::NotAvailableOffline { .. } | Self::MetadataOffline { .. } => 3,
+            Self::Repository(error) if error.is_not_available() => 3,
             Self::Repository(error) if error.is_integrity() => 4,
             Self::Download(error) if error.is_integrity() => 4,
             Self::Cache(error) if error.is_damage() => 4,

@@ -185,9 +185,9 @@ impl Build<'_> {
         let metadata = self.packages.map(MetadataCache::new);
         let archives = archives::configure(self.request)?;
         let arch = self.request.spec.spec.target.arch.debian();
-        repo::load(&archives, arch, client, metadata.as_ref(), &options, self.progress, self.cancel).map_err(|error| {
-            let spec = self.request.spec.path.clone();
-            if error.is_not_available() { Error::MetadataOffline { missing: Box::new(error), spec } } else { error.into() }
+        repo::load(&archives, arch, client, metadata.as_ref(), &options, self.progress, self.cancel).map_err(|error| match error {
+            repo::Error::Offline(_) => Error::MetadataOffline { missing: Box::new(error), spec: self.request.spec.path.clone() },
+            other => other.into(),
         })
     }
 
