@@ -46,6 +46,7 @@ fn make(dir: &Path) {
         build_time: Duration::from_secs(30),
         source_date: 1_600_000_000,
         releases: vec![ReleaseDate { archive: "debian".to_owned(), suite: "bookworm".to_owned(), date: 1_690_000_000 }],
+        imported: None,
     };
     fs::write(dir.join("disk.raw"), disk()).unwrap();
     let images = ImageCache::new(&store);

@@ -113,7 +113,8 @@ impl Build<'_> {
         }
         let outputs = output::write_all(&dir, &self.request.spec.spec.disk.artifacts, raw, self.progress, self.cancel)?;
         cache.mark_used(&[self.hash])?;
-        let outcome = ImageOutcome::Hit { built_at: record.built_at, build_seconds: record.build_time.as_secs() };
+        let (built_at, build_seconds) = (record.built_at, record.build_time.as_secs());
+        let outcome = ImageOutcome::Hit { built_at, build_seconds, imported: record.imported.clone() };
         let releases = record.releases.clone();
         Ok(Cached::Hit(Box::new(self.report(outcome, None, releases, Some(&record), outputs))))
     }
@@ -218,6 +219,7 @@ impl Build<'_> {
             build_time: self.begun.elapsed(),
             source_date: time,
             releases: release_dates(lock),
+            imported: None,
         };
         match ImageCache::new(store).insert(&self.hash, &image, raw, self.progress, self.cancel) {
             Ok(record) => Ok(Some(record)),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::cache::{ReleaseDate, SpecHash};
+use crate::cache::{Import, ReleaseDate, SpecHash};
 use crate::digest::Digest;
 use crate::progress::Phase;
 use crate::units::ByteSize;
@@ -49,6 +49,8 @@ pub enum ImageOutcome {
         built_at: u64,
         /// How long that took.
         build_seconds: u64,
+        /// The file that it was imported from, if it was not built: what is in it was vouched for by who imported it.
+        imported: Option<Import>,
     },
     /// It was built.
     Built {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::{ReleaseDate, Result, SpecHash};
 use crate::digest::Digest;
 use crate::format::blob::{BlobKind, Header};
-use crate::format::record::{FORMAT, ImageDocument, RECORD_LIMIT};
+use crate::format::record::{FORMAT, ImageDocument, Import, RECORD_LIMIT};
 use crate::format::row::ImageRow;
 use crate::progress::{Cancel, Progress};
 use crate::store::{self, ReadTxn, StagedBlob, StagedImage, Store};
@@ -46,6 +46,8 @@ pub struct NewImage {
     pub source_date: u64,
     /// The repository states that it was resolved from.
     pub releases: Vec<ReleaseDate>,
+    /// Where it came from, if it was not built here.
+    pub imported: Option<Import>,
 }
 
 /// A kept image.
@@ -75,18 +77,20 @@ pub struct ImageRecord {
     pub lock: Digest,
     /// The blob of its annotations.
     pub annotations: Digest,
-    /// When it was built, seconds since the epoch.
+    /// When it was built or imported, seconds since the epoch.
     pub built_at: u64,
     /// When it was last built or served, seconds since the epoch.
     pub last_used: u64,
     /// How often it was served.
     pub uses: u32,
-    /// How long the build took.
+    /// How long the build took; zero for an imported image.
     pub build_time: Duration,
-    /// The time that files in the image were clamped to, seconds since the epoch.
+    /// The time that files in the image were clamped to, seconds since the epoch; 0 for an imported image.
     pub source_date: u64,
     /// The repository states that it was resolved from, sorted.
     pub releases: Vec<ReleaseDate>,
+    /// Where it came from, if it was imported instead of built; its packages are not known then.
+    pub imported: Option<Import>,
     /// Whether it is never evicted.
     pub pinned: bool,
 }
@@ -292,6 +296,7 @@ fn describe(spec: &SpecHash, new: &NewImage, image: &StagedImage, lock: &StagedB
         build_millis: new.build_time.as_millis() as u64,
         source_date: new.source_date,
         releases,
+        imported: new.imported.clone(),
     }
 }
 
@@ -315,6 +320,7 @@ fn from_document(document: ImageDocument, row: &ImageRow) -> ImageRecord {
         build_time: Duration::from_millis(document.build_millis),
         source_date: document.source_date,
         releases: document.releases,
+        imported: document.imported,
         pinned: row.pinned,
     }
 }

@@ -18,7 +18,7 @@ pub use metadata::{MetadataCache, MetadataEntry, NewMetadata};
 pub use package::{CachedPackage, PackageCache, PackageEntry};
 
 pub use crate::format::blob::MetadataAttributes;
-pub use crate::format::record::ReleaseDate;
+pub use crate::format::record::{Import, ReleaseDate};
 
 use crate::digest::Digest;
 use crate::format::blob::{Alias, BlobKind, Header};

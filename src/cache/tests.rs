@@ -219,6 +219,7 @@ fn new_image(lock: &[u8]) -> NewImage {
         build_time: Duration::from_millis(31_400),
         source_date: 1_600_000_000,
         releases: vec![ReleaseDate { archive: text("debian"), suite: text("bookworm"), date: 1_690_000_000 }],
+        imported: None,
     }
 }
 

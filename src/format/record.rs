@@ -49,14 +49,26 @@ pub struct ImageDocument {
     /// The blob of its annotations.
     #[serde(with = "cbor::digest_bytes")]
     pub annotations: Digest,
-    /// When it was built, seconds since the epoch.
+    /// When it was built or imported, seconds since the epoch.
     pub built_at: u64,
-    /// How long the build took, in milliseconds.
+    /// How long the build took, in milliseconds; 0 for an imported image.
     pub build_millis: u64,
     /// The time that files in the image were clamped to, seconds since the epoch.
     pub source_date: u64,
     /// The repository states that it was resolved from, sorted.
     pub releases: Vec<ReleaseDate>,
+    /// Where it came from, if it was imported instead of built. Such an image has a lock without packages, and empty texts for what nobody said.
+    pub imported: Option<Import>,
+}
+
+/// The file that an image was imported from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Import {
+    /// Its name, without folders.
+    pub file: String,
+    /// Its format, such as `qcow2` or `raw.zst`.
+    pub format: String,
 }
 
 /// The state of one suite.
@@ -120,6 +132,7 @@ mod tests {
             build_millis: 31_000,
             source_date: 1_600_000_000,
             releases: vec![ReleaseDate { archive: "debian".to_owned(), suite: "bookworm".to_owned(), date: 1_690_000_000 }],
+            imported: None,
         }
     }
 
@@ -127,7 +140,10 @@ mod tests {
     fn round_trips_and_stays_the_same() {
         let bytes = document().encode().unwrap();
         assert_eq!(ImageDocument::decode(&bytes).unwrap(), document());
-        assert_eq!(Digest::of(&bytes).to_string(), "70bc3015f6641c10b64081c01deb6ac5e32b20e02e6ea982179b9ee2f7fdc606");
+        assert_eq!(Digest::of(&bytes).to_string(), "f536e463605db054d5b2e13e0e9f00d2efee35c19471569da3f38e56a1aa1bea");
+        let import = Import { file: "disk.qcow2".to_owned(), format: "qcow2".to_owned() };
+        let imported = ImageDocument { imported: Some(import), ..document() };
+        assert_eq!(ImageDocument::decode(&imported.encode().unwrap()).unwrap(), imported);
     }
 
     #[test]

@@ -32,9 +32,12 @@ fn closing_line(report: &Report, now: u64) -> String {
     let took = human_duration(report.duration);
     let hash = report.spec_hash.short();
     match &report.image {
-        ImageOutcome::Hit { built_at, .. } => {
-            let from = archives(&report.releases);
-            format!("image cache: hit {hash}, built {}{from}, {} in {took}", time::ago(*built_at, now), report.disk_size)
+        ImageOutcome::Hit { built_at, imported, .. } => {
+            let (came, from) = match imported {
+                None => ("built", archives(&report.releases)),
+                Some(import) => ("imported", format!(" from {}", import.file)),
+            };
+            format!("image cache: hit {hash}, {came} {}{from}, {} in {took}", time::ago(*built_at, now), report.disk_size)
         }
         ImageOutcome::Built { because, kept } => {
             let packages = report.packages.as_ref().map_or_else(String::new, |counts| format!(": {}", packages(counts)));
@@ -78,6 +81,9 @@ fn details(report: &Report) -> Vec<String> {
     let mut lines = Vec::new();
     let hash = report.spec_hash;
     match &report.image {
+        ImageOutcome::Hit { imported: Some(import), .. } => {
+            lines.push(format!("image cache: hit {hash}, imported from {} ({})", import.file, import.format));
+        }
         ImageOutcome::Hit { build_seconds, .. } => {
             lines.push(format!("image cache: {hash} took {} to build", human_duration(Duration::from_secs(*build_seconds))));
         }
@@ -135,7 +141,7 @@ mod tests {
     }
 
     fn hit() -> Report {
-        report(ImageOutcome::Hit { built_at: BUILT_AT, build_seconds: 34 }, None)
+        report(ImageOutcome::Hit { built_at: BUILT_AT, build_seconds: 34, imported: None }, None)
     }
 
     fn built(because: MissReason, kept: bool, fetched: usize) -> Report {

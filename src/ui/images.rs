@@ -27,6 +27,7 @@ impl Ui {
     /// Shows one kept image with its packages; `lock` is none where it is damaged.
     pub(crate) fn image(self, image: &ImageRecord, lock: Option<&Lock>, json: bool) -> io::Result<()> {
         if json {
+            let lock = lock.filter(|_| image.imported.is_none());
             let packages = lock.map(|lock| lock.packages.iter().map(json::Package::from).collect());
             return data::json(&json::ImageWithPackages { image: image.into(), packages });
         }
@@ -64,7 +65,7 @@ fn list(images: &[ImageRecord], stream: Stream, now: u64) -> String {
             [
                 image.spec_hash.short(),
                 text::printable(&image.name).into_owned(),
-                text::printable(&image.version).into_owned(),
+                or_unknown(&image.version),
                 ByteSize(image.raw_len).to_string(),
                 ByteSize(image.own_bytes).to_string(),
                 time::ago(image.built_at, now),
@@ -90,23 +91,27 @@ fn exact_row(image: &ImageRecord) -> [String; 8] {
 }
 
 fn details(image: &ImageRecord, lock: Option<&Lock>, stream: Stream, now: u64) -> String {
-    let packages = lock.map_or_else(
-        || "unknown, their list is damaged".to_owned(),
-        |lock| {
+    let packages = match (&image.imported, lock) {
+        (Some(_), _) => "unknown, the image was imported".to_owned(),
+        (None, None) => "unknown, their list is damaged".to_owned(),
+        (None, Some(lock)) => {
             let size = lock.packages.iter().fold(0, |sum: u64, package| sum.saturating_add(package.size));
             format!("{} in {}", lock.packages.len(), ByteSize(size))
-        },
-    );
+        }
+    };
     let when = |seconds| format!("{} ({})", time::ago(seconds, now), time::moment(seconds));
     let mut rows = vec![
         ("id", image.spec_hash.to_string()),
         ("name", text::printable(&image.name).into_owned()),
-        ("version", text::printable(&image.version).into_owned()),
-        ("for", text::printable(&format!("{} {}", image.dist, image.arch)).into_owned()),
+        ("version", or_unknown(&image.version)),
+        ("for", or_unknown(format!("{} {}", image.dist, image.arch).trim())),
         ("size", format!("{}, {} of it data", ByteSize(image.raw_len), ByteSize(image.data_len))),
         ("own size", format!("{} in the store, not shared with older images", ByteSize(image.own_bytes))),
         ("digest", image.raw_digest.to_string()),
-        ("built", format!("{}, in {}", when(image.built_at), human_duration(image.build_time))),
+        match &image.imported {
+            None => ("built", format!("{}, in {}", when(image.built_at), human_duration(image.build_time))),
+            Some(import) => ("imported", format!("{}, from {} ({})", when(image.built_at), text::printable(&import.file), import.format)),
+        },
         ("last used", when(image.last_used)),
         ("uses", image.uses.to_string()),
         ("packages", packages),
@@ -117,11 +122,16 @@ fn details(image: &ImageRecord, lock: Option<&Lock>, stream: Stream, now: u64) -
     pairs(&rows, stream)
 }
 
+/// What nobody said of an imported image.
+fn or_unknown(value: &str) -> String {
+    if value.is_empty() { "unknown".to_owned() } else { text::printable(value).into_owned() }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use image_composer::cache::{Coordinates, ReleaseDate, SpecHash};
+    use image_composer::cache::{Coordinates, Import, ReleaseDate, SpecHash};
     use image_composer::digest::{Digest, Sha256};
     use image_composer::resolve::{LockedPackage, Reason};
 
@@ -149,8 +159,17 @@ mod tests {
             build_time: Duration::from_millis(34_100),
             source_date: NOW - 9 * 86_400,
             releases: vec![ReleaseDate { archive: "debian".to_owned(), suite: "bookworm".to_owned(), date: NOW - 9 * 86_400 }],
+            imported: None,
             pinned: false,
         }
+    }
+
+    fn imported() -> ImageRecord {
+        let unknown = String::new;
+        let import = Import { file: "appliance.qcow2".to_owned(), format: "qcow2".to_owned() };
+        let (build_time, releases) = (Duration::ZERO, Vec::new());
+        let image = image("appliance", 1);
+        ImageRecord { version: unknown(), dist: unknown(), arch: unknown(), build_time, source_date: 0, releases, imported: Some(import), ..image }
     }
 
     fn lock() -> Lock {
@@ -168,7 +187,7 @@ mod tests {
 
     #[test]
     fn a_list_is_a_table_on_a_terminal_and_columns_elsewhere() {
-        let images = [image("minimal", 2), image("a-longer-name", 40)];
+        let images = [imported(), image("minimal", 2), image("a-longer-name", 40)];
         let terminal = Stream { terminal: true, colour: false };
         insta::assert_snapshot!(list(&images, terminal, NOW));
         insta::assert_snapshot!(list(&images, Stream::PLAIN, NOW).replace('\t', "→"));
@@ -178,6 +197,7 @@ mod tests {
     fn one_image_is_told_in_pairs() {
         insta::assert_snapshot!(details(&image("minimal", 2), Some(&lock()), Stream::PLAIN, NOW));
         assert!(details(&image("minimal", 2), None, Stream::PLAIN, NOW).contains("packages  unknown, their list is damaged"));
+        insta::assert_snapshot!(details(&imported(), Some(&Lock { packages: Vec::new(), releases: Vec::new() }), Stream::PLAIN, NOW));
     }
 
     #[test]

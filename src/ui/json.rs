@@ -2,7 +2,7 @@
 //! epoch, durations are seconds; a path that is not UTF-8 is shown with replacement characters.
 
 use image_composer::build::{ImageOutcome, Output, PackageCounts, Report};
-use image_composer::cache::{ImageRecord, ReleaseDate};
+use image_composer::cache::{ImageRecord, Import, ReleaseDate};
 use image_composer::progress::Phase;
 use image_composer::resolve::LockedPackage;
 use serde::Serialize;
@@ -14,7 +14,7 @@ pub(super) struct Build<'a> {
     spec_hash: String,
     name: &'a str,
     version: &'a str,
-    /// `{"outcome": "hit", "built_at", "build_seconds"}` or `{"outcome": "built", "because": "not_there"|"damaged"|"cache_off"|"rebuild", "kept"}`.
+    /// `{"outcome": "hit", "built_at", "build_seconds", "imported"}` or `{"outcome": "built", "because": "not_there"|"damaged"|"cache_off"|"rebuild", "kept"}`.
     image: &'a ImageOutcome,
     /// `{"total", "fetched", "fetched_bytes", "present"}`; null on a hit.
     packages: Option<&'a PackageCounts>,
@@ -94,6 +94,8 @@ pub(super) struct Image<'a> {
     /// The latest time of any file in the image.
     source_date: u64,
     releases: &'a [ReleaseDate],
+    /// `{"file", "format"}` for an image that was imported; else null.
+    imported: Option<&'a Import>,
 }
 
 impl<'a> From<&'a ImageRecord> for Image<'a> {
@@ -115,6 +117,7 @@ impl<'a> From<&'a ImageRecord> for Image<'a> {
             pinned: record.pinned,
             source_date: record.source_date,
             releases: &record.releases,
+            imported: record.imported.as_ref(),
         }
     }
 }
@@ -131,7 +134,7 @@ pub(super) struct Images<'a> {
 pub(super) struct ImageWithPackages<'a> {
     #[serde(flatten)]
     pub(super) image: Image<'a>,
-    /// The exact packages; null where their list is damaged.
+    /// The exact packages; null where their list is damaged, or the image was imported.
     pub(super) packages: Option<Vec<Package<'a>>>,
 }
 

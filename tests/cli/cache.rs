@@ -106,6 +106,7 @@ fn keep_two_images(home: &Path) {
             build_time: Duration::from_secs(34),
             source_date: 1_700_000_000,
             releases: vec![ReleaseDate { archive: "debian".to_owned(), suite: "bookworm".to_owned(), date: 1_700_000_000 }],
+            imported: None,
         };
         let spec = SpecHash::from(Digest::from_bytes(id));
         ImageCache::new(&store).insert(&spec, &new, &raw, &Silent, &Cancel::default()).unwrap();

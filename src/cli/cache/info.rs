@@ -31,7 +31,7 @@ Examples:
   image-composer cache info 3f9a --json | jq -r '.packages[] | .name + \" \" + .version'
 
 JSON: the object that “cache list --json” has for the image, and packages: [{name, version, arch, \
-repository, sha256, size}], which is null where their list is damaged. Fields may be added, none goes.
+repository, sha256, size}], which is null where their list is damaged or the image was imported. Fields may be added, none goes.
 
 Ends with status 3 if there is no such image, and with 2 if the id may mean several.";
 
@@ -118,6 +118,7 @@ mod tests {
             build_time: Duration::ZERO,
             source_date: 0,
             releases: Vec::new(),
+            imported: None,
             pinned: false,
         }
     }

@@ -23,7 +23,7 @@ Examples:
   image-composer cache list | cut -f 1,2
 
 JSON: {images: [{spec_hash, name, version, dist, arch, size, data_size, own_size, image_digest, built_at, \
-build_seconds, last_used, uses, pinned, source_date, releases: [{archive, suite, date}]}]}. Sizes are \
+build_seconds, last_used, uses, pinned, source_date, releases: [{archive, suite, date}], imported: {file, format} or null}]}. Sizes are \
 bytes, times are seconds since 1970. Fields may be added, none goes.";
 
 pub(super) fn run(session: &Session, arguments: &Arguments) -> Result {
