@@ -11,6 +11,8 @@
 
 pub mod build;
 
+pub mod transfer;
+
 pub mod spec;
 
 pub mod config;

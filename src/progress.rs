@@ -27,6 +27,12 @@ pub enum Phase {
     Keep,
     /// Writing output files; counted in bytes of the disk.
     Write,
+    /// Writing a disk in another format; counted in bytes of the disk.
+    Convert,
+    /// Compressing an output file; counted in its bytes.
+    Compress,
+    /// Reading a disk image that is imported; counted in bytes of the disk, or of the file where it is compressed as a whole.
+    Read,
 }
 
 /// Something that happened.

@@ -9,5 +9,6 @@ mod cli {
     mod cache;
     mod face;
     mod repositories;
+    mod transfer;
     mod validate;
 }

@@ -75,7 +75,7 @@ pub enum Error {
     Disk(#[from] disk::Error),
     /// Another format of the disk.
     #[error(transparent)]
-    Qcow2(#[from] disk::qcow2::Qcow2Error),
+    Format(#[from] disk::formats::Error),
     /// The caches.
     #[error(transparent)]
     Cache(#[from] cache::Error),
@@ -133,7 +133,7 @@ impl Error {
                 Some("free space there, or choose another folder with -o".to_owned())
             }
             Self::Output { .. } => Some("choose another folder with -o".to_owned()),
-            Self::Qcow2(_) => Some("free space in the output folder, or choose another one with -o".to_owned()),
+            Self::Format(_) => Some("free space in the output folder, or choose another one with -o".to_owned()),
             Self::Cancelled(_) => None,
         }
     }
@@ -153,7 +153,7 @@ impl Error {
             Self::Cancelled(_)
             | Self::Download(fetch::DownloadError::Cancelled(_))
             | Self::Disk(disk::Error::Cancelled(_))
-            | Self::Qcow2(disk::qcow2::Qcow2Error::Cancelled(_))
+            | Self::Format(disk::formats::Error::Cancelled(_))
             | Self::Store(store::Error::Cancelled(_))
             | Self::Cache(cache::Error::Store(store::Error::Cancelled(_))) => true,
             Self::Client(error) => error.is_cancelled(),
@@ -216,7 +216,7 @@ mod tests {
             Error::from(Cancelled),
             fetch::DownloadError::from(Cancelled).into(),
             disk::Error::from(Cancelled).into(),
-            disk::qcow2::Qcow2Error::from(Cancelled).into(),
+            disk::formats::Error::from(Cancelled).into(),
             store::Error::from(Cancelled).into(),
             cache::Error::from(store::Error::from(Cancelled)).into(),
             repo::Error::from(Cancelled).into(),

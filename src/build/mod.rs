@@ -33,9 +33,10 @@ use crate::repo::{self, LoadOptions, PackageRecord, Universe};
 use crate::resolve::{self, Lock};
 use crate::root::sandbox::Mapping;
 use crate::store::{Scratch, Store};
+use crate::transfer::partial::Partial;
 use crate::units::ByteSize;
 use error::with_causes;
-use output::{OutputDir, Partial};
+use output::OutputDir;
 use timings::Timings;
 
 /// Builds an image, or takes it from the image cache, and writes its output files.
@@ -111,7 +112,7 @@ impl Build<'_> {
             }
             Err(error) => return Err(error.into()),
         }
-        let outputs = output::write_all(&dir, &self.request.spec.spec.disk.artifacts, raw, self.progress, self.cancel)?;
+        let outputs = output::write_all(&dir, &self.request.spec.spec.disk.artifacts, raw, Some(record.raw_digest), self.progress, self.cancel)?;
         cache.mark_used(&[self.hash])?;
         let (built_at, build_seconds) = (record.built_at, record.build_time.as_secs());
         let outcome = ImageOutcome::Hit { built_at, build_seconds, imported: record.imported.clone() };
@@ -165,7 +166,8 @@ impl Build<'_> {
     /// From the raw disk to the report.
     fn finish(&self, because: MissReason, lock: &Lock, time: u64, counts: PackageCounts, dir: &OutputDir, raw: Partial) -> Result<Report, Error> {
         let kept = self.keep(lock, time, raw.path())?;
-        let outputs = output::write_all(dir, &self.request.spec.spec.disk.artifacts, raw, self.progress, self.cancel)?;
+        let digest = kept.as_ref().map(|record| record.raw_digest);
+        let outputs = output::write_all(dir, &self.request.spec.spec.disk.artifacts, raw, digest, self.progress, self.cancel)?;
         let outcome = ImageOutcome::Built { because, kept: kept.is_some() };
         Ok(self.report(outcome, Some(counts), release_dates(lock), kept.as_ref(), outputs))
     }

@@ -1,6 +1,6 @@
 //! What can go wrong in the caches.
 
-use super::Coordinates;
+use super::{Coordinates, SpecHash};
 use crate::digest::Sha256;
 use crate::store;
 
@@ -20,6 +20,9 @@ pub enum Error {
         /// What came.
         found: Sha256,
     },
+    /// Another image has the key that an imported one shall have.
+    #[error("the cache has another image of this spec already: {}", .0.short())]
+    Taken(SpecHash),
     /// A name that a file of a repository cannot have.
     #[error("“{0}” cannot be the name of a file of a repository")]
     Name(String),
@@ -39,6 +42,7 @@ impl Error {
         match self {
             Self::Store(error) => error.hint(),
             Self::Mismatch { .. } => Some("try again; if it stays so, the mirror serves a changed file: use another one".to_owned()),
+            Self::Taken(_) => Some("to put this one in its place, say --force".to_owned()),
             Self::Name(_) => None,
         }
     }

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Duration;
 
-use super::{ReleaseDate, Result, SpecHash};
+use super::{Error, ReleaseDate, Result, SpecHash};
 use crate::digest::Digest;
 use crate::format::blob::{BlobKind, Header};
 use crate::format::record::{FORMAT, ImageDocument, Import, RECORD_LIMIT};
@@ -95,6 +95,24 @@ pub struct ImageRecord {
     pub pinned: bool,
 }
 
+/// What an imported image is filed under.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ImageKey {
+    /// The digest of its disk.
+    Content,
+    /// The hash of the spec that it is said to be the image of.
+    Spec(SpecHash),
+}
+
+impl ImageKey {
+    fn of(self, raw_digest: Digest) -> SpecHash {
+        match self {
+            Self::Content => SpecHash::from(raw_digest),
+            Self::Spec(hash) => hash,
+        }
+    }
+}
+
 /// What a prefix of a spec hash stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Found {
@@ -127,12 +145,53 @@ impl<'a> ImageCache<'a> {
     /// # Errors
     /// A file or a store that cannot be read or written; the user's wish to stop. The image that was there stays then.
     pub fn insert(&self, spec: &SpecHash, new: &NewImage, raw: &Path, progress: &dyn Progress, cancel: &Cancel) -> Result<ImageRecord> {
+        Ok(self.keep(ImageKey::Spec(*spec), new, raw, |_, _| Ok(None), progress, cancel)?.0)
+    }
+
+    /// Keeps the disk image in the file `raw` unless the same is there under that key. Says whether it was: then nothing is changed. Another image is
+    /// replaced only if `replace` is set. Reports its bytes as [`crate::progress::Phase::Keep`].
+    ///
+    /// # Errors
+    /// As for [`ImageCache::insert`]; [`Error::Taken`] where another image has the key.
+    pub fn import(
+        &self,
+        key: ImageKey,
+        new: &NewImage,
+        raw: &Path,
+        replace: bool,
+        progress: &dyn Progress,
+        cancel: &Cancel,
+    ) -> Result<(ImageRecord, bool)> {
+        let present = |before: ImageRecord, digest: &Digest| match before.raw_digest == *digest {
+            true => Ok(Some(before)),
+            false if replace => Ok(None),
+            false => Err(Error::Taken(before.spec_hash)),
+        };
+        self.keep(key, new, raw, present, progress, cancel)
+    }
+
+    /// Takes the file in. `present` says whether the image that has the key, whose digest may be another, shall stay.
+    fn keep(
+        &self,
+        key: ImageKey,
+        new: &NewImage,
+        raw: &Path,
+        present: impl Fn(ImageRecord, &Digest) -> Result<Option<ImageRecord>>,
+        progress: &dyn Progress,
+        cancel: &Cancel,
+    ) -> Result<(ImageRecord, bool)> {
         let document = Header::unnamed(BlobKind::Document);
         let lock = self.store.stage_bytes(document.clone(), &new.lock)?;
         let annotations = self.store.stage_bytes(document, &new.annotations)?;
         for _ in 0..ATTEMPTS {
             let image = self.store.stage_image(raw, progress, cancel)?;
-            let document = describe(spec, new, &image, &lock, &annotations);
+            let spec = key.of(image.raw_digest);
+            if let Some(before) = self.lookup(&spec)?
+                && let Some(record) = present(before, &image.raw_digest)?
+            {
+                return Ok((record, true));
+            }
+            let document = describe(&spec, new, &image, &lock, &annotations);
             let record = document.encode().map_err(store::Error::from)?;
             let record = self.store.stage_bytes(Header::unnamed(BlobKind::Image), &record)?;
             cancel.check().map_err(store::Error::from)?;
@@ -160,7 +219,7 @@ impl<'a> ImageCache<'a> {
             };
             txn.put(spec.digest().as_bytes(), &row)?;
             txn.commit()?;
-            return Ok(from_document(document, &row));
+            return Ok((from_document(document, &row), false));
         }
         Err(store::Error::Vanished.into())
     }

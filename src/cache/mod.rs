@@ -12,7 +12,7 @@ mod package;
 
 pub use coordinates::{Coordinates, CoordinatesError};
 pub use error::{Error, Result};
-pub use image::{Found, ImageCache, ImageRecord, NewImage};
+pub use image::{Found, ImageCache, ImageKey, ImageRecord, NewImage};
 pub use keys::SpecHash;
 pub use metadata::{MetadataCache, MetadataEntry, NewMetadata};
 pub use package::{CachedPackage, PackageCache, PackageEntry};

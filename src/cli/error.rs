@@ -6,7 +6,7 @@ use image_composer::cache::{self, SpecHash};
 use image_composer::config::{ConfigError, NoStoreError};
 use image_composer::spec::LoadError;
 use image_composer::yaml::{Diagnostic, ReadError};
-use image_composer::{build, store};
+use image_composer::{build, store, transfer};
 
 use super::exit;
 use crate::ui::Problem;
@@ -53,6 +53,9 @@ pub(crate) enum Error {
     /// The build.
     #[error(transparent)]
     Build(#[from] build::Error),
+    /// An image that leaves or comes in.
+    #[error(transparent)]
+    Transfer(transfer::Error),
     /// No image has such an id.
     #[error("no image in the cache has the id “{id}”")]
     NoSuchImage {
@@ -93,6 +96,7 @@ impl Error {
             Self::Store(error) => of_store(error),
             Self::Cache(cache::Error::Mismatch { .. }) => exit::INTEGRITY,
             Self::Build(error) => error.exit_code(),
+            Self::Transfer(error) => of_transfer(error),
             Self::Cache(_) | Self::Signals(_) | Self::Output(_) => exit::FAILED,
         }
     }
@@ -111,6 +115,7 @@ impl Error {
             Self::Store(error) => error.hint(),
             Self::Cache(error) => error.hint(),
             Self::Build(error) => error.hint(),
+            Self::Transfer(error) => error.hint(),
             Self::Ambiguous { .. } => Some("give more digits".to_owned()),
             Self::Unreadable(_) | Self::Mistakes { .. } | Self::Invalid { .. } | Self::Signals(_) | Self::Output(_) => None,
         }
@@ -124,6 +129,28 @@ fn of_store(error: &store::Error) -> u8 {
         store::Error::Damaged(_) | store::Error::Row { .. } => exit::INTEGRITY,
         store::Error::NotAStore(_) | store::Error::Newer { .. } | store::Error::LockTimeout(_) => exit::USAGE,
         _ => exit::FAILED,
+    }
+}
+
+fn of_transfer(error: &transfer::Error) -> u8 {
+    use transfer::Error::{Cancelled, Exists, Format, Io, Misnamed, NoFormat, NotAFile, OtherSize, Store};
+    match error {
+        Store(error) => of_store(error),
+        Cancelled(_) => exit::INTERRUPTED,
+        Format(error) if error.is_damage() => exit::INTEGRITY,
+        NoFormat(_) | Exists(_) | NotAFile(_) | Misnamed { .. } | OtherSize { .. } => exit::USAGE,
+        Io { source, .. } if source.kind() == io::ErrorKind::NotFound => exit::USAGE,
+        _ => exit::FAILED,
+    }
+}
+
+impl From<transfer::Error> for Error {
+    fn from(error: transfer::Error) -> Self {
+        match error {
+            transfer::Error::Store(error) => Self::Store(error),
+            transfer::Error::Cache(error) => error.into(),
+            other => Self::Transfer(other),
+        }
     }
 }
 

@@ -59,9 +59,14 @@ impl Session {
 
     /// The store, if it is there: who only looks makes none.
     pub(super) fn existing_store(&self) -> Result<Option<Store>> {
+        self.existing_store_until(&Cancel::default())
+    }
+
+    /// The store, if it is there. Waits for other processes until `cancel`.
+    pub(super) fn existing_store_until(&self, cancel: &Cancel) -> Result<Option<Store>> {
         let dir = self.store_dir()?;
         let empty = std::fs::read_dir(&dir).is_ok_and(|mut entries| entries.next().is_none());
-        if dir.exists() && !empty { self.open(&dir, &Cancel::default()).map(Some) } else { Ok(None) }
+        if dir.exists() && !empty { self.open(&dir, cancel).map(Some) } else { Ok(None) }
     }
 
     fn open(&self, dir: &Path, cancel: &Cancel) -> Result<Store> {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!            ┌ boot/: what starts the kernel ─ files of the EFI system partition ─► fat/ ─┐
-//! tree ──────┤                                                                             ├─► out (raw) ─► qcow2/
+//! tree ──────┤                                                                             ├─► out (raw) ─► formats/
 //!            └ fstab, boot configuration ─► tree ─► ext4/ (mke2fs -d) ────────────────────┘
 //!                                                                              gpt ────────┘
 //! ```
@@ -13,14 +13,15 @@
 //! nothing: paths are resolved beneath it ([`crate::tree`]), and what is in its files is checked.
 
 mod boot;
+mod crc32c;
 mod error;
 mod ext4;
 mod fat;
+pub mod formats;
 mod gpt;
 mod identity;
 mod layout;
 mod program;
-pub mod qcow2;
 #[cfg(test)]
 mod tests;
 mod text;

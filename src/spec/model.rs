@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use crate::digest::Digest;
+/// The format of an output file.
+pub use crate::disk::formats::Format as Artifact;
 pub use crate::distro::{Architecture, BootProvider};
 use crate::units::ByteSize;
 
@@ -122,26 +124,6 @@ pub enum FileSystem {
     Fat32,
     /// ext4.
     Ext4,
-}
-
-/// One output file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Artifact {
-    /// The disk as it is.
-    Raw,
-    /// QEMU's copy-on-write format, version 3.
-    Qcow2,
-}
-
-impl Artifact {
-    /// The file name's ending.
-    pub fn extension(self) -> &'static str {
-        match self {
-            Self::Raw => "raw",
-            Self::Qcow2 => "qcow2",
-        }
-    }
 }
 
 /// What is installed and how it is set up (`systemConfig`).

@@ -2,9 +2,12 @@
 //! epoch, durations are seconds; a path that is not UTF-8 is shown with replacement characters.
 
 use image_composer::build::{ImageOutcome, Output, PackageCounts, Report};
-use image_composer::cache::{ImageRecord, Import, ReleaseDate};
+use std::time::Duration;
+
+use image_composer::cache::{self, ImageRecord, ReleaseDate};
 use image_composer::progress::Phase;
 use image_composer::resolve::LockedPackage;
+use image_composer::transfer::{Exported, Imported, Plan};
 use serde::Serialize;
 
 /// The outcome of `build`.
@@ -95,7 +98,7 @@ pub(super) struct Image<'a> {
     source_date: u64,
     releases: &'a [ReleaseDate],
     /// `{"file", "format"}` for an image that was imported; else null.
-    imported: Option<&'a Import>,
+    imported: Option<&'a cache::Import>,
 }
 
 impl<'a> From<&'a ImageRecord> for Image<'a> {
@@ -170,4 +173,53 @@ pub(super) struct StoreDir {
     pub(super) path: String,
     /// Whether there is something at that path.
     pub(super) exists: bool,
+}
+
+/// `cache export`.
+#[derive(Serialize)]
+pub(super) struct Export {
+    spec_hash: String,
+    path: String,
+    /// `raw`, `qcow2.zst` and the like.
+    format: String,
+    size: u64,
+    /// What the file takes on the disk, holes left out.
+    allocated: u64,
+    disk_size: u64,
+    image_digest: String,
+    seconds: f64,
+}
+
+impl Export {
+    pub(super) fn new(exported: &Exported, took: Duration) -> Self {
+        let Plan { image, path, format, .. } = &exported.plan;
+        Self {
+            spec_hash: image.spec_hash.to_string(),
+            path: path.to_string_lossy().into_owned(),
+            format: format.to_string(),
+            size: exported.size.0,
+            allocated: exported.allocated.0,
+            disk_size: image.raw_len,
+            image_digest: image.raw_digest.to_string(),
+            seconds: took.as_secs_f64(),
+        }
+    }
+}
+
+/// `cache import`.
+#[derive(Serialize)]
+pub(super) struct Import<'a> {
+    /// `imported`, or `present` where the same image was there.
+    outcome: &'static str,
+    /// What the file was: `raw`, `qcow2.zst` and the like.
+    format: String,
+    image: Image<'a>,
+    seconds: f64,
+}
+
+impl<'a> Import<'a> {
+    pub(super) fn new(imported: &'a Imported, took: Duration) -> Self {
+        let outcome = if imported.present { "present" } else { "imported" };
+        Self { outcome, format: imported.format.to_string(), image: Image::from(&imported.image), seconds: took.as_secs_f64() }
+    }
 }

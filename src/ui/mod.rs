@@ -13,6 +13,7 @@ mod stream;
 mod table;
 mod text;
 mod time;
+mod transfer;
 mod validate;
 
 use std::io::{self, IsTerminal as _};
@@ -87,6 +88,16 @@ impl Ui {
     pub(crate) fn fail(self, problem: &Problem<'_>) {
         stream::talk(&problem.render(self.err));
     }
+}
+
+/// Whether standard output is a terminal.
+pub(crate) fn out_is_terminal() -> bool {
+    io::stdout().is_terminal()
+}
+
+/// Standard output, for data that is too long for memory.
+pub(crate) fn out() -> impl io::Write {
+    io::stdout().lock()
 }
 
 /// Shows what the parser of the command line says: help on standard output, mistakes on standard error.

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::support::program::{outcome, program, run};
 
-fn json_of(out: &str) -> Value {
+pub(super) fn json_of(out: &str) -> Value {
     serde_json::from_str(out).unwrap()
 }
 
@@ -79,7 +79,7 @@ fn the_time_limit_for_other_processes_is_checked() {
 }
 
 /// A store with two images, whose ids begin with 3f9a and 3f9b, and with one package each.
-fn keep_two_images(home: &Path) {
+pub(super) fn keep_two_images(home: &Path) {
     let raw = home.join("raw");
     fs::write(&raw, vec![7; 1 << 20]).unwrap();
     let package = LockedPackage {

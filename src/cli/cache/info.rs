@@ -1,17 +1,16 @@
 //! `cache info ID`: everything about one kept image.
 
 use clap::Args;
-use image_composer::cache::{Found, ImageCache, ImageRecord};
+use image_composer::cache::{ImageCache, ImageRecord};
 use image_composer::format::cbor;
+use image_composer::progress::Cancel;
 use image_composer::resolve::Lock;
 
-use crate::cli::{Error, Result, Session};
+use super::find;
+use crate::cli::{Result, Session};
 
 /// The longest lock that is read, in bytes: thousands of times what a large image has.
 const LOCK_LIMIT: usize = 64 << 20;
-
-/// The shortest text that can be an id with a slip: in fewer digits anything is near to everything.
-const NEAR_FROM: usize = 6;
 
 /// Show everything about one image in the cache
 #[derive(Debug, Args)]
@@ -36,19 +35,10 @@ repository, sha256, size}], which is null where their list is damaged or the ima
 Ends with status 3 if there is no such image, and with 2 if the id may mean several.";
 
 pub(super) fn run(session: &Session, arguments: &Arguments) -> Result {
-    let id = &arguments.id;
-    let Some(store) = session.existing_store()? else { return Err(not_found(id, &[])) };
-    let cache = ImageCache::new(&store);
-    let found = if id.is_empty() { Found::None } else { cache.find(id)? };
-    match found {
-        Found::One(image) => {
-            let lock = lock(&cache, &image)?;
-            session.warn_of_damage(&store);
-            Ok(session.ui.image(&image, lock.as_ref(), arguments.json)?)
-        }
-        Found::Ambiguous(candidates) => Err(Error::Ambiguous { id: id.clone(), candidates }),
-        Found::None => Err(not_found(id, &cache.list()?)),
-    }
+    let (store, image) = find::image(session, &arguments.id, &Cancel::default())?;
+    let lock = lock(&ImageCache::new(&store), &image)?;
+    session.warn_of_damage(&store);
+    Ok(session.ui.image(&image, lock.as_ref(), arguments.json)?)
 }
 
 /// The lock of an image; none if it is damaged.
@@ -57,84 +47,5 @@ fn lock(cache: &ImageCache<'_>, image: &ImageRecord) -> Result<Option<Lock>> {
         Ok(bytes) => Ok(cbor::decode(&bytes, LOCK_LIMIT).ok()),
         Err(error) if error.is_damage() => Ok(None),
         Err(error) => Err(error.into()),
-    }
-}
-
-/// Nothing has this id; the hint says which image was perhaps meant.
-fn not_found(id: &str, images: &[ImageRecord]) -> Error {
-    let hint = if let Some(image) = images.iter().find(|image| image.name == id) {
-        format!("the image {} {} has the id {}", image.name, image.version, image.spec_hash.short())
-    } else if let Some(image) = nearest(id, images) {
-        format!("did you mean {}, {} {}?", image.spec_hash.short(), image.name, image.version)
-    } else if images.is_empty() {
-        "there are no images in the cache; “image-composer build SPEC” makes one".to_owned()
-    } else {
-        "“image-composer cache list” shows the ids of all images".to_owned()
-    };
-    Error::NoSuchImage { id: id.chars().take(80).collect(), hint }
-}
-
-/// The image whose id begins almost so.
-fn nearest<'i>(id: &str, images: &'i [ImageRecord]) -> Option<&'i ImageRecord> {
-    if !(NEAR_FROM..=64).contains(&id.len()) || !id.is_ascii() {
-        return None;
-    }
-    let distance = |image: &ImageRecord| strsim::osa_distance(&id.to_ascii_lowercase(), &image.spec_hash.to_string()[..id.len()]);
-    images
-        .iter()
-        .map(|image| (distance(image), image))
-        .filter(|(distance, _)| *distance <= 2)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, image)| image)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use image_composer::cache::SpecHash;
-    use image_composer::digest::Digest;
-
-    use super::*;
-
-    fn image(name: &str) -> ImageRecord {
-        let digest = Digest::of(name.as_bytes());
-        ImageRecord {
-            spec_hash: SpecHash::from(digest),
-            name: name.to_owned(),
-            version: "1.0".to_owned(),
-            dist: "debian12".to_owned(),
-            arch: "x86_64".to_owned(),
-            raw_len: 0,
-            data_len: 0,
-            own_bytes: 0,
-            raw_digest: digest,
-            manifest: digest,
-            lock: digest,
-            annotations: digest,
-            built_at: 0,
-            last_used: 0,
-            uses: 0,
-            build_time: Duration::ZERO,
-            source_date: 0,
-            releases: Vec::new(),
-            imported: None,
-            pinned: false,
-        }
-    }
-
-    #[test]
-    fn the_hint_says_what_was_perhaps_meant() {
-        let images = [image("minimal"), image("server")];
-        let id = images[1].spec_hash.short();
-        let slip = format!("{}{}", &id[1..2], &id[0..1]) + &id[2..];
-        let hint = |id: &str, images: &[ImageRecord]| match not_found(id, images) {
-            Error::NoSuchImage { hint, .. } => hint,
-            other => panic!("{other}"),
-        };
-        assert_eq!(hint("server", &images), format!("the image server 1.0 has the id {id}"));
-        assert_eq!(hint(&slip, &images), format!("did you mean {id}, server 1.0?"));
-        assert_eq!(hint("0000", &images), "“image-composer cache list” shows the ids of all images");
-        assert!(hint("0000", &[]).starts_with("there are no images"));
     }
 }

@@ -1,6 +1,9 @@
 //! `cache`: what the store keeps.
 
 mod dir;
+mod export;
+mod find;
+mod import;
 mod info;
 mod list;
 
@@ -19,6 +22,8 @@ pub(super) struct Arguments {
 enum Command {
     List(list::Arguments),
     Info(info::Arguments),
+    Export(export::Arguments),
+    Import(import::Arguments),
     Dir(dir::Arguments),
 }
 
@@ -27,6 +32,8 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> Result {
     match &arguments.command {
         Command::List(arguments) => list::run(session, arguments),
         Command::Info(arguments) => info::run(session, arguments),
+        Command::Export(arguments) => export::run(session, arguments),
+        Command::Import(arguments) => import::run(session, arguments),
         Command::Dir(arguments) => dir::run(session, arguments),
     }
 }

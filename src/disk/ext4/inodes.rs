@@ -8,8 +8,8 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use super::checksum::crc32c;
 use super::{BLOCK, INODE};
+use crate::disk::crc32c::crc32c;
 use crate::disk::error::Error;
 use crate::disk::fat::Written;
 use crate::disk::layout::Partition;

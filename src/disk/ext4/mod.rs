@@ -4,7 +4,6 @@
 //! takes names in sorted order (measured with 1.47.0: trees made in different orders on tmpfs give the same file system), and what it copies from the
 //! build machine (change and access times) is set afterwards ([`inodes`]).
 
-mod checksum;
 mod inodes;
 mod needs;
 #[cfg(test)]

@@ -66,12 +66,12 @@ fn artifacts(field: &Field<'_>) -> Option<Vec<Artifact>> {
     for item in items {
         let Some(mut artifact) = item.fields() else { continue };
         artifact.refuse("compression", "compress the written file");
-        let names = [("raw", Artifact::Raw), ("qcow2", Artifact::Qcow2)];
-        let kind = artifact.required("type").and_then(|field| field.one_of(&names, &["vhd", "vhdx", "vmdk", "vdi", "tar"]));
+        let names = Artifact::ALL.map(|format| (format.name(), format));
+        let kind = artifact.required("type").and_then(|field| field.one_of(&names, &["tar"]));
         artifact.finish();
         let Some(kind) = kind else { continue };
         if found.contains(&kind.value) {
-            item.error(&format!("asks for “{}” a second time", kind.value.extension()));
+            item.error(&format!("asks for “{}” a second time", kind.value.name()));
         }
         found.push(kind.value);
     }

@@ -22,6 +22,9 @@ pub(in crate::ui) fn label(phase: Phase) -> &'static str {
         Phase::Disk => "making the disk",
         Phase::Keep => "keeping the image",
         Phase::Write => "writing the output",
+        Phase::Convert => "converting the output",
+        Phase::Compress => "compressing the output",
+        Phase::Read => "reading the file",
     }
 }
 
@@ -35,7 +38,7 @@ enum Unit {
 
 fn unit(phase: Phase) -> Unit {
     match phase {
-        Phase::Download | Phase::Keep | Phase::Write => Unit::Bytes { rate: true },
+        Phase::Download | Phase::Keep | Phase::Write | Phase::Convert | Phase::Compress | Phase::Read => Unit::Bytes { rate: true },
         Phase::Metadata | Phase::Unpack => Unit::Bytes { rate: false },
         Phase::Configure => Unit::Packages,
         Phase::Resolve | Phase::Customize | Phase::Disk => Unit::Nothing,

@@ -1,4 +1,4 @@
-//! CRC-32C as ext4 uses it: reflected Castagnoli polynomial, continued from a seed, not inverted at the end.
+//! CRC-32C as ext4 and VHDX use it: reflected Castagnoli polynomial, continued from a seed, not inverted at the end.
 
 const TABLE: [u32; 256] = table();
 

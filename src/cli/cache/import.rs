@@ -1,0 +1,80 @@
+//! `cache import FILE`: a disk image of another program comes into the store.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use clap::Args;
+use image_composer::disk::formats::FileFormat;
+use image_composer::progress::Cancel;
+use image_composer::spec;
+use image_composer::transfer::{self, ForSpec, ImportRequest};
+use image_composer::units::ByteSize;
+
+use crate::cli::{Result, Session, signals};
+
+/// Take a disk image of another program into the cache
+///
+/// Reads raw, qcow2, vhd, vhdx, vmdk and vdi, each also compressed with zstd. What the file is, its content says; a name that contradicts it is told. The
+/// disk is cut into the store, where it shares what it has in common with other images, and listed under the digest of its content; importing the same
+/// again changes nothing. Prints the image’s id.
+#[derive(Debug, Args)]
+#[command(after_long_help = AFTER_LONG_HELP)]
+pub(super) struct Arguments {
+    /// The file
+    file: PathBuf,
+
+    /// What the file is, without asking its content: raw, qcow2, vhd, vhdx, vmdk or vdi, with .zst at its end for compressed
+    #[arg(long)]
+    format: Option<FileFormat>,
+
+    /// File it as the image of this spec, so that the next build of the spec takes it: you vouch for what is in it
+    #[arg(long, value_name = "SPEC")]
+    spec: Option<PathBuf>,
+
+    /// What to call the image; else as the spec or the file is called
+    #[arg(long)]
+    name: Option<String>,
+
+    /// The longest disk to take
+    #[arg(long, value_name = "SIZE", default_value = "1TiB")]
+    max_size: ByteSize,
+
+    /// Put it in the place of another image of the spec
+    #[arg(short, long, requires = "spec")]
+    force: bool,
+
+    /// Print what was done as JSON, instead of the id
+    #[arg(long)]
+    json: bool,
+}
+
+const AFTER_LONG_HELP: &str = "\
+Examples:
+  image-composer cache import appliance.vmdk
+  image-composer cache import edge.raw.zst --spec edge.yml && image-composer build edge.yml --offline
+
+JSON: {outcome: imported|present, format, image: the object that “cache list --json” has for it, seconds}. Fields may be \
+added, none goes.
+
+Ends with status 4 if the file is damaged.";
+
+pub(super) fn run(session: &Session, arguments: &Arguments) -> Result {
+    let begun = Instant::now();
+    let cancel = Cancel::default();
+    signals::listen(&cancel)?;
+    let source_date_epoch = session.source_date_epoch()?;
+    let spec = arguments.spec.as_ref().map(|path| spec::load(path)).transpose()?;
+    let request = ImportRequest {
+        path: arguments.file.clone(),
+        format: arguments.format,
+        name: arguments.name.clone(),
+        spec: spec.map(|spec| ForSpec::new(&spec, source_date_epoch)),
+        max_size: arguments.max_size,
+        replace: arguments.force,
+    };
+    let store = session.open_store(&cancel)?;
+    let outcome = transfer::import(&store, &request, &*session.view, &cancel);
+    session.view.close();
+    session.warn_of_damage(&store);
+    Ok(session.ui.imported(&outcome?, begun.elapsed(), arguments.json)?)
+}

@@ -1,0 +1,118 @@
+//! `cache export` and `cache import`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use super::cache::{json_of, keep_two_images};
+use crate::support::program::{program, run};
+
+/// A raw disk of 5 MiB with a little in it.
+fn raw_disk(home: &Path) -> PathBuf {
+    let path = home.join("appliance.raw");
+    let mut bytes = vec![0; 5 << 20];
+    bytes[1_000_000..1_200_000].fill(7);
+    fs::write(&path, bytes).unwrap();
+    path
+}
+
+#[test]
+fn an_image_leaves_in_every_format_and_comes_in_again() {
+    let home = tempfile::tempdir().unwrap();
+    let raw = raw_disk(home.path());
+    let (status, id, err) = run(home.path(), &["cache", "import", raw.to_str().unwrap()]);
+    assert_eq!(status, 0, "{err}");
+    assert_eq!((id.len(), id.trim_end()), (65, blake3::hash(&fs::read(&raw).unwrap()).to_hex().as_str()));
+    assert!(err.contains("imported a disk of 5.00 MiB (raw) as "), "{err}");
+    let list = run(home.path(), &["cache", "list"]).1;
+    assert!(list.starts_with(&format!("{}\tappliance\t\t5242880\t", id.trim_end())), "{list}");
+
+    for format in ["raw", "qcow2", "vhd", "vhdx", "vmdk", "vdi", "raw.zst", "qcow2.zst", "vmdk.zst"] {
+        let out = home.path().join(format!("out.{format}"));
+        let (status, path, err) = run(home.path(), &["cache", "export", &id[..12], out.to_str().unwrap()]);
+        assert_eq!((status, path), (0, format!("{}\n", out.display())), "{err}");
+        assert!(err.contains(&format!("exported {} as {format}: a disk of 5.00 MiB in ", &id[..12])), "{err}");
+        let (status, again, err) = run(home.path(), &["cache", "import", out.to_str().unwrap(), "--json"]);
+        assert_eq!(status, 0, "{err}");
+        let again = json_of(&again);
+        assert_eq!((&again["outcome"], &again["format"], &again["image"]["spec_hash"]), (&json!("present"), &json!(format), &json!(id.trim_end())));
+        assert!(err.contains("is in the cache already: nothing was changed"), "{err}");
+    }
+    assert!(fs::read(home.path().join("out.raw")).unwrap() == fs::read(&raw).unwrap());
+    assert_eq!(json_of(&run(home.path(), &["cache", "list", "--json"]).1)["images"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn an_export_is_refused_before_it_begins() {
+    let home = tempfile::tempdir().unwrap();
+    keep_two_images(home.path());
+    let out = home.path().join("disk.qcow2");
+    let out = out.to_str().unwrap();
+    fs::write(out, "mine").unwrap();
+    let refused = |arguments: &[&str], expected: i32, said: &str| {
+        let (status, data, err) = run(home.path(), &[&["cache", "export"], arguments].concat());
+        assert_eq!((status, data.as_str()), (expected, ""), "{arguments:?}: {err}");
+        assert!(err.starts_with("error: ") && err.contains(said) && err.contains("\nhint: "), "{arguments:?}: {err}");
+    };
+    refused(&["3f9a", out], 2, "is there already");
+    refused(&["3f9a", home.path().to_str().unwrap(), "--format", "raw", "--force"], 2, "is no regular file");
+    refused(&["3f9a", "disk.iso"], 2, "does not say which format");
+    refused(&["3f9a", "-"], 2, "a format is needed");
+    refused(&["3f9a", "-", "--format", "raw", "--json"], 2, "cannot be shown");
+    refused(&["3f9", out], 2, "may mean any of 2 images");
+    refused(&["ffff", out], 3, "no image");
+    assert_eq!(fs::read(out).unwrap(), b"mine");
+
+    let (status, json, err) = run(home.path(), &["cache", "export", "3f9a", out, "--force", "--format", "raw", "--json"]);
+    assert_eq!(status, 0, "{err}");
+    let json = json_of(&json);
+    assert_eq!((&json["path"], &json["format"], &json["size"], &json["disk_size"]), (&json!(out), &json!("raw"), &json!(1 << 20), &json!(1 << 20)));
+    assert_eq!(fs::read(out).unwrap(), vec![7; 1 << 20]);
+    let left: Vec<_> = fs::read_dir(home.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(left.iter().all(|name| !name.to_string_lossy().ends_with(".partial")), "{left:?}");
+    let uses = json_of(&run(home.path(), &["cache", "info", "3f9a", "--json"]).1)["uses"].clone();
+    assert_eq!(uses, json!(1), "an export is a use");
+}
+
+#[test]
+fn an_image_goes_to_standard_output() {
+    let home = tempfile::tempdir().unwrap();
+    keep_two_images(home.path());
+    let output = program(home.path(), &["cache", "export", "3f9a", "-", "--format", "raw.zst"]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(zstd::decode_all(output.stdout.as_slice()).unwrap(), vec![7; 1 << 20]);
+}
+
+#[test]
+fn a_file_that_is_no_disk_is_refused() {
+    let home = tempfile::tempdir().unwrap();
+    let refused = |name: &str, bytes: &[u8], more: &[&str], expected: i32, said: &str| {
+        let path = home.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        let (status, data, err) = run(home.path(), &[&["cache", "import", path.to_str().unwrap()], more].concat());
+        assert_eq!((status, data.as_str()), (expected, ""), "{name}: {err}");
+        assert!(err.contains("error: ") && err.contains(said) && err.contains("\nhint: "), "{name}: {err}");
+    };
+    refused("disk.qcow2", &[1; 4096], &[], 2, "is called qcow2, and is none");
+    refused("disk.raw.gz", b"\x1f\x8b\x08", &[], 1, "it is compressed with gzip");
+    refused("disk.vmdk", b"# Disk DescriptorFile\nversion=1\n", &[], 1, "whose data lie in other files");
+    refused("disk.vhdx", b"vhdxfile", &[], 4, "it ends too early");
+    refused("disk.raw", &[1; 4096], &["--max-size", "4095"], 1, "is longer than");
+    refused("disk.zst", &zstd::encode_all([0; 5000].as_slice(), 3).unwrap(), &["--max-size", "4096"], 1, "is longer than");
+    assert_eq!(run(home.path(), &["cache", "import", "/nowhere/disk.raw"]).0, 2);
+    assert_eq!(json_of(&run(home.path(), &["cache", "list", "--json"]).1), json!({"images": []}));
+}
+
+#[test]
+fn a_name_that_contradicts_the_content_is_told() {
+    let home = tempfile::tempdir().unwrap();
+    let raw = raw_disk(home.path());
+    let id = run(home.path(), &["cache", "import", raw.to_str().unwrap(), "--name", "mine"]).1;
+    let out = home.path().join("disk.vdi");
+    assert_eq!(run(home.path(), &["cache", "export", id.trim_end(), out.to_str().unwrap(), "--format", "qcow2"]).0, 0);
+    let (status, again, err) = run(home.path(), &["cache", "import", out.to_str().unwrap()]);
+    assert_eq!((status, again), (0, id));
+    assert!(err.starts_with("warning: ") && err.contains("is called vdi, and is qcow2"), "{err}");
+    assert!(run(home.path(), &["cache", "list"]).1.contains("\tmine\t"));
+}
