@@ -40,4 +40,8 @@ pub use source::{FileSource, Source};
 pub use unpack::{Bounds, unpack};
 
 #[cfg(test)]
+mod fixtures;
+#[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod tests;

@@ -26,7 +26,7 @@ pub trait Source {
     fn fill(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
 }
 
-impl Source for [u8] {
+impl Source for &[u8] {
     fn len(&self) -> u64 {
         <[u8]>::len(self) as u64
     }

@@ -65,7 +65,7 @@ const fn chunk_ratio(sector: u64, block: u64) -> u64 {
 }
 
 /// CRC-32C of a structure, its checksum taken as zeros.
-fn checksum(bytes: &[u8]) -> u32 {
+pub(super) fn checksum(bytes: &[u8]) -> u32 {
     let sum = crc32c(crc32c(!0, &bytes[..CHECKSUM_AT]), &[0; 4]);
     !crc32c(sum, &bytes[CHECKSUM_AT + 4..])
 }

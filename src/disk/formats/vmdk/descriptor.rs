@@ -2,6 +2,9 @@
 
 use crate::disk::formats::read::Problem;
 
+/// A file without a descriptor of its own.
+pub(super) const PART: &str = "it is one part of a disk that consists of several files";
+
 /// How a descriptor begins.
 pub(in crate::disk::formats) const MAGIC: &[u8] = b"# Disk DescriptorFile";
 
@@ -51,6 +54,9 @@ pub(super) fn check(text: &str) -> Result<(), Problem> {
 /// The text in a descriptor's sectors, which are filled up with zeros.
 pub(super) fn text(bytes: &[u8]) -> Result<&str, Problem> {
     let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+    if end == 0 {
+        return Err(Problem::unsupported(PART));
+    }
     let text = str::from_utf8(&bytes[..end]).map_err(|_| Problem::Wrong("its descriptor is no text"))?;
     if text.as_bytes().starts_with(MAGIC) { Ok(text) } else { Err(Problem::Wrong("it has no descriptor")) }
 }

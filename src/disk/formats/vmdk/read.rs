@@ -57,7 +57,7 @@ pub(in crate::disk::formats) fn open(source: &dyn Source) -> Result<Disk<'_>, Pr
 fn check_descriptor(source: &dyn Source, header: &Header<512>) -> Result<(), Problem> {
     let (at, len) = (header.u64_le(28), header.u64_le(36));
     if at == 0 {
-        return Err(Problem::unsupported("it is one part of a disk that consists of several files"));
+        return Err(Problem::unsupported(descriptor::PART));
     }
     if len > DESCRIPTOR_LIMIT {
         return Err(Problem::Wrong("its descriptor is too long"));

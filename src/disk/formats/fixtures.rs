@@ -1,0 +1,76 @@
+//! What other programs wrote: `fixtures/disks/`, made by `fixtures/disks/make`.
+
+use std::fs::{self, File};
+use std::path::PathBuf;
+
+use tempfile::NamedTempFile;
+
+use super::tests::{UNBOUNDED, unpacked};
+use super::*;
+use crate::progress::{Cancel, Silent};
+
+/// A file of the folder, decompressed.
+fn fixture(name: &str) -> NamedTempFile {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("fixtures/disks/{name}.zst"));
+    let out = NamedTempFile::new().unwrap();
+    let file = File::open(&path).unwrap();
+    zst::decompress((&file, &path), (out.as_file(), out.path()), UNBOUNDED, &Silent, &Cancel::default()).unwrap();
+    out
+}
+
+/// The files that hold the disk, and what they are.
+pub(super) const READ: [(&str, Format); 17] = [
+    ("plain.qcow2", Format::Qcow2),
+    ("v2.qcow2", Format::Qcow2),
+    ("small-clusters.qcow2", Format::Qcow2),
+    ("large-clusters.qcow2", Format::Qcow2),
+    ("zlib.qcow2", Format::Qcow2),
+    ("zstd.qcow2", Format::Qcow2),
+    ("zstd-large.qcow2", Format::Qcow2),
+    ("dynamic.vhd", Format::Vhd),
+    ("fixed.vhd", Format::Vhd),
+    ("dynamic.vhdx", Format::Vhdx),
+    ("small-blocks.vhdx", Format::Vhdx),
+    ("fixed.vhdx", Format::Vhdx),
+    ("sparse.vmdk", Format::Vmdk),
+    ("zeroed-grain.vmdk", Format::Vmdk),
+    ("stream.vmdk", Format::Vmdk),
+    ("dynamic.vdi", Format::Vdi),
+    ("static.vdi", Format::Vdi),
+];
+
+#[test]
+fn what_qemu_img_wrote_is_read() {
+    let expected = fs::read(fixture("disk.raw").path()).unwrap();
+    for (name, format) in READ {
+        let file = fixture(name);
+        assert_eq!(recognise(&FileSource::new(file.reopen().unwrap()).unwrap()).unwrap(), format, "{name}");
+        let out = unpacked(file.path(), None, UNBOUNDED).unwrap_or_else(|error| panic!("{name}: {error:?}"));
+        assert!(fs::read(out.path()).unwrap() == expected, "{name}");
+    }
+}
+
+#[test]
+fn a_vhd_whose_length_was_rounded_up_to_its_geometry_is_read() {
+    let expected = fs::read(fixture("disk.raw").path()).unwrap();
+    let disk = fs::read(unpacked(fixture("geometry.vhd").path(), None, UNBOUNDED).unwrap().path()).unwrap();
+    assert!(disk.len() > expected.len() && disk.starts_with(&expected) && disk[expected.len()..].iter().all(|byte| *byte == 0));
+}
+
+#[test]
+fn what_needs_more_than_the_file_is_refused_by_name() {
+    for (name, said) in [
+        ("backed.qcow2", "it stands on a backing file"),
+        ("data.qcow2", "its data lie in another file"),
+        ("encrypted.qcow2", "it is encrypted"),
+        ("extended.qcow2", "it has extended L2 entries"),
+        ("split.vmdk", "it is only the descriptor of a VMDK"),
+        ("split-part.vmdk", "it is one part of a disk"),
+        ("child.vmdk", "it stands on another image"),
+    ] {
+        let file = fixture(name);
+        let error = unpacked(file.path(), None, UNBOUNDED).unwrap_err();
+        assert!(error.to_string().contains(said), "{name}: {error}");
+        assert!(error.hint().unwrap().contains(&format!("qemu-img convert -O qcow2 {}", file.path().display())), "{name}");
+    }
+}
