@@ -95,6 +95,7 @@ impl Error {
             Self::NoSuchImage { .. } => exit::NOT_FOUND,
             Self::Store(error) => of_store(error),
             Self::Cache(cache::Error::Mismatch { .. }) => exit::INTEGRITY,
+            Self::Cache(cache::Error::Taken(_)) => exit::USAGE,
             Self::Build(error) => error.exit_code(),
             Self::Transfer(error) => of_transfer(error),
             Self::Cache(_) | Self::Signals(_) | Self::Output(_) => exit::FAILED,

@@ -116,3 +116,83 @@ fn a_name_that_contradicts_the_content_is_told() {
     assert!(err.starts_with("warning: ") && err.contains("is called vdi, and is qcow2"), "{err}");
     assert!(run(home.path(), &["cache", "list"]).1.contains("\tmine\t"));
 }
+
+/// A spec whose disk has 322 MiB (no smaller one is allowed), and a raw disk of that length with this byte at its beginning.
+fn spec_and_disk(home: &Path, byte: u8) -> (PathBuf, PathBuf) {
+    let (spec, raw) = (home.join("edge.yml"), home.join(format!("disk-{byte}.raw")));
+    let formats = ["raw", "qcow2", "vhd", "vhdx", "vmdk", "vdi"].map(|format| format!("{{ type: {format} }}")).join(", ");
+    let text = "image: { name: edge, version: \"1\" }\ntarget: { dist: debian12, arch: x86_64 }\nsystemConfig: { name: edge }\n";
+    let esp = "{ id: esp, type: esp, start: 1MiB, end: 65MiB, fsType: fat32, mountPoint: /boot/efi }";
+    let root = "{ id: root, type: linux-root-amd64, start: 65MiB, end: \"0\", fsType: ext4, mountPoint: / }";
+    fs::write(&spec, format!("{text}disk: {{ size: 322MiB, partitions: [ {esp}, {root} ], artifacts: [ {formats} ] }}\n")).unwrap();
+    fs::write(&raw, [byte; 5000]).unwrap();
+    fs::File::options().write(true).open(&raw).unwrap().set_len(322 << 20).unwrap();
+    (spec, raw)
+}
+
+#[test]
+fn an_image_that_is_imported_for_a_spec_is_what_its_build_takes() {
+    let home = tempfile::tempdir().unwrap();
+    let (spec, raw) = spec_and_disk(home.path(), 7);
+    let (spec, out) = (spec.to_str().unwrap(), home.path().join("out"));
+    let (status, id, err) = run(home.path(), &["cache", "import", raw.to_str().unwrap(), "--spec", spec]);
+    assert_eq!(status, 0, "{err}");
+    assert!(err.contains("warning: builds of edge 1 will take this image: that it is what the spec says is your word alone"), "{err}");
+    let (status, json, err) = run(home.path(), &["build", spec, "--offline", "--json", "-o", out.to_str().unwrap()]);
+    assert_eq!(status, 0, "{err}");
+    assert!(err.contains(&format!("image cache: hit {}, imported just now from disk-7.raw", &id[..12])), "{err}");
+    let json = json_of(&json);
+    assert_eq!((&json["spec_hash"], &json["image"]["imported"]["file"]), (&json!(id.trim_end()), &json!("disk-7.raw")));
+    assert!(fs::read(out.join("edge-1.raw")).unwrap() == fs::read(&raw).unwrap());
+    for format in ["qcow2", "vhd", "vhdx", "vmdk", "vdi"] {
+        let (built, exported) = (out.join(format!("edge-1.{format}")), home.path().join(format!("exported.{format}")));
+        assert_eq!(run(home.path(), &["cache", "export", id.trim_end(), exported.to_str().unwrap()]).0, 0);
+        assert!(fs::read(built).unwrap() == fs::read(exported).unwrap(), "{format}: a build and an export write the same file");
+    }
+}
+
+#[test]
+fn a_spec_takes_only_a_disk_of_its_size_and_one_image() {
+    let home = tempfile::tempdir().unwrap();
+    let (spec, raw) = spec_and_disk(home.path(), 7);
+    let spec = spec.to_str().unwrap();
+    let import = |raw: &Path, more: &[&str]| run(home.path(), &[&["cache", "import", raw.to_str().unwrap(), "--spec", spec], more].concat());
+    let small = raw_disk(home.path());
+    let (status, out, err) = import(&small, &[]);
+    assert_eq!((status, out.as_str()), (2, ""));
+    assert!(err.contains("has 5.00 MiB (5242880 bytes), and the spec’s has 322 MiB (337641472 bytes)\nhint: "), "{err}");
+
+    let id = import(&raw, &[]).1;
+    let (status, again, err) = import(&raw, &[]);
+    assert_eq!((status, &again), (0, &id));
+    assert!(err.contains("is in the cache already"), "{err}");
+    let (_, other) = spec_and_disk(home.path(), 8);
+    let (status, out, err) = import(&other, &[]);
+    assert_eq!((status, out.as_str()), (2, ""));
+    assert!(err.contains("has another image of this spec already") && err.contains("--force"), "{err}");
+    let digest = || json_of(&run(home.path(), &["cache", "info", id.trim_end(), "--json"]).1)["image_digest"].clone();
+    let before = digest();
+    assert_eq!(import(&other, &["--force"]).1, id);
+    assert_ne!(digest(), before);
+}
+
+#[test]
+fn a_damaged_image_is_not_exported() {
+    let home = tempfile::tempdir().unwrap();
+    let raw = raw_disk(home.path());
+    let id = run(home.path(), &["cache", "import", raw.to_str().unwrap()]).1;
+    let pack = fs::read_dir(home.path().join("store/packs")).unwrap().next().unwrap().unwrap().path();
+    let mut bytes = fs::read(&pack).unwrap();
+    bytes[40] ^= 1;
+    fs::write(&pack, bytes).unwrap();
+    let out = home.path().join("out");
+    fs::create_dir(&out).unwrap();
+    let (status, data, err) = run(home.path(), &["cache", "export", id.trim_end(), out.join("disk.vmdk").to_str().unwrap()]);
+    assert_eq!((status, data.as_str()), (4, ""), "{err}");
+    assert!(err.contains("is damaged"), "{err}");
+    assert_eq!(fs::read_dir(&out).unwrap().count(), 0, "nothing is left");
+    // The same file mends it.
+    let (status, again, err) = run(home.path(), &["cache", "import", raw.to_str().unwrap()]);
+    assert_eq!((status, again), (0, id.clone()), "{err}");
+    assert_eq!(run(home.path(), &["cache", "export", id.trim_end(), out.join("disk.vmdk").to_str().unwrap()]).0, 0);
+}
