@@ -33,6 +33,8 @@ pub enum Phase {
     Compress,
     /// Reading a disk image that is imported; counted in bytes of the disk, or of the file where it is compressed as a whole.
     Read,
+    /// Writing or reading a bundle; counted in its bytes.
+    Bundle,
 }
 
 /// Something that happened.

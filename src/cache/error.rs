@@ -2,7 +2,7 @@
 
 use super::{Coordinates, SpecHash};
 use crate::digest::Sha256;
-use crate::store;
+use crate::store::{self, BundleError};
 
 /// What can go wrong in the caches.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +23,12 @@ pub enum Error {
     /// Another image has the key that an imported one shall have.
     #[error("the cache has another image of this spec already: {}", .0.short())]
     Taken(SpecHash),
+    /// A bundle.
+    #[error(transparent)]
+    Bundle(BundleError),
+    /// No image that can be served has such a key.
+    #[error("the cache has no whole image with the id {}", .0.short())]
+    NoImage(SpecHash),
     /// A name that a file of a repository cannot have.
     #[error("“{0}” cannot be the name of a file of a repository")]
     Name(String),
@@ -43,7 +49,17 @@ impl Error {
             Self::Store(error) => error.hint(),
             Self::Mismatch { .. } => Some("try again; if it stays so, the mirror serves a changed file: use another one".to_owned()),
             Self::Taken(_) => Some("to put this one in its place, say --force".to_owned()),
-            Self::Name(_) => None,
+            Self::Bundle(error) => error.hint(),
+            Self::Name(_) | Self::NoImage(_) => None,
+        }
+    }
+}
+
+impl From<BundleError> for Error {
+    fn from(error: BundleError) -> Self {
+        match error {
+            BundleError::Store(error) => Self::Store(error),
+            other => Self::Bundle(other),
         }
     }
 }

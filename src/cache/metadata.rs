@@ -159,7 +159,7 @@ impl<'a> MetadataCache<'a> {
     }
 }
 
-fn key(archive: &str, path: &str) -> Result<Vec<u8>> {
+pub(super) fn key(archive: &str, path: &str) -> Result<Vec<u8>> {
     for part in [archive, path] {
         if part.is_empty() || part.len() > NAME_LIMIT || part.contains('\0') {
             return Err(Error::Name(part.chars().take(80).collect()));

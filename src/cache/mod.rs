@@ -3,6 +3,7 @@
 //! A cache answers with a miss whenever it cannot prove a hit: another promised digest, a file that is gone, bytes that are not what they were. What is
 //! found damaged on the way is in [`crate::store::Store::take_damage`], for the command's report.
 
+pub mod bundle;
 mod coordinates;
 mod error;
 mod image;

@@ -157,17 +157,17 @@ impl<'a> PackageCache<'a> {
 }
 
 /// The key of a row: the parts are never empty and have no NUL.
-fn key(coordinates: &Coordinates) -> Vec<u8> {
+pub(super) fn key(coordinates: &Coordinates) -> Vec<u8> {
     [coordinates.name(), coordinates.version(), coordinates.arch(), coordinates.repository()].join("\0").into_bytes()
 }
 
-fn parse_key(key: &[u8]) -> Option<Coordinates> {
+pub(super) fn parse_key(key: &[u8]) -> Option<Coordinates> {
     let mut parts = std::str::from_utf8(key).ok()?.split('\0');
     let coordinates = Coordinates::new(parts.next()?, parts.next()?, parts.next()?, parts.next()?).ok()?;
     parts.next().is_none().then_some(coordinates)
 }
 
-fn name(coordinates: &Coordinates, sha256: &Sha256) -> PackageName {
+pub(super) fn name(coordinates: &Coordinates, sha256: &Sha256) -> PackageName {
     PackageName {
         name: coordinates.name().to_owned(),
         version: coordinates.version().to_owned(),

@@ -12,15 +12,19 @@
 //! | [`pack`] | many chunks in one file: `packs/<digest>.pack` |
 //! | [`manifest`] | how an image is put together from chunks and holes |
 //! | [`record`] | what is known of a kept image |
+//! | [`bundle`] | images, packages and metadata in one file |
+//! | [`zeros`] | a hole as a zstd frame |
 //! | [`row`] | the rows of the index |
 
 pub mod blob;
+pub mod bundle;
 pub mod cbor;
 pub mod manifest;
 pub mod pack;
 pub mod record;
 pub mod row;
 pub mod skippable;
+pub mod zeros;
 
 /// Bytes that are not what they should be.
 #[derive(Debug, thiserror::Error)]

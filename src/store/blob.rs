@@ -26,7 +26,7 @@ pub(crate) struct StagedBlob {
     pub(crate) header: Header,
     pub(crate) raw_len: u64,
     pub(crate) stored_len: u64,
-    path: PathBuf,
+    pub(super) path: PathBuf,
 }
 
 impl Drop for StagedBlob {

@@ -15,6 +15,7 @@
 //! changes what points there. Nothing is removed at zero: collecting is policy, and comes with its own plan.
 
 mod blob;
+mod bundle;
 mod cut;
 mod damage;
 mod error;
@@ -34,6 +35,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 pub(crate) use blob::{LEVEL_COMPRESSED, Published, StagedBlob};
+pub(crate) use bundle::{Arrived, Wanted};
+pub use bundle::{BundleError, BundlePlan, BundleReader};
 pub use error::{Damage, Error, LOCK_TIMEOUT, Object, Problem, Result};
 pub(crate) use index::{ReadTxn, WriteTxn};
 pub(crate) use ingest::StagedImage;

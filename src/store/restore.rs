@@ -131,7 +131,7 @@ impl Store {
         Ok((jobs, packs, holes))
     }
 
-    fn open_pack(&self, id: &Digest, row: Option<PackRow>) -> Result<File> {
+    pub(super) fn open_pack(&self, id: &Digest, row: Option<PackRow>) -> Result<File> {
         let path = self.layout.pack(id);
         let damaged = |problem| Damage { object: Object::Pack(*id), path: path.clone(), problem };
         let file = blob::open_if_there(&path).map_err(Error::io("open", &path))?.ok_or_else(|| damaged(Problem::Missing))?;

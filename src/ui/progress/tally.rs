@@ -25,6 +25,7 @@ pub(in crate::ui) fn label(phase: Phase) -> &'static str {
         Phase::Convert => "converting the output",
         Phase::Compress => "compressing the output",
         Phase::Read => "reading the file",
+        Phase::Bundle => "carrying the bundle",
     }
 }
 
@@ -38,7 +39,7 @@ enum Unit {
 
 fn unit(phase: Phase) -> Unit {
     match phase {
-        Phase::Download | Phase::Keep | Phase::Write | Phase::Convert | Phase::Compress | Phase::Read => Unit::Bytes { rate: true },
+        Phase::Download | Phase::Keep | Phase::Write | Phase::Convert | Phase::Compress | Phase::Read | Phase::Bundle => Unit::Bytes { rate: true },
         Phase::Metadata | Phase::Unpack => Unit::Bytes { rate: false },
         Phase::Configure => Unit::Packages,
         Phase::Resolve | Phase::Customize | Phase::Disk => Unit::Nothing,

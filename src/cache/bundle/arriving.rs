@@ -1,0 +1,152 @@
+//! What comes in with a bundle, held against what the bundle says of it.
+
+use std::collections::{HashMap, HashSet};
+use std::io::{self, Write};
+
+use sha2::Digest as _;
+
+use crate::cache::{Coordinates, metadata};
+use crate::digest::{Digest, Sha256};
+use crate::format::FormatError;
+use crate::format::blob::{BlobKind, Header, MetadataName, PackageName};
+use crate::format::bundle::{BlobEntry, Contents, ImageItem};
+use crate::format::manifest::{Extent, MANIFEST_LIMIT, Manifest};
+use crate::format::record::{ImageDocument, RECORD_LIMIT};
+use crate::store::{Arrived, BundleError, Problem};
+
+/// Refuses names that nothing can have, before anything is written.
+pub(super) fn check_names(contents: &Contents) -> Result<(), BundleError> {
+    contents.packages.iter().try_for_each(|item| coordinates(&item.name).map(drop))?;
+    contents.metadata.iter().try_for_each(|item| metadata_key(&item.name).map(drop))
+}
+
+/// The coordinates of a package in a bundle.
+pub(super) fn coordinates(name: &PackageName) -> Result<Coordinates, BundleError> {
+    Coordinates::new(&name.name, &name.version, &name.arch, &name.repository).map_err(|error| BundleError::Name(error.to_string()))
+}
+
+/// The key of the row of a file in a bundle. Paths are never used as such, but one that leads elsewhere is no file of a repository.
+pub(super) fn metadata_key(name: &MetadataName) -> Result<Vec<u8>, BundleError> {
+    let plain = !name.path.split('/').any(|part| matches!(part, "" | "." | ".."));
+    metadata::key(&name.archive, &name.path).ok().filter(|_| plain).ok_or_else(|| BundleError::Name(name.path.chars().take(80).collect()))
+}
+
+/// Looks at the raw bytes of a blob: its SHA-256, and all of it where it is a document that is to be understood.
+pub(super) struct Look {
+    sha256: sha2::Sha256,
+    document: Option<Vec<u8>>,
+}
+
+impl Look {
+    pub(super) fn new(entry: &BlobEntry, arriving: &Arriving) -> Result<Self, BundleError> {
+        let limit = arriving.documents.get(&entry.digest).copied();
+        if let Some(limit) = limit.filter(|limit| entry.raw_len > *limit) {
+            let problem = Problem::Length { expected: limit, found: entry.raw_len };
+            return Err(BundleError::Blob { digest: entry.digest, problem });
+        }
+        Ok(Self { sha256: sha2::Sha256::new(), document: limit.map(|_| Vec::new()) })
+    }
+}
+
+impl Write for Look {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        self.sha256.update(buffer);
+        if let Some(document) = &mut self.document {
+            document.extend_from_slice(buffer);
+        }
+        Ok(buffer.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What has come in so far, and what is known of it.
+pub(super) struct Arriving {
+    pub(super) arrived: Arrived,
+    pub(super) headers: HashMap<Digest, Header>,
+    /// Records and manifests, with the longest that each may be.
+    documents: HashMap<Digest, u64>,
+    understood: HashMap<Digest, Vec<u8>>,
+    records: HashSet<Digest>,
+    promised: HashMap<Digest, Vec<PackageName>>,
+}
+
+/// An image of the bundle, its parts proven to belong together.
+pub(super) struct Image {
+    pub(super) item: ImageItem,
+    pub(super) record: ImageDocument,
+    /// Its chunks, and how long each must be at least.
+    pub(super) chunks: Vec<(Digest, u64)>,
+}
+
+impl Arriving {
+    pub(super) fn new(contents: &Contents) -> Self {
+        let records = contents.images.iter().map(|image| (image.record, RECORD_LIMIT as u64));
+        let manifests = contents.images.iter().map(|image| (image.manifest, MANIFEST_LIMIT as u64));
+        let mut promised: HashMap<Digest, Vec<PackageName>> = HashMap::new();
+        for item in &contents.packages {
+            promised.entry(item.blob).or_default().push(item.name.clone());
+        }
+        Self {
+            arrived: Arrived::default(),
+            headers: HashMap::new(),
+            documents: records.chain(manifests).collect(),
+            understood: HashMap::new(),
+            records: contents.images.iter().map(|image| image.record).collect(),
+            promised,
+        }
+    }
+
+    /// Takes note of a blob that was read to its end: what its names promise, it must have, also the one that stands in its own file.
+    pub(super) fn take(&mut self, entry: &BlobEntry, header: Option<&Header>, look: Look) -> Result<(), BundleError> {
+        let Some(header) = header else { return Ok(()) };
+        let found = Sha256::from_bytes(look.sha256.finalize().into());
+        let promised = self.promised.get(&entry.digest).into_iter().flatten().chain(&header.package);
+        for name in promised {
+            let named = coordinates(name)?;
+            if name.sha256 != found {
+                return Err(BundleError::Package { name: named.to_string(), expected: name.sha256, found });
+            }
+        }
+        header.metadata.iter().try_for_each(|name| metadata_key(name).map(drop))?;
+        // An index that is made from the files alone would take these for more than the bundle says.
+        let smuggled = header.kind == BlobKind::Alias || (header.kind == BlobKind::Image && !self.records.contains(&entry.digest));
+        if smuggled {
+            let reason = "a blob is of a kind that its names do not say";
+            return Err(FormatError::Inconsistent { what: "bundle", reason }.into());
+        }
+        self.headers.insert(entry.digest, header.clone());
+        self.understood.extend(look.document.map(|document| (entry.digest, document)));
+        Ok(())
+    }
+
+    /// Checks the images against their parts.
+    pub(super) fn images(&self, contents: &Contents) -> Result<Vec<Image>, BundleError> {
+        contents.images.iter().map(|item| self.image(item)).collect()
+    }
+
+    fn image(&self, item: &ImageItem) -> Result<Image, BundleError> {
+        let contradiction = |reason| BundleError::Image { image: item.spec_hash.0.short(), reason };
+        let understood = |digest: &Digest| self.understood.get(digest).map_or(&[][..], Vec::as_slice);
+        let record = ImageDocument::decode(understood(&item.record))?;
+        let manifest = Manifest::decode(understood(&item.manifest))?;
+        if record.spec_hash != item.spec_hash.0 || [record.manifest, record.lock, record.annotations] != [item.manifest, item.lock, item.annotations]
+        {
+            return Err(contradiction("its record names other parts"));
+        }
+        if (record.raw_len, record.raw_digest) != (manifest.raw_len, manifest.raw_digest) {
+            return Err(contradiction("its record and its manifest describe different disks"));
+        }
+        let mut needed: HashMap<Digest, u64> = HashMap::new();
+        for extent in &manifest.extents {
+            if let Extent::Chunk { digest, offset, length } = *extent {
+                let end = u64::from(offset) + u64::from(length);
+                let known = needed.entry(digest).or_default();
+                *known = end.max(*known);
+            }
+        }
+        Ok(Image { item: item.clone(), record, chunks: needed.into_iter().collect() })
+    }
+}
