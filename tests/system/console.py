@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Boots a disk image in QEMU, talks to it over the serial console, and prints what it saw as JSON.
 
-    console.py [--format raw|qcow2] [--memory MIB] [--boot-timeout S] [--step-timeout S] [--log FILE] IMAGE STEP...
+    console.py [--format raw|qcow2|vpc|vhdx|vmdk|vdi] [--memory MIB] [--boot-timeout S] [--step-timeout S] [--log FILE] IMAGE STEP...
 
 Steps are taken in order:
 
@@ -180,7 +180,7 @@ class Session:
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--format", choices=["raw", "qcow2"], default="raw")
+    parser.add_argument("--format", choices=["raw", "qcow2", "vpc", "vhdx", "vmdk", "vdi"], default="raw")
     parser.add_argument("--memory", type=int, default=1024, help="MiB")
     parser.add_argument("--boot-timeout", type=float, default=240, help="seconds to the login prompt")
     parser.add_argument("--step-timeout", type=float, default=90, help="seconds for each step")
