@@ -11,7 +11,7 @@ use crate::format::blob::{BlobKind, Header};
 use crate::format::record::{FORMAT, ImageDocument, Import, RECORD_LIMIT};
 use crate::format::row::ImageRow;
 use crate::progress::{Cancel, Progress};
-use crate::store::{self, ReadTxn, StagedBlob, StagedImage, Store};
+use crate::store::{self, ReadTxn, StagedBlob, StagedImage, Store, failpoint};
 
 /// The longest lock and the longest annotations, in bytes.
 const DOCUMENT_LIMIT: u64 = 64 << 20;
@@ -218,6 +218,7 @@ impl<'a> ImageCache<'a> {
                 uses: 0,
             };
             txn.put(spec.digest().as_bytes(), &row)?;
+            failpoint!("cache::image::row_written");
             txn.commit()?;
             return Ok((from_document(document, &row), false));
         }

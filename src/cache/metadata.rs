@@ -4,7 +4,7 @@ use super::{Error, MetadataAttributes, Result, move_references, publish_named};
 use crate::digest::Digest;
 use crate::format::blob::{Header, MetadataName};
 use crate::format::row::{BlobRow, MetadataRow};
-use crate::store::{self, BlobReader, Store};
+use crate::store::{self, BlobReader, Store, failpoint};
 
 /// The longest archive identity or path, in bytes.
 const NAME_LIMIT: usize = 4096;
@@ -115,6 +115,7 @@ impl<'a> MetadataCache<'a> {
             };
             let attributes = file.attributes.clone();
             txn.put(key, &MetadataRow { blob: staged.digest, alias, fetched_at: now, last_used: now, attributes })?;
+            failpoint!("cache::metadata::row_written");
         }
         Ok(txn.commit()?)
     }

@@ -10,7 +10,7 @@ use super::{Coordinates, Error, Result, move_references, publish_named};
 use crate::digest::{Digest, Sha256};
 use crate::format::blob::{Header, PackageName};
 use crate::format::row::{BlobRow, PackageRow};
-use crate::store::{self, LEVEL_COMPRESSED, Store};
+use crate::store::{self, LEVEL_COMPRESSED, Store, failpoint};
 
 /// Packages by name, version, architecture and repository.
 #[derive(Debug)]
@@ -90,6 +90,7 @@ impl<'a> PackageCache<'a> {
             let now = store::now();
             let row = PackageRow { blob: staged.digest, sha256: found, alias, pinned: false, added_at: now, last_used: now, uses: 0 };
             txn.put(&key, &PackageRow { pinned: before.is_some_and(|before| before.pinned), ..row })?;
+            failpoint!("cache::package::row_written");
         } else {
             // Another process was faster, or the file had been lost.
             txn.publish(self.store, &staged, 0)?;

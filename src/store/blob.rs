@@ -4,9 +4,9 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
 
-use super::Store;
 use super::error::{Error, Object, Result};
 use super::index::WriteTxn;
+use super::{Store, failpoint};
 use super::{layout, open_file};
 use crate::digest::Digest;
 use crate::format::blob::{self, FRAME_RAW_LEN, Header};
@@ -43,7 +43,9 @@ impl Store {
         let mut staged = StagedBlob { digest: Digest::of(b""), header, raw_len: 0, stored_len: 0, path };
         let path = staged.path.clone();
         let write_error = || Error::io("write", &path);
+        failpoint!("store::blob::create");
         let mut file = OpenOptions::new().write(true).create_new(true).open(&path).map_err(Error::io("create", &path))?;
+        failpoint!("store::blob::write");
         let head = blob::encode_head(&staged.header)?;
         file.write_all(&head).map_err(write_error())?;
         staged.stored_len = head.len() as u64;
@@ -65,6 +67,7 @@ impl Store {
             frame.clear();
             frame.reserve(zstd::zstd_safe::compress_bound(raw.len()));
             compressor.compress_to_buffer(&raw, &mut frame).map_err(write_error())?;
+            failpoint!("store::blob::write");
             file.write_all(&frame).map_err(write_error())?;
             staged.raw_len += raw.len() as u64;
             staged.stored_len += frame.len() as u64;
@@ -72,7 +75,9 @@ impl Store {
                 break;
             }
         }
+        failpoint!("store::blob::sync");
         file.sync_data().map_err(Error::io("sync", &path))?;
+        failpoint!("store::blob::synced");
         staged.digest = hasher.finalize().into();
         Ok(staged)
     }
@@ -113,6 +118,7 @@ impl WriteTxn<'_> {
         };
         row.references = row.references.saturating_add(references);
         blobs.put(staged.digest.as_bytes(), &row)?;
+        failpoint!("store::blob::row_written");
         Ok(match known {
             None => Published::New,
             Some(_) if intact => Published::Known,

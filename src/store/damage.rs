@@ -10,7 +10,7 @@ use std::sync::PoisonError;
 
 use super::error::{Damage, Error, Object, Problem, Result};
 use super::index::WriteTxn;
-use super::{BlobReader, Store, layout, open_file};
+use super::{BlobReader, Store, failpoint, layout, open_file};
 use crate::digest::Digest;
 use crate::format::row::{BlobRow, ChunkRow, PackRow};
 
@@ -124,6 +124,7 @@ impl Store {
             attempt += 1;
             to = self.layout.quarantine(path, attempt);
         }
+        failpoint!("store::damage::quarantine");
         match fs::rename(path, &to) {
             Ok(()) => path.parent().map_or(Ok(()), layout::sync_dir),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use redb::{ConcurrencyMode, Database, ReadableDatabase, ReadableTable, TableDefinition, TableError, TableHandle, TransactionError};
 
 use super::error::{Error, Result};
+use super::failpoint;
 use super::layout::Layout;
 use super::{Options, Waiting, lease};
 use crate::format::row::{BlobRow, ChunkRow, HoldRow, ImageRow, MetadataRow, PackRow, PackageRow, Row, TrashRow};
@@ -57,6 +58,7 @@ impl Index {
     /// Opens or makes the index of a store.
     pub(crate) fn open(layout: &Layout, options: Options) -> Result<Self> {
         let path = layout.index();
+        failpoint!("store::index::open");
         let mut builder = Database::builder();
         builder.set_cache_size(CACHE_LEN).set_concurrency_mode(ConcurrencyMode::MultiWriter);
         let db = builder.create(&path).map_err(index_error(&path))?;
@@ -92,6 +94,7 @@ impl Index {
     /// [`Error::Busy`] when another process does not end its own in time; the user's wish not to wait for it.
     pub(crate) fn write(&self) -> Result<WriteTxn<'_>> {
         // The gate guards no data, so a panic in another thread leaves nothing half-changed.
+        failpoint!("store::index::begin");
         let gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
         let begun = Instant::now();
         let (mut pause, longest) = PAUSES;
@@ -114,6 +117,7 @@ impl Index {
             std::thread::sleep(pause);
             pause = (pause * 2).min(longest);
         };
+        failpoint!("store::index::begun");
         self.sign()?;
         Ok(WriteTxn { txn, index: self, _gate: gate })
     }
@@ -212,7 +216,10 @@ impl WriteTxn<'_> {
 
     /// Makes all changes durable at once.
     pub(crate) fn commit(self) -> Result<()> {
-        self.txn.commit().map_err(self.index.error())
+        failpoint!("store::index::commit");
+        self.txn.commit().map_err(self.index.error())?;
+        failpoint!("store::index::committed");
+        Ok(())
     }
 }
 

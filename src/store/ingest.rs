@@ -19,7 +19,7 @@ use super::cut::{Cutter, Piece, Window};
 use super::error::{Error, Object, Result};
 use super::index::WriteTxn;
 use super::packs::{PackWriter, StagedPack};
-use super::{Published, StagedBlob, Store, layout};
+use super::{Published, StagedBlob, Store, failpoint, layout};
 use crate::digest::Digest;
 use crate::format::blob::{BlobKind, Header};
 use crate::format::manifest::{Extent, Manifest};
@@ -176,6 +176,7 @@ impl WriteTxn<'_> {
             layout::publish(&pack.path, &store.layout.pack(&pack.id))?;
             self.table::<TrashRow>()?.remove(&Object::Pack(pack.id).key())?;
             self.put(pack.id.as_bytes(), &PackRow { stored_len: pack.stored_len, chunks: pack.entries.len() as u32 })?;
+            failpoint!("store::image::pack_published");
         }
         // A chunk counts the manifests that name it, so a manifest that was there before adds nothing.
         let published = self.publish(store, &image.manifest, 1)?;
@@ -186,6 +187,7 @@ impl WriteTxn<'_> {
             }
             chunks.put(digest.as_bytes(), &row)?;
         }
+        failpoint!("store::image::rows_written");
         Ok(true)
     }
 }

@@ -19,6 +19,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use super::error::{Error, Result};
+use super::failpoint;
 use crate::digest::Digest;
 
 /// The format of the store as a whole. Raise it when an older program must not touch the store any more.
@@ -86,10 +87,12 @@ impl Layout {
 
     fn create_file(&self, name: &str, content: &str) -> Result<()> {
         let path = self.root.join(name);
+        failpoint!("store::layout::create_file");
         let mut file = tempfile::Builder::new().prefix(".format").tempfile_in(&self.root).map_err(Error::io("create a file in", &self.root))?;
         file.write_all(content.as_bytes()).and_then(|()| file.as_file().sync_data()).map_err(Error::io("write", &path))?;
         set_readable(file.as_file(), &path)?;
         file.persist(&path).map_err(|error| Error::io("create", &path)(error.error))?;
+        failpoint!("store::layout::file_created");
         Ok(())
     }
 
@@ -144,8 +147,12 @@ impl Layout {
 
 /// Makes a directory unless it is there. `mode` is narrowed by the process's umask.
 pub(crate) fn create_dir(path: &Path, mode: u32) -> Result<()> {
+    failpoint!("store::layout::create_dir");
     match DirBuilder::new().mode(mode).create(path) {
-        Ok(()) => sync_dir(path.parent().unwrap_or(path)),
+        Ok(()) => {
+            failpoint!("store::layout::dir_created");
+            sync_dir(path.parent().unwrap_or(path))
+        }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(Error::io("create", path)(error)),
     }
@@ -155,8 +162,12 @@ pub(crate) fn create_dir(path: &Path, mode: u32) -> Result<()> {
 pub(crate) fn publish(from: &Path, to: &Path) -> Result<()> {
     let parent = to.parent().unwrap_or(to);
     create_dir(parent, 0o777)?;
+    failpoint!("store::publish::rename");
     fs::rename(from, to).map_err(Error::io("create", to))?;
-    sync_dir(parent)
+    failpoint!("store::publish::renamed");
+    sync_dir(parent)?;
+    failpoint!("store::publish::synced");
+    Ok(())
 }
 
 /// Makes the names in a directory durable.

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::error::{Error, Result};
+use super::failpoint;
 use super::layout::{self, Layout};
 
 /// Files of leases that are not locked yet end so; nobody takes them for dead ones.
@@ -34,6 +35,7 @@ impl Lease {
     /// Takes a new lease.
     pub(crate) fn take(layout: &Layout) -> Result<Self> {
         loop {
+            failpoint!("store::lease::create");
             let file = tempfile::Builder::new()
                 .prefix("")
                 .suffix(&format!(".{PENDING}"))
@@ -41,6 +43,7 @@ impl Lease {
                 .tempfile_in(layout.leases())
                 .map_err(Error::io("create a lease in", &layout.leases()))?;
             let (mut file, pending) = file.into_parts();
+            failpoint!("store::lease::created");
             file.lock().map_err(Error::io("lock", &pending))?;
             writeln!(file, "{}", this_process()).map_err(Error::io("write", &pending))?;
             let id = pending.file_stem().and_then(OsStr::to_str).unwrap_or_default().to_owned();
@@ -53,6 +56,7 @@ impl Lease {
             }
             // Nothing has that name any more.
             let _ = pending.keep();
+            failpoint!("store::lease::taken");
             let tmp = layout.tmp().join(&id);
             let lease = Self { id, path, tmp, next: AtomicU32::new(0), _file: file };
             layout::create_dir(&lease.tmp, 0o700)?;

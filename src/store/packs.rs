@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::error::{Error, Result};
+use super::failpoint;
 use super::lease::Lease;
 use crate::digest::Digest;
 use crate::format::pack::{self, ENTRY_LIMIT, Entry, HEAD_LEN, PACK_LEN};
@@ -59,6 +60,7 @@ impl PackWriter {
             Some(open) => open,
             none => none.insert(Open::create(&self.lease)?),
         };
+        failpoint!("store::packs::write");
         open.file.write_all(frame).map_err(Error::io("write", &open.staged.path))?;
         open.staged.entries.push(Entry { digest, offset: open.staged.stored_len, stored_len: frame.len() as u32, raw_len });
         open.staged.stored_len += frame.len() as u64;
@@ -74,8 +76,11 @@ impl PackWriter {
     fn close(&mut self) -> Result<()> {
         let Some(Open { mut file, mut staged }) = self.open.take() else { return Ok(()) };
         let (id, footer) = pack::encode_footer(&staged.entries)?;
+        failpoint!("store::packs::write");
         file.write_all(&footer).map_err(Error::io("write", &staged.path))?;
+        failpoint!("store::packs::sync");
         file.sync_data().map_err(Error::io("sync", &staged.path))?;
+        failpoint!("store::packs::synced");
         staged.id = id;
         staged.stored_len += footer.len() as u64;
         self.done.push(staged);
@@ -86,6 +91,7 @@ impl PackWriter {
 impl Open {
     fn create(lease: &Lease) -> Result<Self> {
         let path = lease.fresh("p");
+        failpoint!("store::packs::create");
         let mut file = OpenOptions::new().write(true).create_new(true).open(&path).map_err(Error::io("create", &path))?;
         file.write_all(&pack::encode_head()).map_err(Error::io("write", &path))?;
         let staged = StagedPack { id: Digest::of(b""), entries: Vec::new(), stored_len: HEAD_LEN, path };

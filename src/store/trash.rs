@@ -7,7 +7,7 @@ use std::io;
 
 use super::error::{Error, Object, Result};
 use super::index::WriteTxn;
-use super::{Store, now};
+use super::{Store, failpoint, now};
 use crate::digest::Digest;
 use crate::format::row::{BlobRow, TrashRow};
 
@@ -21,6 +21,7 @@ impl WriteTxn<'_> {
         }
         blobs.remove(digest.as_bytes())?;
         self.put(&Object::Blob(*digest).key(), &TrashRow { since: now(), stored_len: row.stored_len })?;
+        failpoint!("store::trash::row_moved");
         Ok(true)
     }
 }
@@ -56,6 +57,7 @@ impl Store {
                     Some(Object::Pack(id)) => self.layout.pack(&id),
                     Some(Object::Chunk(_)) | None => continue,
                 };
+                failpoint!("store::trash::unlink");
                 match fs::remove_file(&path) {
                     Ok(()) => freed += row.stored_len,
                     Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -64,6 +66,7 @@ impl Store {
                         break;
                     }
                 }
+                failpoint!("store::trash::unlinked");
                 trash.remove(&key)?;
             }
         }
