@@ -53,6 +53,7 @@ impl Plan {
             Err(error) if error.kind() == io::ErrorKind::NotFound => false,
             Err(error) => return Err(Error::io("inspect", path)(error)),
         };
+        formats::check_size(image.raw_len, format.disk)?;
         check_room(folder(path), &image, format)?;
         Ok(Self { image, path: path.to_owned(), format, replaces })
     }
@@ -84,6 +85,7 @@ pub struct Stream {
 /// # Errors
 /// As [`export`]; and [`Error::Io`] on “standard output” where the stream is closed.
 pub fn stream(store: &Store, what: &Stream, out: &mut dyn Write, progress: &dyn Progress, cancel: &Cancel) -> Result<ByteSize> {
+    formats::check_size(what.image.raw_len, what.format.disk)?;
     let scratch = store.scratch()?;
     check_room(scratch.path(), &what.image, what.format)?;
     let partial = make(store, &what.image, what.format, scratch.path(), progress, cancel)?;

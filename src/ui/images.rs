@@ -128,7 +128,7 @@ fn or_unknown(value: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::time::Duration;
 
     use image_composer::cache::{Coordinates, Import, ReleaseDate, SpecHash};
@@ -139,7 +139,7 @@ mod tests {
 
     const NOW: u64 = 1_795_162_530;
 
-    fn image(name: &str, days: u64) -> ImageRecord {
+    pub(in crate::ui) fn image(name: &str, days: u64) -> ImageRecord {
         ImageRecord {
             spec_hash: SpecHash::from(Digest::of(name.as_bytes())),
             name: name.to_owned(),
@@ -164,7 +164,7 @@ mod tests {
         }
     }
 
-    fn imported() -> ImageRecord {
+    pub(in crate::ui) fn imported() -> ImageRecord {
         let unknown = String::new;
         let import = Import { file: "appliance.qcow2".to_owned(), format: "qcow2".to_owned() };
         let (build_time, releases) = (Duration::ZERO, Vec::new());

@@ -47,3 +47,37 @@ fn vouched(imported: &Imported) -> Option<String> {
     let is_of_spec = image.imported.is_some() && !image.dist.is_empty();
     is_of_spec.then(|| format!("builds of {} {} will take this image: that it is what the spec says is your word alone", image.name, image.version))
 }
+
+#[cfg(test)]
+mod tests {
+    use image_composer::disk::formats::{FileFormat, Format};
+    use image_composer::transfer::Plan;
+
+    use super::*;
+    use crate::ui::images::tests::{image, imported};
+
+    const TOOK: Duration = Duration::from_millis(1_240);
+
+    fn exported() -> Exported {
+        let format = FileFormat { disk: Format::Qcow2, zstd: true };
+        let plan = Plan { image: image("minimal", 2), path: "out/edge.qcow2.zst".into(), format, replaces: false };
+        Exported { plan, size: ByteSize(151 << 20), allocated: ByteSize(151 << 20) }
+    }
+
+    fn all() -> [Imported; 3] {
+        let format = FileFormat::from(Format::Qcow2);
+        let of_spec = image_composer::cache::ImageRecord { dist: "debian12".to_owned(), version: "1.0".to_owned(), ..imported() };
+        [(imported(), false), (imported(), true), (of_spec, false)].map(|(image, present)| Imported { image, format, present })
+    }
+
+    #[test]
+    fn one_line_says_what_was_done() {
+        let lines = all().map(|imported| format!("{}\n{:?}", import_line(&imported, TOOK), vouched(&imported))).join("\n");
+        insta::assert_snapshot!(format!("{}\n{lines}", export_line(&exported(), TOOK)));
+    }
+
+    #[test]
+    fn the_json_of_both_is_a_promise() {
+        insta::assert_json_snapshot!((json::Export::new(&exported(), TOOK), json::Import::new(&all()[0], TOOK)));
+    }
+}

@@ -1,9 +1,10 @@
 //! From a raw disk to a file of another format.
 
-use super::{Format, Out, Raw, Result, qcow2, vdi, vhd, vhdx, vmdk};
+use super::{Error, Format, Out, Raw, Result, qcow2, vdi, vhd, vhdx, vmdk};
 use crate::digest::Digest;
 use crate::disk::Uuid;
 use crate::progress::{Cancel, Event, Phase, Progress};
+use crate::units::ByteSize;
 
 /// A raw disk on its way into another format.
 #[derive(Clone, Copy)]
@@ -20,11 +21,28 @@ pub struct Conversion<'a> {
     pub cancel: &'a Cancel,
 }
 
+/// Checks that a format holds a disk of so many bytes exactly.
+///
+/// # Errors
+/// [`Error::Size`] if not.
+pub fn check_size(len: u64, format: Format) -> Result<()> {
+    let (holds, rule) = match format {
+        Format::Raw => (true, ""),
+        Format::Qcow2 => (qcow2::holds(len), "the size must be a multiple of 512 bytes, at most 2 PiB"),
+        Format::Vhd => (vhd::holds(len), "the size must be a multiple of 512 bytes, at most 2040 GiB"),
+        Format::Vhdx => (vhdx::holds(len), "the size must be a multiple of 512 bytes, at most 64 TiB, and not 0"),
+        Format::Vmdk => (vmdk::holds(len), "the size must be a multiple of 512 bytes, and below 2 TiB together with the tables"),
+        Format::Vdi => (vdi::holds(len), "the size must be a multiple of 512 bytes, at most 512 TiB"),
+    };
+    if holds { Ok(()) } else { Err(Error::Size { size: ByteSize(len), format, rule }) }
+}
+
 /// Writes the disk in this format. The file is whole then, and not synced; after an error it is of no use.
 ///
 /// # Errors
 /// A disk whose size the format cannot hold exactly, what the operating system says, the user's wish to stop.
 pub fn convert(job: &Conversion<'_>, format: Format) -> Result<()> {
+    check_size(job.raw.len(), format)?;
     job.progress.report(Event::Start { phase: Phase::Convert, total: Some(job.raw.len()) });
     match format {
         Format::Raw => job.copy()?,

@@ -86,7 +86,7 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => Some("free some space there, or use another folder".to_owned()),
-            Self::Size { .. } => Some("choose another format; raw and qcow2 hold any size of a spec".to_owned()),
+            Self::Size { .. } => Some("choose another format: raw holds a disk of any size".to_owned()),
             Self::Unreadable { problem, path, .. } => problem.hint(path),
             Self::TooLong { .. } => Some("if it is trusted, allow more with --max-size".to_owned()),
             Self::NoRoom { .. } => Some("free some space there, or use a store on another file system".to_owned()),

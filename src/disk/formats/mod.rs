@@ -29,7 +29,7 @@ mod vhdx;
 mod vmdk;
 pub mod zst;
 
-pub use convert::{Conversion, convert};
+pub use convert::{Conversion, check_size, convert};
 pub use error::{Error, Result};
 pub use format::{FileFormat, Format, ParseFormatError};
 pub use open::{open, recognise};

@@ -8,8 +8,7 @@ use super::bytes::Header;
 use super::out::Table;
 use super::read::{Blocks, Disk, Problem, Run};
 use super::source::{Entries, Source, array};
-use super::{Conversion, Error, Format, Result};
-use crate::units::ByteSize;
+use super::{Conversion, Result};
 
 /// What the file begins with; programs look at the signature only.
 const TEXT: &[u8] = b"<<< Oracle VM VirtualBox Disk Image >>>\n";
@@ -42,12 +41,14 @@ const DISCARDED: u32 = 0xffff_fffe;
 /// QEMU's limit, which keeps the map below 2 GiB.
 const LARGEST: u64 = 0x1fff_ffff * BLOCK;
 
+/// Whether VDI holds a disk of that length.
+pub(super) fn holds(len: u64) -> bool {
+    len.is_multiple_of(512) && len <= LARGEST
+}
+
 /// Writes the disk as a dynamic VDI.
 pub(super) fn write(job: &Conversion<'_>) -> Result<()> {
     let size = job.raw.len();
-    if !size.is_multiple_of(512) || size > LARGEST {
-        return Err(Error::Size { size: ByteSize(size), format: Format::Vdi, rule: "the size must be a multiple of 512 bytes, at most 512 TiB" });
-    }
     let blocks = size.div_ceil(BLOCK);
     let data = (MAP_AT + blocks * 4).next_multiple_of(BLOCK);
     let mut map = Table::new(job.out, MAP_AT, blocks, UNALLOCATED.to_le_bytes());

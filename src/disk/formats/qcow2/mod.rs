@@ -4,7 +4,7 @@ mod read;
 mod write;
 
 pub(super) use read::open;
-pub(super) use write::write;
+pub(super) use write::{holds, write};
 
 pub(super) const MAGIC: [u8; 4] = *b"QFI\xfb";
 

@@ -8,8 +8,7 @@
 
 use super::{COPIED, HEADER_LEN, MAGIC, MAX_L1_LEN};
 use crate::disk::formats::out::Out;
-use crate::disk::formats::{Conversion, Error, Format, Result};
-use crate::units::ByteSize;
+use crate::disk::formats::{Conversion, Result};
 
 /// QEMU's own default: 64 KiB.
 pub(super) const CLUSTER_BITS: u32 = 16;
@@ -37,12 +36,14 @@ struct Writer<'a> {
     l2_cluster: Option<u64>,
 }
 
+/// Whether qcow2 holds a disk of that length.
+pub(in crate::disk::formats) fn holds(len: u64) -> bool {
+    len.is_multiple_of(512) && len <= LARGEST
+}
+
 /// Writes the disk as qcow2.
 pub(in crate::disk::formats) fn write(job: &Conversion<'_>) -> Result<()> {
     let size = job.raw.len();
-    if !size.is_multiple_of(512) || size > LARGEST {
-        return Err(Error::Size { size: ByteSize(size), format: Format::Qcow2, rule: "the size must be a multiple of 512 bytes, at most 2 PiB" });
-    }
     let l1 = vec![0; size.div_ceil(L2_ENTRIES * CLUSTER) as usize];
     let free = 1 + (l1.len() as u64 * 8).div_ceil(CLUSTER);
     let mut writer = Writer { out: job.out, size, free, l1, l2: vec![0; L2_ENTRIES as usize], l2_index: 0, l2_cluster: None };

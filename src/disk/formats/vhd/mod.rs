@@ -12,8 +12,7 @@ mod read;
 pub(super) use read::open;
 
 use super::bytes::Header;
-use super::{Conversion, Error, Format, Result};
-use crate::units::ByteSize;
+use super::{Conversion, Result};
 
 pub(super) const COOKIE: [u8; 8] = *b"conectix";
 
@@ -36,12 +35,14 @@ const CREATOR: &[u8; 4] = b"win ";
 const CREATOR_VERSION: u32 = 0x000a_0000;
 const CREATOR_SYSTEM: &[u8; 4] = b"Wi2k";
 
+/// Whether VHD holds a disk of that length.
+pub(super) fn holds(len: u64) -> bool {
+    len.is_multiple_of(512) && len <= LARGEST
+}
+
 /// Writes the disk as a fixed VHD.
 pub(super) fn write(job: &Conversion<'_>) -> Result<()> {
     let size = job.raw.len();
-    if !size.is_multiple_of(512) || size > LARGEST {
-        return Err(Error::Size { size: ByteSize(size), format: Format::Vhd, rule: "the size must be a multiple of 512 bytes, at most 2040 GiB" });
-    }
     job.copy()?;
     job.out.put(size, &footer(size, job.uuid("vhd").as_bytes()).0)
 }

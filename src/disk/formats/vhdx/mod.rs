@@ -9,7 +9,7 @@ mod read;
 mod write;
 
 pub(super) use read::open;
-pub(super) use write::write;
+pub(super) use write::{holds, write};
 
 use crate::disk::Uuid;
 use crate::disk::crc32c::crc32c;

@@ -7,8 +7,7 @@ use super::{
 use crate::disk::Uuid;
 use crate::disk::formats::bytes::Header;
 use crate::disk::formats::out::Table;
-use crate::disk::formats::{Conversion, Error, Format, Result};
-use crate::units::ByteSize;
+use crate::disk::formats::{Conversion, Result};
 
 /// The smallest that there is, which Microsoft recommends for Linux.
 const BLOCK: u64 = MIB;
@@ -23,12 +22,14 @@ const PRESENT: u64 = 6;
 /// Who made the file; for people.
 const CREATOR: &str = "image-composer";
 
+/// Whether VHDX holds a disk of that length.
+pub(in crate::disk::formats) fn holds(len: u64) -> bool {
+    len.is_multiple_of(512) && len > 0 && len <= LARGEST
+}
+
 /// Writes the disk as a dynamic VHDX.
 pub(in crate::disk::formats) fn write(job: &Conversion<'_>) -> Result<()> {
     let size = job.raw.len();
-    if !size.is_multiple_of(512) || size > LARGEST || size == 0 {
-        return Err(Error::Size { size: ByteSize(size), format: Format::Vhdx, rule: "the size must be a multiple of 512 bytes, at most 64 TiB" });
-    }
     let ratio = chunk_ratio(512, BLOCK);
     let blocks = size.div_ceil(BLOCK);
     let entries = blocks + (blocks - 1) / ratio;

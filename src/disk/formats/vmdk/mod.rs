@@ -14,7 +14,7 @@ mod write;
 
 pub(super) use descriptor::MAGIC as DESCRIPTOR_MAGIC;
 pub(super) use read::open;
-pub(super) use write::write;
+pub(super) use write::{holds, write};
 
 pub(super) const MAGIC: [u8; 4] = *b"KDMV";
 

@@ -3,8 +3,7 @@
 use super::{MAGIC, NEWLINES, SECTOR, TWO_DIRECTORIES, descriptor};
 use crate::disk::formats::bytes::Header;
 use crate::disk::formats::out::Table;
-use crate::disk::formats::{Conversion, Error, Format, Result};
-use crate::units::ByteSize;
+use crate::disk::formats::{Conversion, Result};
 
 /// What everybody writes: grains of 64 KiB, 512 in a table.
 const GRAIN: u64 = 64 << 10;
@@ -15,20 +14,37 @@ const TABLE_LEN: u64 = TABLE_ENTRIES * 4;
 const DESCRIPTOR_AT: u64 = 1;
 const DESCRIPTOR_LEN: u64 = 20;
 
+/// What lies where, in bytes.
+struct Layout {
+    /// How many grain tables there are in each directory.
+    tables: u64,
+    /// The two directories; the tables of each come right after it.
+    directories: [u64; 2],
+    directory_len: u64,
+    /// The first grain.
+    data: u64,
+}
+
+impl Layout {
+    fn of(len: u64) -> Self {
+        let tables = len.div_ceil(GRAIN * TABLE_ENTRIES);
+        let directory_len = (tables * 4).next_multiple_of(SECTOR);
+        let directories = [0, 1].map(|copy| (DESCRIPTOR_AT + DESCRIPTOR_LEN) * SECTOR + copy * (directory_len + tables * TABLE_LEN));
+        let data = (directories[1] + directory_len + tables * TABLE_LEN).next_multiple_of(GRAIN);
+        Self { tables, directories, directory_len, data }
+    }
+}
+
+/// Whether VMDK holds a disk of that length: places are sectors in 32 bits.
+pub(in crate::disk::formats) fn holds(len: u64) -> bool {
+    let end = Layout::of(len).data.checked_add(len);
+    len.is_multiple_of(SECTOR) && end.is_some_and(|end| u32::try_from(end.div_ceil(SECTOR)).is_ok())
+}
+
 /// Writes the disk as a monolithicSparse VMDK.
 pub(in crate::disk::formats) fn write(job: &Conversion<'_>) -> Result<()> {
     let size = job.raw.len();
-    let tables = size.div_ceil(GRAIN * TABLE_ENTRIES);
-    // In bytes, each a multiple of a sector: the first directory, its tables, the second one, its tables, the first grain.
-    let directory_len = (tables * 4).next_multiple_of(SECTOR);
-    let directories = [0, 1].map(|copy| (DESCRIPTOR_AT + DESCRIPTOR_LEN) * SECTOR + copy * (directory_len + tables * TABLE_LEN));
-    let data = (directories[1] + directory_len + tables * TABLE_LEN).next_multiple_of(GRAIN);
-    // Places are sectors in 32 bits.
-    let fits = data.checked_add(size).is_some_and(|end| u32::try_from(end.div_ceil(SECTOR)).is_ok());
-    if !size.is_multiple_of(SECTOR) || !fits {
-        let rule = "the size must be a multiple of 512 bytes, and below 2 TiB together with its tables";
-        return Err(Error::Size { size: ByteSize(size), format: Format::Vmdk, rule });
-    }
+    let Layout { tables, directories, directory_len, data } = Layout::of(size);
     for at in directories {
         let mut directory = Table::new(job.out, at, tables, [0; 4]);
         for table in 0..tables {
@@ -65,7 +81,7 @@ fn header(size: u64, directories: [u64; 2], data: u64) -> Header<512> {
     header
 }
 
-/// The number of the sector at an offset; [`write()`] has checked that it fits.
+/// The number of the sector at an offset; [`holds`] says that it fits.
 fn sector(offset: u64) -> [u8; 4] {
     ((offset / SECTOR) as u32).to_le_bytes()
 }
