@@ -62,8 +62,8 @@ fn qemu_img_sees_the_same_disk() {
         assert!(output.status.success(), "{arguments:?}: {said}");
         said
     };
-    let size = (3 << 30) + 512;
-    let raw = sparse(size, &[(0, 1), (70_000, 200_000), ((512 << 20) - 1, 2), (1 << 30, 5 << 20), (size - 1, 1)]);
+    let size = (700 << 20) + 512;
+    let raw = sparse(size, &[(0, 1), (70_000, 200_000), ((512 << 20) - 1, 2), (600 << 20, 5 << 20), (size - 1, 1)]);
     for format in WRITTEN {
         let out = convert(&raw, format).unwrap();
         let driver = if format == Format::Vhd { "vpc" } else { format.name() };
