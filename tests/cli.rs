@@ -6,6 +6,7 @@ mod support;
 
 mod cli {
     mod build;
+    mod bundle;
     mod cache;
     mod face;
     mod repositories;

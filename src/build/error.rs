@@ -120,7 +120,7 @@ impl Error {
             Self::Repository(error) => error.hint(),
             Self::Resolve(error) => error.hint(),
             Self::NotAvailableOffline { spec, .. } | Self::MetadataOffline { spec, .. } => {
-                Some(format!("fetch them where there is a network: image-composer build {}", spec.display()))
+                Some(format!("fetch them where there is a network: image-composer fetch {}", spec.display()))
             }
             Self::Download(error) => error.hint(),
             Self::Sandbox(error) => error.hint(),

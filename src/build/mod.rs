@@ -9,6 +9,7 @@
 
 mod archives;
 mod error;
+mod fetch;
 mod output;
 mod packages;
 mod plan;
@@ -22,6 +23,7 @@ use std::path::Path;
 use std::time::{Instant, SystemTime};
 
 pub use error::Error;
+pub use fetch::{Fetched, fetch};
 pub use report::{ImageOutcome, MissReason, Output, PackageCounts, Report};
 pub use request::{Caches, Request, Workers};
 

@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use image_composer::build::{Caches, Request, Workers, build};
+use image_composer::build::{Caches, build};
 use image_composer::config::Storage;
 use image_composer::progress::Cancel;
 use image_composer::spec;
 use image_composer::spec::model::CacheUse;
 
-use super::mirror::{self, Mirror};
+use super::network::Network;
 use super::{Result, Session, signals};
 
 /// Build an image, or take it from the image cache
@@ -18,7 +18,6 @@ use super::{Result, Session, signals};
 /// cache is copied out, without asking the network.
 #[derive(Debug, Args)]
 #[command(after_long_help = AFTER_LONG_HELP)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(super) struct Arguments {
     /// The spec, a YAML file
     spec: PathBuf,
@@ -38,17 +37,8 @@ pub(super) struct Arguments {
     #[command(flatten)]
     switches: Switches,
 
-    /// Use this address for an archive, instead of the configuration's and the host's; may be given several times
-    #[arg(long, value_name = "ARCHIVE=URL")]
-    mirror: Vec<String>,
-
-    /// Fetch so many packages at a time (1 to 64; 8 unless configured otherwise)
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
-    workers: Option<u16>,
-
-    /// Accept repository metadata whose Valid-Until has passed, or that is older than what the store has
-    #[arg(long)]
-    allow_expired: bool,
+    #[command(flatten)]
+    network: Network,
 
     /// Print what was done as JSON, instead of paths
     #[arg(long)]
@@ -85,31 +75,18 @@ seconds since 1970. Fields may be added, none goes. An error is told on standard
 pub(super) fn run(session: &Session, arguments: Arguments) -> Result {
     let cancel = Cancel::default();
     signals::listen(&cancel)?;
-    let mirrors = arguments.mirror.iter().map(|text| Mirror::parse(text)).collect::<Result<_>>()?;
-    let mut config = session.config()?;
+    let mirrors = arguments.network.mirrors()?;
+    let config = session.config()?;
     let source_date_epoch = session.source_date_epoch()?;
     let spec = spec::load(&arguments.spec)?;
-    mirror::apply(mirrors, spec.profile, &mut config.mirrors)?;
     session.ui.detail(|| format!("spec: {}, {}", spec.path.display(), spec.hash(source_date_epoch)));
 
     let caches = arguments.switches.with(spec.spec.cache, &config.storage);
+    let mut request = arguments.network.request(spec, &config, mirrors, caches, arguments.offline)?;
+    request.output_dir = arguments.output;
+    request.rebuild = arguments.rebuild;
+    request.source_date_epoch = source_date_epoch;
     let store = if caches.packages || caches.images { Some(session.open_store(&cancel)?) } else { None };
-    let request = Request {
-        spec,
-        output_dir: arguments.output,
-        caches,
-        offline: arguments.offline,
-        rebuild: arguments.rebuild,
-        workers: Workers {
-            fetch: arguments.workers.map_or(config.workers, usize::from),
-            unpack: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
-        },
-        mirrors: config.mirrors,
-        keyrings: config.keyrings,
-        proxy: config.proxy.map(|proxy| proxy.address().to_owned()),
-        allow_expired: arguments.allow_expired,
-        source_date_epoch,
-    };
 
     let outcome = build(&request, store.as_ref(), &*session.view, &cancel);
     session.view.close();

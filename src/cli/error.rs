@@ -1,6 +1,7 @@
 //! Why a command failed, and with which status the program ends.
 
 use std::io;
+use std::path::PathBuf;
 
 use image_composer::cache::{self, SpecHash};
 use image_composer::config::{ConfigError, NoStoreError};
@@ -40,6 +41,16 @@ pub(crate) enum Error {
         failed: usize,
         /// Of how many.
         total: usize,
+    },
+    /// Some of the specs could not be fetched; why is told already.
+    #[error("{} of {total} specs could not be fetched:{}", .failed.len(), paths(.failed))]
+    NotFetched {
+        /// Which.
+        failed: Vec<PathBuf>,
+        /// Of how many.
+        total: usize,
+        /// The exit status of the first.
+        code: u8,
     },
     /// Nothing says where the store is.
     #[error(transparent)]
@@ -92,9 +103,11 @@ impl Error {
             Self::Usage { .. } | Self::Unreadable(_) | Self::Mistakes { .. } | Self::Invalid { .. } | Self::NoStore(_) | Self::Ambiguous { .. } => {
                 exit::USAGE
             }
-            Self::NoSuchImage { .. } => exit::NOT_FOUND,
+            Self::NoSuchImage { .. } | Self::Cache(cache::Error::NoImage(_)) => exit::NOT_FOUND,
+            Self::NotFetched { code, .. } => *code,
             Self::Store(error) => of_store(error),
             Self::Cache(cache::Error::Mismatch { .. }) => exit::INTEGRITY,
+            Self::Cache(cache::Error::Bundle(error)) if error.is_integrity() => exit::INTEGRITY,
             Self::Cache(cache::Error::Taken(_)) => exit::USAGE,
             Self::Build(error) => error.exit_code(),
             Self::Transfer(error) => of_transfer(error),
@@ -118,7 +131,7 @@ impl Error {
             Self::Build(error) => error.hint(),
             Self::Transfer(error) => error.hint(),
             Self::Ambiguous { .. } => Some("give more digits".to_owned()),
-            Self::Unreadable(_) | Self::Mistakes { .. } | Self::Invalid { .. } | Self::Signals(_) | Self::Output(_) => None,
+            Self::Unreadable(_) | Self::Mistakes { .. } | Self::Invalid { .. } | Self::NotFetched { .. } | Self::Signals(_) | Self::Output(_) => None,
         }
     }
 }
@@ -187,4 +200,8 @@ impl From<cache::Error> for Error {
 
 fn lines(candidates: &[SpecHash]) -> String {
     candidates.iter().fold(String::new(), |lines, hash| lines + "\n  " + &hash.to_string())
+}
+
+fn paths(paths: &[PathBuf]) -> String {
+    paths.iter().fold(String::new(), |lines, path| format!("{lines}\n  {}", path.display()))
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use image_composer::distro::{PROFILES, Profile};
+use image_composer::spec::Loaded;
 use image_composer::yaml::archive_address;
 
 use super::{Error, Result};
@@ -24,6 +25,19 @@ impl Mirror {
         }
         let url = archive_address(url).map_err(|error| Error::usage(format!("--mirror {archive}=…: the address {error}"), error.hint()))?;
         Ok(Self { archive: archive.to_owned(), url })
+    }
+
+    /// Those that a profile uses.
+    pub(super) fn of_profile(mirrors: &[Self], profile: &Profile) -> Vec<Self> {
+        mirrors.iter().filter(|mirror| profile.archive(&mirror.archive).is_some()).cloned().collect()
+    }
+
+    /// Refuses a mirror that none of the specs can use.
+    pub(super) fn check_used(mirrors: &[Self], specs: &[&Loaded]) -> Result {
+        let unused = |mirror: &&Self| !specs.is_empty() && specs.iter().all(|spec| spec.profile.archive(&mirror.archive).is_none());
+        let Some(mirror) = mirrors.iter().find(unused) else { return Ok(()) };
+        let message = format!("--mirror {}=…: no spec uses the archive “{}”", mirror.archive, mirror.archive);
+        Err(Error::usage(message, format!("the archives of the specs are {}", names(specs.iter().map(|spec| spec.profile)))))
     }
 }
 
@@ -48,8 +62,8 @@ pub(super) fn apply(flags: Vec<Mirror>, profile: &Profile, mirrors: &mut BTreeMa
 }
 
 /// The identities of the profiles' archives, sorted.
-fn names(profiles: &[Profile]) -> String {
-    let mut ids: Vec<_> = profiles.iter().flat_map(|profile| profile.archives).map(|archive| archive.id).collect();
+fn names<'p>(profiles: impl IntoIterator<Item = &'p Profile>) -> String {
+    let mut ids: Vec<_> = profiles.into_iter().flat_map(|profile| profile.archives).map(|archive| archive.id).collect();
     ids.sort_unstable();
     ids.dedup();
     ids.join(", ")

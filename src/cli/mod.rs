@@ -4,7 +4,9 @@ mod build;
 mod cache;
 mod error;
 mod exit;
+mod fetch;
 mod mirror;
+mod network;
 mod session;
 mod signals;
 mod validate;
@@ -19,7 +21,7 @@ use clap::{Args, Parser, Subcommand};
 use image_composer::config::Environment;
 
 use crate::ui::{self, ProgressMode, Ui, Verbosity};
-use error::Error;
+pub(crate) use error::Error;
 use session::Session;
 
 /// What every command returns.
@@ -100,6 +102,7 @@ impl Global {
 #[derive(Debug, Subcommand)]
 enum Command {
     Build(build::Arguments),
+    Fetch(fetch::Arguments),
     Validate(validate::Arguments),
     Cache(cache::Arguments),
 }
@@ -118,6 +121,7 @@ pub(crate) fn main(arguments: Vec<OsString>) -> u8 {
     let session = Session::new(ui, environment, cli.global.config, cli.global.store);
     let outcome = match cli.command {
         Command::Build(arguments) => build::run(&session, arguments),
+        Command::Fetch(arguments) => fetch::run(&session, &arguments),
         Command::Validate(arguments) => validate::run(&session, &arguments),
         Command::Cache(arguments) => cache::run(&session, &arguments),
     };

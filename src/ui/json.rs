@@ -1,12 +1,14 @@
 //! What `--json` writes. These structures are promised: fields may come, none goes or changes its meaning. Sizes are bytes, times are seconds since the
 //! epoch, durations are seconds; a path that is not UTF-8 is shown with replacement characters.
 
-use image_composer::build::{ImageOutcome, Output, PackageCounts, Report};
+use image_composer::build::{Fetched, ImageOutcome, Output, PackageCounts, Report};
 use std::time::Duration;
 
+use image_composer::cache::bundle::{Counts, ImportedBundle, ImportedImage, Outcome};
 use image_composer::cache::{self, ImageRecord, ReleaseDate};
 use image_composer::progress::Phase;
 use image_composer::resolve::LockedPackage;
+use image_composer::store::BundlePlan;
 use image_composer::transfer::{Exported, Imported, Plan};
 use serde::Serialize;
 
@@ -221,5 +223,127 @@ impl<'a> Import<'a> {
     pub(super) fn new(imported: &'a Imported, took: Duration) -> Self {
         let outcome = if imported.present { "present" } else { "imported" };
         Self { outcome, format: imported.format.to_string(), image: Image::from(&imported.image), seconds: took.as_secs_f64() }
+    }
+}
+
+/// The outcome of `fetch`.
+#[derive(Serialize)]
+pub(super) struct Fetches<'a> {
+    /// The specs whose packages are all in the store now, in the order of the command line.
+    pub(super) specs: Vec<Fetch<'a>>,
+    pub(super) failed: Vec<NotFetched>,
+}
+
+/// A spec whose packages are all in the store.
+#[derive(Serialize)]
+pub(super) struct Fetch<'a> {
+    path: String,
+    spec_hash: String,
+    name: &'a str,
+    version: &'a str,
+    packages: &'a PackageCounts,
+    releases: &'a [ReleaseDate],
+    seconds: f64,
+}
+
+/// A spec that could not be fetched.
+#[derive(Serialize)]
+pub(super) struct NotFetched {
+    pub(super) path: String,
+    /// Why not, with its causes.
+    pub(super) error: String,
+}
+
+impl<'a> Fetch<'a> {
+    pub(super) fn new(path: &std::path::Path, fetched: &'a Fetched) -> Self {
+        Self {
+            path: path.to_string_lossy().into_owned(),
+            spec_hash: fetched.spec_hash.to_string(),
+            name: &fetched.name,
+            version: &fetched.version,
+            packages: &fetched.packages,
+            releases: &fetched.releases,
+            seconds: fetched.duration.as_secs_f64(),
+        }
+    }
+}
+
+/// `cache export --bundle`.
+#[derive(Serialize)]
+pub(super) struct BundleExport {
+    /// Null for standard output.
+    path: Option<String>,
+    /// Whether nothing was written.
+    dry_run: bool,
+    /// The length of the bundle.
+    size: u64,
+    /// The ids of its images.
+    images: Vec<String>,
+    /// How many.
+    packages: usize,
+    /// How many files of repositories.
+    metadata: usize,
+    /// How many different chunks.
+    chunks: usize,
+    seconds: f64,
+}
+
+impl BundleExport {
+    pub(super) fn new(plan: &BundlePlan, path: Option<&std::path::Path>, dry_run: bool, took: std::time::Duration) -> Self {
+        let contents = plan.contents();
+        Self {
+            path: path.map(|path| path.to_string_lossy().into_owned()),
+            dry_run,
+            size: plan.bundle_len(),
+            images: contents.images.iter().map(|image| image.spec_hash.0.to_string()).collect(),
+            packages: contents.packages.len(),
+            metadata: contents.metadata.len(),
+            chunks: plan.chunks(),
+            seconds: took.as_secs_f64(),
+        }
+    }
+}
+
+/// `cache import` of a bundle.
+#[derive(Serialize)]
+pub(super) struct BundleImport<'a> {
+    /// The length of the bundle.
+    size: u64,
+    /// What the store grew by.
+    added: u64,
+    images: Vec<BundleImage<'a>>,
+    /// `{"added", "present", "kept"}`: new, there already, and those that stayed because the store has others of the same names.
+    packages: Counts,
+    /// The same for files of repositories.
+    metadata: Counts,
+    seconds: f64,
+}
+
+/// An image of an imported bundle.
+#[derive(Serialize)]
+struct BundleImage<'a> {
+    spec_hash: String,
+    name: &'a str,
+    version: &'a str,
+    /// `added`, `replaced`, `present`, or `conflict` for one that did not come in because another has its id.
+    outcome: Outcome,
+}
+
+impl<'a> BundleImport<'a> {
+    pub(super) fn new(imported: &'a ImportedBundle, took: std::time::Duration) -> Self {
+        let image = |image: &'a ImportedImage| BundleImage {
+            spec_hash: image.spec_hash.to_string(),
+            name: &image.name,
+            version: &image.version,
+            outcome: image.outcome,
+        };
+        Self {
+            size: imported.bundle_len.0,
+            added: imported.added.0,
+            images: imported.images.iter().map(image).collect(),
+            packages: imported.packages,
+            metadata: imported.metadata,
+            seconds: took.as_secs_f64(),
+        }
     }
 }

@@ -4,7 +4,9 @@
 //! lines. Text from outside (specs, servers, package scripts) is made harmless for terminals on its way ([`text::printable`]).
 
 mod build;
+mod bundle;
 mod data;
+mod fetch;
 mod images;
 mod json;
 mod problem;
@@ -20,6 +22,7 @@ use std::io::{self, IsTerminal as _};
 
 use image_composer::config::Environment;
 
+pub(crate) use fetch::fetched_json;
 pub(crate) use images::store_dir;
 pub(crate) use problem::Problem;
 pub(crate) use progress::{ProgressMode, View};

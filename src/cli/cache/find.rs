@@ -15,10 +15,19 @@ const NEAR_FROM: usize = 6;
 /// [`Error::NoSuchImage`] or [`Error::Ambiguous`], with what was perhaps meant.
 pub(super) fn image(session: &Session, id: &str, cancel: &Cancel) -> Result<(Store, ImageRecord)> {
     let Some(store) = session.existing_store_until(cancel)? else { return Err(not_found(id, &[])) };
-    let cache = ImageCache::new(&store);
+    let image = in_store(&store, id)?;
+    Ok((store, image))
+}
+
+/// The image in a store whose id begins so.
+///
+/// # Errors
+/// As for [`image`].
+pub(super) fn in_store(store: &Store, id: &str) -> Result<ImageRecord> {
+    let cache = ImageCache::new(store);
     let found = if id.is_empty() { Found::None } else { cache.find(id)? };
     match found {
-        Found::One(image) => Ok((store, *image)),
+        Found::One(image) => Ok(*image),
         Found::Ambiguous(candidates) => Err(Error::Ambiguous { id: id.to_owned(), candidates }),
         Found::None => Err(not_found(id, &cache.list()?)),
     }

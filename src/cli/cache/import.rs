@@ -10,17 +10,21 @@ use image_composer::spec;
 use image_composer::transfer::{self, ForSpec, ImportRequest};
 use image_composer::units::ByteSize;
 
-use crate::cli::{Result, Session, signals};
+use super::bundle;
+use crate::cli::{Error, Result, Session, signals};
 
 /// Take a disk image of another program into the cache
 ///
 /// Reads raw, qcow2, vhd, vhdx, vmdk and vdi, each also compressed with zstd. What the file is, its content says; a name that contradicts it is told. The
 /// disk is cut into the store, where it shares what it has in common with other images, and listed under the digest of its content; importing the same
 /// again changes nothing. Prints the image’s id.
+///
+/// A bundle, which “cache export --bundle” writes, is known when it is seen: what is missing of it is added, all of it or nothing. Prints the ids of its
+/// images. Packages and metadata of a bundle are proven again by each build; that an image is what its spec says is the word of who made the bundle.
 #[derive(Debug, Args)]
 #[command(after_long_help = AFTER_LONG_HELP)]
 pub(super) struct Arguments {
-    /// The file
+    /// The file; “-” is a bundle on standard input
     file: PathBuf,
 
     /// What the file is, without asking its content: raw, qcow2, vhd, vhdx, vmdk or vdi, with .zst at its end for compressed
@@ -39,8 +43,8 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "SIZE", default_value = "1TiB")]
     max_size: ByteSize,
 
-    /// Put it in the place of another image of the spec
-    #[arg(short, long, requires = "spec")]
+    /// Put it in the place of another image of the spec; with a bundle, its images and packages in the place of others of the same names
+    #[arg(short, long)]
     force: bool,
 
     /// Print what was done as JSON, instead of the id
@@ -52,9 +56,14 @@ const AFTER_LONG_HELP: &str = "\
 Examples:
   image-composer cache import appliance.vmdk
   image-composer cache import edge.raw.zst --spec edge.yml && image-composer build edge.yml --offline
+  image-composer cache import edge.bundle && image-composer build edge.yml --offline
 
 JSON: {outcome: imported|present, format, image: the object that “cache list --json” has for it, seconds}. Fields may be \
 added, none goes.
+
+JSON of a bundle: {size, added, images: [{spec_hash, name, version, outcome: added|replaced|present|conflict}], \
+packages: {added, present, kept}, metadata: {added, present, kept}, seconds}. Kept are those that stayed because the \
+store has others of the same names; added is what the store grew by.
 
 Ends with status 4 if the file is damaged.";
 
@@ -62,6 +71,17 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> Result {
     let begun = Instant::now();
     let cancel = Cancel::default();
     signals::listen(&cancel)?;
+    if arguments.format.is_none()
+        && let Some(file) = transfer::open_bundle(&arguments.file)?
+    {
+        if arguments.spec.is_some() || arguments.name.is_some() {
+            return Err(Error::usage("a bundle says itself what is in it", "import it without --spec and --name"));
+        }
+        return bundle::import(session, file, arguments.force, arguments.json, &cancel);
+    }
+    if arguments.force && arguments.spec.is_none() {
+        return Err(Error::usage("--force has no effect without --spec", "an image that is filed under its content is never in another’s place"));
+    }
     let source_date_epoch = session.source_date_epoch()?;
     let spec = arguments.spec.as_ref().map(|path| spec::load(path)).transpose()?;
     let request = ImportRequest {

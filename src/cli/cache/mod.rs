@@ -1,5 +1,6 @@
 //! `cache`: what the store keeps.
 
+mod bundle;
 mod dir;
 mod export;
 mod find;

@@ -1,0 +1,52 @@
+//! What a spec needs, brought into the store without building anything.
+
+use std::time::{Duration, Instant};
+
+use super::report::PackageCounts;
+use super::{Build, Error, Request, packages, release_dates};
+use crate::cache::{Coordinates, ReleaseDate, SpecHash};
+use crate::progress::{Cancel, Progress};
+use crate::store::Store;
+
+/// What a spec needs, and the store has now.
+#[derive(Debug, Clone)]
+pub struct Fetched {
+    /// The key that its image has, or would have.
+    pub spec_hash: SpecHash,
+    /// The image's name and version.
+    pub name: String,
+    /// See `name`.
+    pub version: String,
+    /// How many packages, and which of them were fetched now.
+    pub packages: PackageCounts,
+    /// All packages.
+    pub needed: Vec<Coordinates>,
+    /// The states of the repositories that they were resolved from.
+    pub releases: Vec<ReleaseDate>,
+    /// Wall time.
+    pub duration: Duration,
+}
+
+/// Fetches the metadata and the packages of a spec, as [`super::build`] would, and builds nothing. With `request.offline` it only finds out whether all is
+/// there. The package cache is used whatever `request.caches` says; the image cache is not.
+///
+/// # Errors
+/// The first problem. What had arrived by then stays in the store.
+pub fn fetch(request: &Request, store: &Store, progress: &dyn Progress, cancel: &Cancel) -> Result<Fetched, Error> {
+    let hash = request.spec.hash(request.source_date_epoch);
+    let build = Build { request, hash, images: None, packages: Some(store), progress, cancel, begun: Instant::now() };
+    let client = build.client()?;
+    let universe = build.universe(&client)?;
+    let (lock, records) = build.resolve(universe)?;
+    let scratch = store.scratch()?;
+    let (_, counts) = packages::gather(request, Some(store), &client, &records, scratch.path(), progress, cancel)?;
+    Ok(Fetched {
+        spec_hash: hash,
+        name: request.spec.spec.image.name.clone(),
+        version: request.spec.spec.image.version.clone(),
+        packages: counts,
+        needed: records.into_iter().map(|record| record.coordinates).collect(),
+        releases: release_dates(&lock),
+        duration: build.begun.elapsed(),
+    })
+}

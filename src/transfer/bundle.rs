@@ -1,0 +1,89 @@
+//! Bundles leave as files or through a pipe, and come in from either.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Cursor, Read, Write};
+use std::path::Path;
+
+use super::export::free;
+use super::partial::{Partial, folder, remove_stale};
+use super::{Error, Result};
+use crate::cache::bundle::{self, ImportedBundle};
+use crate::format::bundle::is_bundle;
+use crate::progress::{Cancel, Progress};
+use crate::store::{BundlePlan, Store};
+use crate::units::ByteSize;
+
+/// The name that stands for standard input and output.
+const PIPE: &str = "-";
+
+/// Bytes that are written at once.
+const BUFFER: usize = 1 << 20;
+
+/// How many bytes tell a bundle from other files.
+const BEGIN: usize = 16;
+
+/// Writes a bundle to the file `path`. It appears whole under its name or not at all.
+///
+/// # Errors
+/// [`Error::Exists`] for a file that is there, unless `replace` is set; a damaged store; what the operating system says; the user's wish to stop.
+pub fn export_bundle(store: &Store, plan: &BundlePlan, path: &Path, replace: bool, progress: &dyn Progress, cancel: &Cancel) -> Result<()> {
+    check_bundle_path(path, replace)?;
+    let dir = folder(path);
+    remove_stale(dir).map_err(Error::io("list", dir))?;
+    let (needs, room) = (plan.bundle_len(), free(dir)?);
+    if needs > room {
+        let (missing, needs, free) = (ByteSize(needs - room), ByteSize(needs), ByteSize(room));
+        return Err(Error::NoRoom { folder: dir.to_owned(), needs, free, missing });
+    }
+    let partial = Partial::new(dir).map_err(Error::io("write in", dir))?;
+    stream_bundle(store, plan, &mut partial.as_file(), progress, cancel)?;
+    partial.publish(path).map_err(Error::io("write", path))?;
+    Ok(())
+}
+
+/// Refuses a name that a bundle cannot be written to.
+///
+/// # Errors
+/// [`Error::Exists`] and [`Error::NotAFile`].
+pub fn check_bundle_path(path: &Path, replace: bool) -> Result<()> {
+    match std::fs::symlink_metadata(path) {
+        Ok(there) if there.is_dir() => Err(Error::NotAFile(path.to_owned())),
+        Ok(_) if !replace => Err(Error::Exists(path.to_owned())),
+        _ => Ok(()),
+    }
+}
+
+/// Writes a bundle to a stream. What was written before an error is of no use, and an import refuses it.
+///
+/// # Errors
+/// As for [`export_bundle`].
+pub fn stream_bundle(store: &Store, plan: &BundlePlan, out: &mut dyn Write, progress: &dyn Progress, cancel: &Cancel) -> Result<()> {
+    let mut out = BufWriter::with_capacity(BUFFER, out);
+    Ok(bundle::write(store, plan, &mut out, progress, cancel)?)
+}
+
+/// A file that begins as a bundle does.
+pub struct BundleFile(Box<dyn Read + Send>);
+
+/// Opens the file `path`, where “-” is standard input, if it is a bundle. Standard input can be nothing else.
+///
+/// # Errors
+/// A file that cannot be read.
+pub fn open_bundle(path: &Path) -> Result<Option<BundleFile>> {
+    if path == Path::new(PIPE) {
+        return Ok(Some(BundleFile(Box::new(io::stdin()))));
+    }
+    let mut file = File::open(path).map_err(Error::io("open", path))?;
+    let mut begin = Vec::with_capacity(BEGIN);
+    (&mut file).take(BEGIN as u64).read_to_end(&mut begin).map_err(Error::io("read", path))?;
+    Ok(is_bundle(&begin).then(|| BundleFile(Box::new(Cursor::new(begin).chain(file)))))
+}
+
+/// Takes in what is missing of a bundle.
+///
+/// # Errors
+/// As for [`bundle::import`].
+pub fn import_bundle(store: &Store, file: BundleFile, replace: bool, progress: &dyn Progress, cancel: &Cancel) -> Result<ImportedBundle> {
+    let BundleFile(mut source) = file;
+    Ok(bundle::import(store, &mut *source, replace, progress, cancel)?)
+}
