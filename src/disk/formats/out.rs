@@ -39,26 +39,26 @@ impl<'a> Out<'a> {
         self.file.write_all_at(bytes, offset).map_err(Error::io("write", self.path))
     }
 
+    /// Writes bytes but for those that are zeros from a multiple of [`HOLE`] on, which must not be there yet. Returns how many were written.
+    pub(super) fn put_sparse(&self, mut offset: u64, mut bytes: &[u8]) -> Result<u64> {
+        let mut written = 0;
+        while !bytes.is_empty() {
+            let len = (HOLE - (offset % HOLE as u64) as usize).min(bytes.len());
+            let (piece, rest) = bytes.split_at(len);
+            if !is_zero(piece) {
+                self.put(offset, piece)?;
+                written += len as u64;
+            }
+            offset += len as u64;
+            bytes = rest;
+        }
+        Ok(written)
+    }
+
     /// Sets the length; what is new is a hole.
     pub(super) fn set_len(&self, len: u64) -> Result<()> {
         self.file.set_len(len).map_err(Error::io("size", self.path))
     }
-}
-
-/// Writes bytes without those that are zeros from a multiple of [`HOLE`] on; returns how many were written.
-pub(super) fn put_sparse(out: Out<'_>, mut offset: u64, mut bytes: &[u8]) -> Result<u64> {
-    let mut written = 0;
-    while !bytes.is_empty() {
-        let len = (HOLE - (offset % HOLE as u64) as usize).min(bytes.len());
-        let (piece, rest) = bytes.split_at(len);
-        if !is_zero(piece) {
-            out.put(offset, piece)?;
-            written += len as u64;
-        }
-        offset += len as u64;
-        bytes = rest;
-    }
-    Ok(written)
 }
 
 /// A table of entries with `N` bytes each, which are set in ascending order. Entries that are never set have the bytes `empty`. Memory stays the same

@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::path::Path;
 
-use super::out::put_sparse;
 use super::{Disk, Error, Out, Problem, Result, Run};
 use crate::progress::{Cancel, Event, Phase, Progress};
 use crate::units::ByteSize;
@@ -67,7 +66,7 @@ pub fn unpack(
             cancel.check()?;
             buffer.resize((run_len - begin).min(step) as usize, 0);
             disk.read(run, begin, &mut buffer).map_err(unreadable)?;
-            put_sparse(out, offset + begin, &buffer)?;
+            out.put_sparse(offset + begin, &buffer)?;
         }
         offset += run_len;
         progress.report(Event::Advance { phase: Phase::Read, by: run_len });

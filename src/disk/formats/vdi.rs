@@ -55,7 +55,7 @@ pub(super) fn write(job: &Conversion<'_>) -> Result<()> {
     let mut allocated = 0;
     job.blocks(BLOCK as usize, |index, bytes| {
         map.set(index, (allocated as u32).to_le_bytes())?;
-        job.out.put(data + allocated * BLOCK, bytes)?;
+        job.out.put_sparse(data + allocated * BLOCK, bytes)?;
         allocated += 1;
         Ok(())
     })?;

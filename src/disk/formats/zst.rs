@@ -6,7 +6,6 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
-use super::out::put_sparse;
 use super::{Bounds, Error, Out, Problem, Raw, Result};
 use crate::progress::{Cancel, Event, Phase, Progress};
 use crate::units::ByteSize;
@@ -108,7 +107,7 @@ pub fn decompress(
         if offset + read as u64 > bounds.max_len {
             return Err(Error::TooLong { path: path.to_owned(), limit: ByteSize(bounds.max_len) });
         }
-        written += put_sparse(out, offset, &buffer[..read])?;
+        written += out.put_sparse(offset, &buffer[..read])?;
         offset += read as u64;
         if written > bounds.room {
             return Err(bounds.no_room(path, out_path, written));

@@ -39,7 +39,7 @@ pub(in crate::disk::formats) fn write(job: &Conversion<'_>) -> Result<()> {
     job.blocks(BLOCK as usize, |index, bytes| {
         // Offsets are multiples of 1 MiB, and begin at bit 20.
         table.set(index + index / ratio, (free | PRESENT).to_le_bytes())?;
-        job.out.put(free, bytes)?;
+        job.out.put_sparse(free, bytes)?;
         free += BLOCK;
         Ok(())
     })?;
