@@ -133,7 +133,8 @@ impl Error {
                 Some("free space there, or choose another folder with -o".to_owned())
             }
             Self::Output { .. } => Some("choose another folder with -o".to_owned()),
-            Self::Format(_) => Some("free space in the output folder, or choose another one with -o".to_owned()),
+            Self::Format(disk::formats::Error::Io { .. }) => Some("free space in the output folder, or choose another one with -o".to_owned()),
+            Self::Format(error) => error.hint(),
             Self::Cancelled(_) => None,
         }
     }

@@ -40,6 +40,9 @@ pub enum Error {
     /// Something other than a file.
     #[error("{} is no regular file", .0.display())]
     NotAFile(PathBuf),
+    /// A file without a byte.
+    #[error("{} is empty", .0.display())]
+    Empty(PathBuf),
     /// No room for what is to be written.
     #[error("{} has room for {free}, and {needs} are needed: {missing} are missing", folder.display())]
     NoRoom {
@@ -96,6 +99,8 @@ impl Error {
             Self::NoRoom { .. } => Some("free some space there, or use another folder".to_owned()),
             Self::Misnamed { .. } => Some("fetch or copy the file again; if its bytes are the disk’s as they are, say --format raw".to_owned()),
             Self::OtherSize { .. } => Some("give the spec’s disk.size that size, or import it without --spec".to_owned()),
+            Self::Io { action: "inspect", source, .. } if source.kind() == io::ErrorKind::NotFound => Some("make the folder first".to_owned()),
+            Self::Empty(_) => Some("fetch or copy the file again".to_owned()),
             Self::Io { .. } | Self::Cancelled(_) => None,
         }
     }

@@ -46,16 +46,17 @@ impl Plan {
     /// A name without a format, a file that is there, too little room.
     pub fn new(image: ImageRecord, path: &Path, format: Option<FileFormat>, force: bool) -> Result<Self> {
         let format = format.or_else(|| FileFormat::of_path(path)).ok_or_else(|| Error::NoFormat(path.to_owned()))?;
-        let replaces = match path.symlink_metadata() {
-            Ok(found) if found.is_dir() || !(found.is_file() || found.is_symlink()) => return Err(Error::NotAFile(path.to_owned())),
+        let (path, replaces) = match path.metadata() {
+            Ok(found) if !found.is_file() => return Err(Error::NotAFile(path.to_owned())),
             Ok(_) if !force => return Err(Error::Exists(path.to_owned())),
-            Ok(_) => true,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+            // Behind a link is the file that is meant.
+            Ok(_) => (path.canonicalize().map_err(Error::io("inspect", path))?, true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => (path.to_owned(), false),
             Err(error) => return Err(Error::io("inspect", path)(error)),
         };
         formats::check_size(image.raw_len, format.disk)?;
-        check_room(folder(path), &image, format)?;
-        Ok(Self { image, path: path.to_owned(), format, replaces })
+        check_room(folder(&path), &image, format)?;
+        Ok(Self { image, path, format, replaces })
     }
 }
 

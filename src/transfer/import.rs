@@ -88,6 +88,9 @@ pub struct Imported {
 pub fn import(store: &Store, request: &ImportRequest, progress: &dyn Progress, cancel: &Cancel) -> Result<Imported> {
     let raw = RawFile::new(store, request, progress, cancel)?;
     let len = std::fs::metadata(&raw.path).map_err(Error::io("inspect", &raw.path))?.len();
+    if len == 0 {
+        return Err(Error::Empty(request.path.clone()));
+    }
     if len > request.max_size.0 {
         return Err(formats::Error::TooLong { path: request.path.clone(), limit: request.max_size }.into());
     }

@@ -57,6 +57,7 @@ fn an_export_is_refused_before_it_begins() {
     };
     refused(&["3f9a", out], 2, "is there already");
     refused(&["3f9a", home.path().to_str().unwrap(), "--format", "raw", "--force"], 2, "is no regular file");
+    refused(&["3f9a", "/nowhere/disk.raw"], 2, "cannot inspect /nowhere");
     refused(&["3f9a", "disk.iso"], 2, "does not say which format");
     refused(&["3f9a", "-"], 2, "a format is needed");
     refused(&["3f9a", "-", "--format", "raw", "--json"], 2, "cannot be shown");
@@ -73,6 +74,19 @@ fn an_export_is_refused_before_it_begins() {
     assert!(left.iter().all(|name| !name.to_string_lossy().ends_with(".partial")), "{left:?}");
     let uses = json_of(&run(home.path(), &["cache", "info", "3f9a", "--json"]).1)["uses"].clone();
     assert_eq!(uses, json!(1), "an export is a use");
+}
+
+#[test]
+fn an_export_over_a_link_writes_what_it_points_to() {
+    let home = tempfile::tempdir().unwrap();
+    keep_two_images(home.path());
+    let (file, link) = (home.path().join("disk.raw"), home.path().join("link.raw"));
+    fs::write(&file, "old").unwrap();
+    std::os::unix::fs::symlink("disk.raw", &link).unwrap();
+    assert_eq!(run(home.path(), &["cache", "export", "3f9a", link.to_str().unwrap()]).0, 2);
+    assert_eq!(run(home.path(), &["cache", "export", "3f9a", link.to_str().unwrap(), "--force"]).0, 0);
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    assert_eq!(fs::read(&file).unwrap(), vec![7; 1 << 20]);
 }
 
 #[test]
@@ -97,6 +111,7 @@ fn a_file_that_is_no_disk_is_refused() {
     refused("disk.qcow2", &[1; 4096], &[], 2, "is called qcow2, and is none");
     refused("disk.raw.gz", b"\x1f\x8b\x08", &[], 1, "it is compressed with gzip");
     refused("disk.vmdk", b"# Disk DescriptorFile\nversion=1\n", &[], 1, "whose data lie in other files");
+    refused("nothing.raw", b"", &[], 2, "is empty");
     refused("disk.vhdx", b"vhdxfile", &[], 4, "it ends too early");
     refused("disk.raw", &[1; 4096], &["--max-size", "4095"], 1, "is longer than");
     refused("disk.zst", &zstd::encode_all([0; 5000].as_slice(), 3).unwrap(), &["--max-size", "4096"], 1, "is longer than");

@@ -1,6 +1,7 @@
 //! `disk`.
 
 use super::{checked, one_line};
+use crate::disk::formats;
 use crate::distro::Architecture;
 use crate::spec::draft::DiskDraft;
 use crate::spec::layout::{self, Placed};
@@ -42,7 +43,7 @@ pub(super) fn read(field: &Field<'_>, arch: Option<Architecture>) -> DiskDraft {
         let least = layout::min_default_size().0 >> 20;
         field.error_with_hint("is too small for the default layout", format!("write at least {least}MiB, or give disk.partitions"));
     }
-    draft.artifacts = disk.optional("artifacts").and_then(|field| artifacts(&field));
+    draft.artifacts = disk.optional("artifacts").and_then(|field| artifacts(&field, draft.size));
     disk.finish();
     draft
 }
@@ -57,7 +58,8 @@ fn size(field: &Field<'_>) -> Option<ByteSize> {
     Some(ByteSize(size.0.next_multiple_of(layout::ALIGNMENT)))
 }
 
-fn artifacts(field: &Field<'_>) -> Option<Vec<Artifact>> {
+/// The formats of the output. `size` is none where it is the default or wrong: then every format holds it.
+fn artifacts(field: &Field<'_>, size: Option<ByteSize>) -> Option<Vec<Artifact>> {
     let mut found = Vec::new();
     let items = field.list()?;
     if items.is_empty() {
@@ -72,6 +74,9 @@ fn artifacts(field: &Field<'_>) -> Option<Vec<Artifact>> {
         let Some(kind) = kind else { continue };
         if found.contains(&kind.value) {
             item.error(&format!("asks for “{}” a second time", kind.value.name()));
+        }
+        if let Some(Err(error)) = size.map(|size| formats::check_size(size.0, kind.value)) {
+            item.error_with_hint(&format!("cannot be: {error}"), "choose another format, or a smaller disk");
         }
         found.push(kind.value);
     }

@@ -34,6 +34,7 @@ const WRONG: &[(&str, &str)] = &[
         "disk:\n  path: /dev/sda\n  maxSize: 8GiB\n  partitionTableType: mbr\n  extendLastPartitionToFillDisk: true\n",
     ),
     ("artifacts", "disk:\n  artifacts:\n    - type: raw\n      compression: gz\n    - type: vhdx\n    - type: qcow\n    - type: raw\n    - {}\n"),
+    ("an artifact that cannot hold the disk", "disk:\n  size: 3TiB\n  artifacts: [ { type: vhdx }, { type: vhd }, { type: vmdk } ]\n"),
     ("no artifact", "disk:\n  artifacts: []\n"),
     (
         "partitions that miss fields",
