@@ -16,6 +16,9 @@ use crate::units::ByteSize;
 /// The name that stands for standard input and output.
 const PIPE: &str = "-";
 
+/// What the name of a bundle ends with, by custom.
+const EXTENSION: &str = "bundle";
+
 /// Bytes that are written at once.
 const BUFFER: usize = 1 << 20;
 
@@ -65,7 +68,8 @@ pub fn stream_bundle(store: &Store, plan: &BundlePlan, out: &mut dyn Write, prog
 /// A file that begins as a bundle does.
 pub struct BundleFile(Box<dyn Read + Send>);
 
-/// Opens the file `path`, where “-” is standard input, if it is a bundle. Standard input can be nothing else.
+/// Opens the file `path`, where “-” is standard input, if it is a bundle: if it begins as one does, or is called one. Standard input can be nothing
+/// else.
 ///
 /// # Errors
 /// A file that cannot be read.
@@ -76,7 +80,9 @@ pub fn open_bundle(path: &Path) -> Result<Option<BundleFile>> {
     let mut file = File::open(path).map_err(Error::io("open", path))?;
     let mut begin = Vec::with_capacity(BEGIN);
     (&mut file).take(BEGIN as u64).read_to_end(&mut begin).map_err(Error::io("read", path))?;
-    Ok(is_bundle(&begin).then(|| BundleFile(Box::new(Cursor::new(begin).chain(file)))))
+    // A damaged bundle is no disk image.
+    let called = path.extension().is_some_and(|extension| extension == EXTENSION);
+    Ok((called || is_bundle(&begin)).then(|| BundleFile(Box::new(Cursor::new(begin).chain(file)))))
 }
 
 /// Takes in what is missing of a bundle.

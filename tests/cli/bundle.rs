@@ -216,7 +216,15 @@ fn a_damaged_bundle_is_refused() {
     let mut flipped = good.clone();
     let middle = flipped.len() / 2;
     flipped[middle] ^= 1;
-    for (bad, said) in [(&flipped[..], "damaged"), (&good[..good.len() - 1], "cut off"), (&[&good[..], b"x"].concat()[..], "follows the end")] {
+    let mut other = good.clone();
+    other[0] ^= 1;
+    for (bad, said) in [
+        (&flipped[..], "damaged"),
+        (&other[..], "cannot be understood"),
+        (&good[..9], "cannot be understood"),
+        (&good[..good.len() - 1], "cut off"),
+        (&[&good[..], b"x"].concat()[..], "follows the end"),
+    ] {
         let bad_path = there.path().join("bad.bundle");
         fs::File::create(&bad_path).unwrap().write_all(bad).unwrap();
         let (status, out, err) = run(there.path(), &["cache", "import", bad_path.to_str().unwrap()]);
