@@ -1,15 +1,14 @@
 //! What comes in with a bundle, held against what the bundle says of it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::io::{self, Write};
 
 use sha2::Digest as _;
 
 use crate::cache::{Coordinates, metadata};
 use crate::digest::{Digest, Sha256};
-use crate::format::FormatError;
-use crate::format::blob::{BlobKind, Header, MetadataName, PackageName};
-use crate::format::bundle::{BlobEntry, Contents, ImageItem};
+use crate::format::blob::{BlobKind, Header, MetadataAttributes, MetadataName, PackageName};
+use crate::format::bundle::{BlobEntry, Contents, ImageItem, MetadataItem};
 use crate::format::manifest::{Extent, MANIFEST_LIMIT, Manifest};
 use crate::format::record::{ImageDocument, RECORD_LIMIT};
 use crate::store::{Arrived, BundleError, Problem};
@@ -18,6 +17,17 @@ use crate::store::{Arrived, BundleError, Problem};
 pub(super) fn check_names(contents: &Contents) -> Result<(), BundleError> {
     contents.packages.iter().try_for_each(|item| coordinates(&item.name).map(drop))?;
     contents.metadata.iter().try_for_each(|item| metadata_key(&item.name).map(drop))
+}
+
+/// The contents, of whose word on metadata nothing is left but names and a time that is not in the future: what a server said (`etag`) would keep a newer
+/// file from being fetched, and who signed is found out anew each time.
+pub(super) fn without_claims(contents: &Contents, now: u64) -> Contents {
+    let mut contents = contents.clone();
+    for MetadataItem { name, .. } in &mut contents.metadata {
+        name.fetched_at = name.fetched_at.min(now);
+        name.attributes = MetadataAttributes::default();
+    }
+    contents
 }
 
 /// The coordinates of a package in a bundle.
@@ -62,14 +72,35 @@ impl Write for Look {
     }
 }
 
+/// The header of each blob: what it is in an image, else its first name.
+fn headers(contents: &Contents) -> HashMap<Digest, Header> {
+    let mut headers = HashMap::new();
+    for image in &contents.images {
+        headers.entry(image.record).or_insert_with(|| Header::unnamed(BlobKind::Image));
+        headers.entry(image.manifest).or_insert_with(|| Header::unnamed(BlobKind::Manifest));
+    }
+    for item in &contents.packages {
+        headers.entry(item.blob).or_insert_with(|| Header::package(item.name.clone()));
+    }
+    for item in &contents.metadata {
+        headers.entry(item.blob).or_insert_with(|| Header::metadata(item.name.clone()));
+    }
+    for image in &contents.images {
+        for document in [image.lock, image.annotations] {
+            headers.entry(document).or_insert_with(|| Header::unnamed(BlobKind::Document));
+        }
+    }
+    headers
+}
+
 /// What has come in so far, and what is known of it.
 pub(super) struct Arriving {
     pub(super) arrived: Arrived,
+    /// The header that the file of each blob gets here.
     pub(super) headers: HashMap<Digest, Header>,
     /// Records and manifests, with the longest that each may be.
     documents: HashMap<Digest, u64>,
     understood: HashMap<Digest, Vec<u8>>,
-    records: HashSet<Digest>,
     promised: HashMap<Digest, Vec<PackageName>>,
 }
 
@@ -91,33 +122,21 @@ impl Arriving {
         }
         Self {
             arrived: Arrived::default(),
-            headers: HashMap::new(),
+            headers: headers(contents),
             documents: records.chain(manifests).collect(),
             understood: HashMap::new(),
-            records: contents.images.iter().map(|image| image.record).collect(),
             promised,
         }
     }
 
-    /// Takes note of a blob that was read to its end: what its names promise, it must have, also the one that stands in its own file.
-    pub(super) fn take(&mut self, entry: &BlobEntry, header: Option<&Header>, look: Look) -> Result<(), BundleError> {
-        let Some(header) = header else { return Ok(()) };
+    /// Takes note of a blob that was read to its end: what its names promise, it must have.
+    pub(super) fn take(&mut self, entry: &BlobEntry, look: Look) -> Result<(), BundleError> {
         let found = Sha256::from_bytes(look.sha256.finalize().into());
-        let promised = self.promised.get(&entry.digest).into_iter().flatten().chain(&header.package);
-        for name in promised {
-            let named = coordinates(name)?;
+        for name in self.promised.get(&entry.digest).into_iter().flatten() {
             if name.sha256 != found {
-                return Err(BundleError::Package { name: named.to_string(), expected: name.sha256, found });
+                return Err(BundleError::Package { name: coordinates(name)?.to_string(), expected: name.sha256, found });
             }
         }
-        header.metadata.iter().try_for_each(|name| metadata_key(name).map(drop))?;
-        // An index that is made from the files alone would take these for more than the bundle says.
-        let smuggled = header.kind == BlobKind::Alias || (header.kind == BlobKind::Image && !self.records.contains(&entry.digest));
-        if smuggled {
-            let reason = "a blob is of a kind that its names do not say";
-            return Err(FormatError::Inconsistent { what: "bundle", reason }.into());
-        }
-        self.headers.insert(entry.digest, header.clone());
         self.understood.extend(look.document.map(|document| (entry.digest, document)));
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::io::Read;
 
-use super::arriving::{Arriving, Image, Look, check_names};
+use super::arriving::{Arriving, Image, Look, check_names, without_claims};
 use super::publish::{Publishing, outcome};
 use crate::cache::{Result, SpecHash};
 use crate::digest::Digest;
@@ -83,12 +83,14 @@ pub fn import(store: &Store, source: &mut (dyn Read + Send), replace: bool, prog
     check_room(store, reader.table(), &missing_blobs, &missing_chunks)?;
     progress.report(Event::Start { phase: Phase::Bundle, total: Some(bundle_len.0) });
 
-    let contents = reader.table().contents.clone();
+    let now = store::now();
+    let contents = without_claims(&reader.table().contents, now);
     let mut arriving = Arriving::new(&contents);
     while let Some(entry) = reader.next_blob() {
         let mut look = Look::new(&entry, &arriving)?;
-        let (header, staged) = store.stage_carried(&mut reader, missing_blobs.contains(&entry.digest), &mut look, cancel)?;
-        arriving.take(&entry, header.as_ref(), look)?;
+        let header = arriving.headers.get(&entry.digest).filter(|_| missing_blobs.contains(&entry.digest));
+        let staged = store.stage_carried(&mut reader, header, &mut look, cancel)?;
+        arriving.take(&entry, look)?;
         arriving.arrived.blobs.extend(staged.map(|staged| (entry.digest, staged)));
         progress.report(Event::Advance { phase: Phase::Bundle, by: entry.stored_len });
     }
@@ -99,7 +101,7 @@ pub fn import(store: &Store, source: &mut (dyn Read + Send), replace: bool, prog
     reader.finish()?;
     progress.report(Event::Finish { phase: Phase::Bundle });
 
-    let publishing = Publishing { store, arrived: &arriving.arrived, headers: &arriving.headers, replace, now: store::now() };
+    let publishing = Publishing { store, arrived: &arriving.arrived, headers: &arriving.headers, replace, now };
     let aliases = publishing.aliases(&contents)?;
     cancel.check().map_err(store::Error::from)?;
     let txn = store.write()?;

@@ -51,7 +51,7 @@ impl Publishing<'_> {
             let new = txn.get::<MetadataRow>(&key)?.is_none_or(|row| row.blob != item.blob);
             let names_it = |own: &MetadataName| (&own.archive, &own.path) == (&item.name.archive, &item.name.path);
             if new && self.own_header(&item.blob)?.is_none_or(|own| !own.metadata.as_ref().is_some_and(names_it)) {
-                aliases.insert(key, self.stage_alias(&item.blob, Header::metadata(self.in_the_past(item).name))?);
+                aliases.insert(key, self.stage_alias(&item.blob, Header::metadata(item.name.clone()))?);
             }
         }
         Ok(aliases)
@@ -140,9 +140,8 @@ impl Publishing<'_> {
     /// A Release file and its indexes stay together: of a suite that this store fetched later, nothing that is there is replaced.
     pub(super) fn metadata(&self, txn: &WriteTxn<'_>, items: &[MetadataItem], aliases: &Aliases) -> Result<Counts> {
         let mut counts = Counts::default();
-        let newer_here = self.newer_here(txn, items)?;
+        let newer_here = newer_here(txn, items)?;
         for item in items {
-            let item = self.in_the_past(item);
             let key = metadata_key(&item.name)?;
             let before = txn.get::<MetadataRow>(&key)?;
             if let Some(row) = before.as_ref().filter(|row| row.blob == item.blob) {
@@ -161,33 +160,26 @@ impl Publishing<'_> {
             let alias = self.alias(txn, aliases, &key)?;
             let (blob_before, alias_before) = before.as_ref().map_or((None, None), |row| (Some(row.blob), row.alias));
             move_references(txn, &[blob_before, alias_before], &[Some(item.blob), alias])?;
-            let MetadataName { fetched_at, attributes, .. } = item.name;
+            let MetadataName { fetched_at, attributes, .. } = item.name.clone();
             txn.put(&key, &MetadataRow { blob: item.blob, alias, fetched_at, last_used: self.now, attributes })?;
             counts.added += 1;
         }
         Ok(counts)
     }
+}
 
-    /// Archive and folder of the suites whose Release file here is newer than the bundle's.
-    fn newer_here(&self, txn: &WriteTxn<'_>, items: &[MetadataItem]) -> Result<HashSet<(String, String)>> {
-        let mut newer = HashSet::new();
-        for item in items.iter().map(|item| self.in_the_past(item)) {
-            let Some((folder, "InRelease" | "Release")) = item.name.path.rsplit_once('/') else { continue };
-            let folder = folder.to_owned();
-            let before = txn.get::<MetadataRow>(&metadata_key(&item.name)?)?;
-            if before.is_some_and(|row| row.fetched_at > item.name.fetched_at) {
-                newer.insert((item.name.archive, folder));
-            }
+/// Archive and folder of the suites whose Release file here is newer than the bundle's.
+fn newer_here(txn: &WriteTxn<'_>, items: &[MetadataItem]) -> Result<HashSet<(String, String)>> {
+    let mut newer = HashSet::new();
+    for item in items {
+        let Some((folder, "InRelease" | "Release")) = item.name.path.rsplit_once('/') else { continue };
+        let folder = folder.to_owned();
+        let before = txn.get::<MetadataRow>(&metadata_key(&item.name)?)?;
+        if before.is_some_and(|row| row.fetched_at > item.name.fetched_at) {
+            newer.insert((item.name.archive.clone(), folder));
         }
-        Ok(newer)
     }
-
-    /// Nobody can have fetched anything later than now: the time says as of when signatures are judged.
-    fn in_the_past(&self, item: &MetadataItem) -> MetadataItem {
-        let mut item = item.clone();
-        item.name.fetched_at = item.name.fetched_at.min(self.now);
-        item
-    }
+    Ok(newer)
 }
 
 /// Whether a file belongs to one of these suites.

@@ -3,7 +3,7 @@
 use std::io::{self, BufReader, Read, Write};
 
 use crate::digest::Digest;
-use crate::format::blob::{self, FRAME_WINDOW_LOG, Header};
+use crate::format::blob::{self, FRAME_WINDOW_LOG};
 use crate::format::bundle::BlobEntry;
 use crate::format::{FormatError, skippable};
 use crate::progress::{Cancel, Cancelled};
@@ -25,19 +25,26 @@ pub(super) enum CarryError {
 }
 
 /// Copies the file of the blob `entry` from `source` to `out`, and its raw bytes to `raw`. It is proven when this returns, and not before. Exactly
-/// `entry.stored_len` bytes are taken from the source.
+/// `entry.stored_len` bytes are taken from the source. With `head`, the copy begins with that skippable frame instead of its own.
 pub(super) fn carry(
     entry: &BlobEntry,
+    head: Option<&[u8]>,
     source: &mut dyn Read,
     out: &mut dyn Write,
     raw: &mut dyn Write,
     cancel: &Cancel,
-) -> Result<Header, CarryError> {
-    let mut tee = Tee { source, out, left: entry.stored_len, failed: None };
-    let header = match head(&mut tee) {
-        Ok(header) => header,
-        Err(problem) => return Err(tee.error(problem)),
-    };
+) -> Result<(), CarryError> {
+    let mut nowhere = io::sink();
+    let own: &mut dyn Write = if head.is_some() { &mut nowhere } else { &mut *out };
+    let mut tee = Tee { source: &mut *source, out: own, left: entry.stored_len, failed: None };
+    if let Err(problem) = check_head(&mut tee) {
+        return Err(tee.error(problem));
+    }
+    let left = tee.left;
+    if let Some(head) = head {
+        out.write_all(head).map_err(CarryError::Write)?;
+    }
+    let tee = Tee { source, out, left, failed: None };
     let mut decoder = zstd::stream::read::Decoder::with_buffer(BufReader::with_capacity(STEP, tee)).map_err(CarryError::Read)?;
     decoder.window_log_max(FRAME_WINDOW_LOG).map_err(CarryError::Read)?;
     let (mut hasher, mut found_len, mut buffer) = (blake3::Hasher::new(), 0_u64, vec![0; STEP]);
@@ -65,19 +72,19 @@ pub(super) fn carry(
     } else if found != entry.digest {
         Problem::Digest { found }
     } else {
-        return Ok(header);
+        return Ok(());
     };
     Err(CarryError::Blob(problem))
 }
 
 /// Reads the skippable frame that a blob's file begins with.
-fn head(tee: &mut Tee<'_>) -> Result<Header, Problem> {
+fn check_head(tee: &mut Tee<'_>) -> Result<(), Problem> {
     let cut_off = |_| Problem::Format(FormatError::CutOff { what: "blob header" });
     let mut head = [0; skippable::HEAD_LEN];
     tee.read_exact(&mut head).map_err(cut_off)?;
     let mut content = vec![0; blob::head_content_len(&head).map_err(Problem::Format)?];
     tee.read_exact(&mut content).map_err(cut_off)?;
-    blob::decode_head(&content).map_err(Problem::Format)
+    blob::decode_head(&content).map(drop).map_err(Problem::Format)
 }
 
 /// Reads, and writes what it has read.

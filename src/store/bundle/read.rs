@@ -7,7 +7,6 @@ use rayon::prelude::*;
 use super::carry::{CarryError, carry};
 use super::hashed::Hashed;
 use super::{BundleError, batch_len, chunk};
-use crate::format::blob::Header;
 use crate::format::bundle::{self, BlobEntry, Frame, FrameKind, PIECE_LEN, Table};
 use crate::format::skippable;
 use crate::progress::Cancel;
@@ -67,19 +66,20 @@ impl<'a> BundleReader<'a> {
         self.table.blobs.get(self.next_blob).copied()
     }
 
-    /// Reads the next blob: its file goes to `out`, its raw bytes go to `raw`. It is proven when this returns, and not before.
+    /// Reads the next blob, if there is one, and says whether there was: its file goes to `out`, its raw bytes go to `raw`. It is proven when this
+    /// returns, and not before. With `head`, the file begins with that instead of what stands in the bundle.
     ///
     /// # Errors
     /// A blob that is not what the table says; `out` or `raw` failing.
-    pub fn blob(&mut self, out: &mut dyn Write, raw: &mut dyn Write, cancel: &Cancel) -> Result<Option<Header>, BundleError> {
-        let Some(entry) = self.next_blob() else { return Ok(None) };
+    pub fn blob(&mut self, head: Option<&[u8]>, out: &mut dyn Write, raw: &mut dyn Write, cancel: &Cancel) -> Result<bool, BundleError> {
+        let Some(entry) = self.next_blob() else { return Ok(false) };
         self.next_blob += 1;
         let mut pieces = Pieces { source: &mut self.source, left: entry.stored_len, piece: 0, problem: None };
-        let carried = carry(&entry, &mut pieces, out, raw, cancel);
+        let carried = carry(&entry, head, &mut pieces, out, raw, cancel);
         match (pieces.problem, carried) {
             (Some(PieceProblem::CutOff), _) => Err(BundleError::CutOff { expected: self.len }),
             (Some(PieceProblem::Head), _) => Err(BundleError::Between),
-            (None, Ok(header)) => Ok(Some(header)),
+            (None, Ok(())) => Ok(true),
             (None, Err(CarryError::Read(error))) => Err(BundleError::Read(error)),
             (None, Err(CarryError::Write(error))) => Err(BundleError::Write(error)),
             (None, Err(CarryError::Cancelled(cancelled))) => Err(cancelled.into()),
@@ -134,7 +134,7 @@ impl<'a> BundleReader<'a> {
     /// # Errors
     /// As for the other functions.
     pub fn check(mut self, cancel: &Cancel) -> Result<(), BundleError> {
-        while self.blob(&mut io::sink(), &mut io::sink(), cancel)?.is_some() {}
+        while self.blob(None, &mut io::sink(), &mut io::sink(), cancel)? {}
         self.frames(cancel, |_| Ok(()))?;
         self.finish()
     }

@@ -7,7 +7,7 @@ use std::io::{self, Write};
 
 use super::{BundleError, BundleReader};
 use crate::digest::Digest;
-use crate::format::blob::{BlobKind, Header};
+use crate::format::blob::{self, Header};
 use crate::format::row::{BlobRow, ChunkRow, PackRow};
 use crate::progress::{Cancel, Event, Phase, Progress};
 use crate::store::error::{Error, Object};
@@ -66,30 +66,30 @@ impl Store {
         }
     }
 
-    /// Reads the next blob of a bundle, and stages its file where `keep` is set. Its raw bytes go to `raw`.
+    /// Reads the next blob of a bundle, and stages its file where it shall be kept: with this header, for what stands in the bundle's own is only its
+    /// maker's word, and its frames verbatim. Its raw bytes go to `raw`.
     pub(crate) fn stage_carried(
         &self,
         reader: &mut BundleReader<'_>,
-        keep: bool,
+        keep: Option<&Header>,
         raw: &mut dyn Write,
         cancel: &Cancel,
-    ) -> Result<(Option<Header>, Option<StagedBlob>), BundleError> {
-        let Some(entry) = reader.next_blob().filter(|_| keep) else {
-            return Ok((reader.blob(&mut io::sink(), raw, cancel)?, None));
+    ) -> Result<Option<StagedBlob>, BundleError> {
+        let (Some(entry), Some(header)) = (reader.next_blob(), keep) else {
+            reader.blob(None, &mut io::sink(), raw, cancel)?;
+            return Ok(None);
         };
-        let header = Header::unnamed(BlobKind::Document);
-        let (digest, raw_len, stored_len) = (entry.digest, entry.raw_len, entry.stored_len);
-        let mut staged = StagedBlob { digest, header, raw_len, stored_len, path: self.lease.fresh("b") };
+        let head = blob::encode_head(header)?;
+        let (digest, raw_len, header) = (entry.digest, entry.raw_len, header.clone());
+        let mut staged = StagedBlob { digest, header, raw_len, stored_len: 0, path: self.lease.fresh("b") };
         let mut file = OpenOptions::new().write(true).create_new(true).open(&staged.path).map_err(Error::io("create", &staged.path))?;
-        let read = reader.blob(&mut file, raw, cancel).map_err(|error| match error {
+        reader.blob(Some(&head), &mut file, raw, cancel).map_err(|error| match error {
             BundleError::Write(error) => Error::io("write", &staged.path)(error).into(),
             other => other,
         })?;
         file.sync_data().map_err(Error::io("sync", &staged.path))?;
-        if let Some(header) = &read {
-            staged.header = header.clone();
-        }
-        Ok((read, Some(staged)))
+        staged.stored_len = file.metadata().map_err(Error::io("inspect", &staged.path))?.len();
+        Ok(Some(staged))
     }
 
     /// Reads all frames of a bundle, and stages those of `missing` that are `wanted`, verbatim.

@@ -61,8 +61,8 @@ impl Store {
             Err(error) => return Err(Error::io("open", &path)(error).into()),
         };
         let mut pieces = Pieces { out, left: entry.stored_len, piece: 0 };
-        match carry(entry, &mut file, &mut pieces, &mut io::sink(), cancel) {
-            Ok(_) => Ok(()),
+        match carry(entry, None, &mut file, &mut pieces, &mut io::sink(), cancel) {
+            Ok(()) => Ok(()),
             Err(CarryError::Write(error)) => Err(BundleError::Write(error)),
             Err(CarryError::Cancelled(cancelled)) => Err(cancelled.into()),
             Err(CarryError::Read(error)) => Ok(self.note_damage(Err(damaged(Problem::Unreadable(error))))?),
