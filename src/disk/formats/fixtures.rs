@@ -58,6 +58,34 @@ fn a_vhd_whose_length_was_rounded_up_to_its_geometry_is_read() {
 }
 
 #[test]
+fn a_sector_that_a_dynamic_vhd_never_wrote_is_zero() {
+    let file = fixture("dynamic.vhd");
+    let mut bytes = fs::read(file.path()).unwrap();
+    let block = u32::from_be_bytes(bytes[1536..1540].try_into().unwrap()) as usize * 512;
+    assert_eq!(bytes[block], 0xff, "qemu-img marks all sectors of a block");
+    bytes[block + 120 / 8] = 0b0111_1111;
+    fs::write(file.path(), bytes).unwrap();
+    let mut expected = fs::read(fixture("disk.raw").path()).unwrap();
+    assert_ne!(expected[120 * 512], 0);
+    expected[120 * 512..121 * 512].fill(0);
+    let out = unpacked(file.path(), None, UNBOUNDED).unwrap();
+    assert!(fs::read(out.path()).unwrap() == expected);
+}
+
+#[test]
+fn a_cluster_of_qcow2_that_is_marked_as_zeros_is_zero() {
+    let file = fixture("plain.qcow2");
+    let mut bytes = fs::read(file.path()).unwrap();
+    let number = |bytes: &[u8], at: usize| u64::from_be_bytes(bytes[at..at + 8].try_into().unwrap()) & !(1 << 63);
+    let l2 = number(&bytes, number(&bytes, 40) as usize) as usize;
+    bytes[l2 + 7] |= 1;
+    fs::write(file.path(), bytes).unwrap();
+    let mut expected = fs::read(fixture("disk.raw").path()).unwrap();
+    expected[..64 << 10].fill(0);
+    assert!(fs::read(unpacked(file.path(), None, UNBOUNDED).unwrap().path()).unwrap() == expected);
+}
+
+#[test]
 fn what_needs_more_than_the_file_is_refused_by_name() {
     for (name, said) in [
         ("backed.qcow2", "it stands on a backing file"),

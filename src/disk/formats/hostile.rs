@@ -77,6 +77,20 @@ fn tables_of_qcow2_point_into_the_file() {
 }
 
 #[test]
+fn what_lies_beyond_the_end_is_told_before_it_is_read() {
+    for (name, format, at, entry) in [
+        ("dynamic.vdi", Format::Vdi, 0x200, 0xffff_fffd_u32.to_le_bytes().to_vec()),
+        ("plain.qcow2", Format::Qcow2, 4 << 16, (1_u64 << 62 | 1 << 40).to_be_bytes().to_vec()),
+        ("plain.qcow2", Format::Qcow2, 4 << 16, (1_u64 << 40).to_be_bytes().to_vec()),
+    ] {
+        let mut bytes = bytes(name);
+        bytes[at..at + entry.len()].copy_from_slice(&entry);
+        let bytes = bytes.as_slice();
+        assert!(matches!(open(&bytes, format).unwrap().run(0), Err(Problem::CutOff)), "{name}");
+    }
+}
+
+#[test]
 fn a_part_that_is_used_twice_is_refused_before_it_fills_the_disk() {
     let mut bytes = bytes("plain.qcow2");
     let l1 = u64::from_be_bytes(bytes[40..48].try_into().unwrap()) as usize;

@@ -102,3 +102,27 @@ fn metadata(size: u64, disk: Uuid) -> Vec<u8> {
     }
     bytes
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::FileExt as _;
+
+    use super::*;
+    use crate::disk::formats::tests::{convert, sparse};
+    use crate::disk::formats::{FileSource, Format, Run, open};
+
+    #[test]
+    fn the_table_leaves_out_the_entries_of_bitmaps() {
+        let out = convert(&sparse(5 << 30, &[((4096 << 20) + 5, 1)]), Format::Vhdx).unwrap();
+        let entry = |index: u64| {
+            let mut bytes = [0; 8];
+            out.as_file().read_exact_at(&mut bytes, TABLE_AT + index * 8).unwrap();
+            u64::from_le_bytes(bytes)
+        };
+        assert_eq!((entry(4095), entry(4096), entry(4097), entry(4098)), (0, 0, (4 << 20) | PRESENT, 0));
+        let source = FileSource::new(out.reopen().unwrap()).unwrap();
+        let mut disk = open(&source, Format::Vhdx).unwrap();
+        assert_eq!(disk.run(4095 << 20).unwrap(), (BLOCK, Run::Zeros));
+        assert_eq!(disk.run(4096 << 20).unwrap(), (BLOCK, Run::Stored(4 << 20)));
+    }
+}
