@@ -253,3 +253,40 @@ fn what_makes_no_sense_is_refused() {
         assert!(err.contains(said), "{arguments:?}: {err}");
     }
 }
+
+/// Dies, or finds the disk full, at every step of an import: what is to be seen afterwards is nothing or all of it, and a rerun finishes.
+#[cfg(debug_assertions)]
+#[test]
+fn an_import_that_is_cut_off_at_any_step_leaves_nothing_or_all() {
+    let home = tempfile::tempdir().unwrap();
+    keep_two_images(home.path());
+    let path = home.path().join("a.bundle");
+    let path = path.to_str().unwrap();
+    assert_eq!(run(home.path(), &["cache", "export", "--bundle", path, "--all"]).0, 0);
+    let images = |home: &Path| {
+        let (status, out, err) = run(home, &["cache", "list"]);
+        assert_eq!(status, 0, "{err}");
+        out.lines().count()
+    };
+    for action in ["abort", "enospc"] {
+        let mut step = 0;
+        loop {
+            step += 1;
+            let there = tempfile::tempdir().unwrap();
+            let mut command = program(there.path(), &["cache", "import", path]);
+            let output = command.env("IMAGE_COMPOSER_FAILPOINT", format!("*={action}@{step}")).output().unwrap();
+            let seen = images(there.path());
+            if output.status.success() {
+                assert!(seen == 2 && step > 40, "{action}: {step} steps");
+                break;
+            }
+            let err = String::from_utf8(output.stderr).unwrap();
+            assert!(action == "abort" || err.contains("No space left") || err.contains("no room"), "{err}");
+            assert!(seen == 0 || seen == 2, "{action} at step {step}: {seen} images");
+            assert_eq!(run(there.path(), &["cache", "import", path]).0, 0);
+            assert_eq!(images(there.path()), 2);
+            let left = fs::read_dir(there.path().join("store/tmp")).unwrap().count();
+            assert_eq!(left, 0, "{action} at step {step}");
+        }
+    }
+}

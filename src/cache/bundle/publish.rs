@@ -9,7 +9,7 @@ use crate::digest::Digest;
 use crate::format::blob::{Alias, BlobKind, Header, MetadataName};
 use crate::format::bundle::{Contents, ImageItem, MetadataItem, PackageItem};
 use crate::format::row::{BlobRow, ImageRow, MetadataRow, PackageRow};
-use crate::store::{self, Arrived, Store, WriteTxn, open_file};
+use crate::store::{self, Arrived, Store, WriteTxn, failpoint, open_file};
 
 /// What becomes of an image where `before` has its key.
 pub(super) fn outcome(before: Option<&ImageRow>, item: &ImageItem, replace: bool) -> Outcome {
@@ -107,6 +107,7 @@ impl Publishing<'_> {
                 uses: kept.map_or(0, |row| row.uses),
             };
             txn.put(key, &row)?;
+            failpoint!("cache::bundle::row_written");
         }
         Ok(ImportedImage { spec_hash: SpecHash::from(item.spec_hash.0), name: record.name.clone(), version: record.version.clone(), outcome })
     }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use crate::digest::Digest;
 use crate::format::row::{BlobRow, ChunkRow, PackRow, TrashRow};
 use crate::store::error::{Error, Object, Result};
+use crate::store::failpoint::failpoint;
 use crate::store::packs::StagedPack;
 use crate::store::{Published, StagedBlob, Store, WriteTxn, layout};
 
@@ -43,6 +44,7 @@ impl WriteTxn<'_> {
                 layout::publish(&pack.path, &store.layout.pack(&pack.id))?;
                 self.table::<TrashRow>()?.remove(&Object::Pack(pack.id).key())?;
                 self.put(pack.id.as_bytes(), &PackRow { stored_len: pack.stored_len, chunks: pack.entries.len() as u32 })?;
+                failpoint!("store::bundle::pack_published");
             }
         }
         Ok(())

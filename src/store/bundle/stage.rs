@@ -11,6 +11,7 @@ use crate::format::blob::{self, Header};
 use crate::format::row::{BlobRow, ChunkRow, PackRow};
 use crate::progress::{Cancel, Event, Phase, Progress};
 use crate::store::error::{Error, Object};
+use crate::store::failpoint::failpoint;
 use crate::store::packs::{PackWriter, StagedPack};
 use crate::store::{ReadTxn, StagedBlob, Store};
 
@@ -83,11 +84,13 @@ impl Store {
         let (digest, raw_len, header) = (entry.digest, entry.raw_len, header.clone());
         let mut staged = StagedBlob { digest, header, raw_len, stored_len: 0, path: self.lease.fresh("b") };
         let mut file = OpenOptions::new().write(true).create_new(true).open(&staged.path).map_err(Error::io("create", &staged.path))?;
+        failpoint!("store::bundle::write");
         reader.blob(Some(&head), &mut file, raw, cancel).map_err(|error| match error {
             BundleError::Write(error) => Error::io("write", &staged.path)(error).into(),
             other => other,
         })?;
         file.sync_data().map_err(Error::io("sync", &staged.path))?;
+        failpoint!("store::bundle::synced");
         staged.stored_len = file.metadata().map_err(Error::io("inspect", &staged.path))?.len();
         Ok(Some(staged))
     }
