@@ -7,7 +7,7 @@ use super::partial::{Partial, folder, remove_stale};
 use super::{Error, Result};
 use crate::cache::{ImageCache, ImageRecord};
 use crate::disk::formats::{self, Conversion, FileFormat, Format, Out, Raw, zst};
-use crate::progress::{Cancel, Progress};
+use crate::progress::{Cancel, Event, Progress};
 use crate::store::Store;
 use crate::units::ByteSize;
 
@@ -69,6 +69,7 @@ pub fn export(store: &Store, plan: Plan, progress: &dyn Progress, cancel: &Cance
     remove_stale(dir).map_err(Error::io("list", dir))?;
     let partial = make(store, &plan.image, plan.format, dir, progress, cancel)?;
     let (size, allocated) = partial.publish(&plan.path).map_err(Error::io("write", &plan.path))?;
+    mark_used(store, &plan.image, progress);
     Ok(Exported { plan, size: ByteSize(size), allocated: ByteSize(allocated) })
 }
 
@@ -104,6 +105,7 @@ pub fn stream(store: &Store, what: &Stream, out: &mut dyn Write, progress: &dyn 
         size += read as u64;
     }
     out.flush().map_err(Error::io("write to", Path::new("standard output")))?;
+    mark_used(store, &what.image, progress);
     Ok(ByteSize(size))
 }
 
@@ -126,6 +128,13 @@ fn make(store: &Store, image: &ImageRecord, format: FileFormat, dir: &Path, prog
         partial = compressed;
     }
     Ok(partial)
+}
+
+/// An export is a use. The file is there already: that a store which cannot be written to does not learn of it is no failure.
+fn mark_used(store: &Store, image: &ImageRecord, progress: &dyn Progress) {
+    if let Err(error) = ImageCache::new(store).mark_used(&[image.spec_hash]) {
+        progress.report(Event::Warning(&format!("the store could not note that {} was used: {error}", image.spec_hash.short())));
+    }
 }
 
 /// Refuses what cannot fit. What a file takes besides the image's data is little, and what compression leaves is not known: neither is counted.

@@ -5,7 +5,6 @@ use std::path::Path;
 use std::time::Instant;
 
 use clap::Args;
-use image_composer::cache::ImageCache;
 use image_composer::disk::formats::FileFormat;
 use image_composer::progress::Cancel;
 use image_composer::transfer::{self, Plan};
@@ -80,7 +79,6 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> Result {
     };
     let (id, file) = (id.to_string_lossy(), Path::new(file));
     let (store, image) = find::image(session, &id, &cancel)?;
-    let hash = image.spec_hash;
     let outcome = if file == Path::new("-") {
         let format = arguments.format.ok_or_else(|| Error::usage("a format is needed for standard output", "say --format raw, or another one"))?;
         if arguments.json || ui::out_is_terminal() {
@@ -93,9 +91,7 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> Result {
     };
     session.view.close();
     session.warn_of_damage(&store);
-    let exported = outcome?;
-    ImageCache::new(&store).mark_used(&[hash])?;
-    match exported {
+    match outcome? {
         Some(exported) => Ok(session.ui.exported(&exported, begun.elapsed(), arguments.json)?),
         None => Ok(()),
     }
