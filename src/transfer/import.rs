@@ -131,12 +131,12 @@ impl RawFile {
             zst::decompress((&file, path), (&out, &inner), bounds()?, progress, cancel)?;
             file = out;
         }
-        let unreadable = |name: Format| move |problem| formats::Error::Unreadable { path: path.clone(), name: name.name(), problem };
+        let unreadable = |name| move |problem| formats::Error::Unreadable { path: path.clone(), name, problem };
         let source = FileSource::new(file).map_err(Error::io("inspect", path))?;
         let format = if let Some(format) = request.format {
             format.disk
         } else {
-            let found = formats::recognise(&source).map_err(unreadable(Format::Raw))?;
+            let found = formats::recognise(&source).map_err(unreadable("a disk image"))?;
             contradiction(path, named.map(|named| named.disk), found, progress)?;
             found
         };
@@ -145,7 +145,7 @@ impl RawFile {
             // A raw file needs no copy.
             return Ok(Self { path: inner, format, _scratch: zstd.then_some(scratch) });
         }
-        let mut disk = formats::open(&source, format.disk).map_err(unreadable(format.disk))?;
+        let mut disk = formats::open(&source, format.disk).map_err(unreadable(format.disk.name()))?;
         let raw = scratch.path().join("raw");
         let out = create(&raw)?;
         formats::unpack(&mut disk, (path, format.disk.name()), (&out, &raw), bounds()?, progress, cancel)?;
