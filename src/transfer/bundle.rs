@@ -1,8 +1,11 @@
 //! Bundles leave as files or through a pipe, and come in from either.
 
 use std::fs::File;
-use std::io::{self, BufWriter, Cursor, Read, Write};
+use std::io::{self, BufReader, BufWriter, Cursor, Read, Write};
 use std::path::Path;
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
 
 use super::export::free;
 use super::partial::{Partial, folder, remove_stale};
@@ -19,7 +22,10 @@ const PIPE: &str = "-";
 /// What the name of a bundle ends with, by custom.
 const EXTENSION: &str = "bundle";
 
-/// Bytes that are written at once.
+/// How long a pipe is waited for before the user's wish is looked at again.
+const PATIENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+
+/// Bytes that are read and written at once.
 const BUFFER: usize = 1 << 20;
 
 /// How many bytes tell a bundle from other files.
@@ -73,16 +79,16 @@ pub struct BundleFile(Box<dyn Read + Send>);
 ///
 /// # Errors
 /// A file that cannot be read.
-pub fn open_bundle(path: &Path) -> Result<Option<BundleFile>> {
+pub fn open_bundle(path: &Path, cancel: &Cancel) -> Result<Option<BundleFile>> {
     if path == Path::new(PIPE) {
-        return Ok(Some(BundleFile(Box::new(io::stdin()))));
+        return Ok(Some(BundleFile(Box::new(BufReader::with_capacity(BUFFER, Pipe { cancel: cancel.clone() })))));
     }
     let mut file = File::open(path).map_err(Error::io("open", path))?;
     let mut begin = Vec::with_capacity(BEGIN);
     (&mut file).take(BEGIN as u64).read_to_end(&mut begin).map_err(Error::io("read", path))?;
     // A damaged bundle is no disk image.
     let called = path.extension().is_some_and(|extension| extension == EXTENSION);
-    Ok((called || is_bundle(&begin)).then(|| BundleFile(Box::new(Cursor::new(begin).chain(file)))))
+    Ok((called || is_bundle(&begin)).then(|| BundleFile(Box::new(Cursor::new(begin).chain(BufReader::with_capacity(BUFFER, file))))))
 }
 
 /// Takes in what is missing of a bundle.
@@ -91,5 +97,31 @@ pub fn open_bundle(path: &Path) -> Result<Option<BundleFile>> {
 /// As for [`bundle::import`].
 pub fn import_bundle(store: &Store, file: BundleFile, replace: bool, progress: &dyn Progress, cancel: &Cancel) -> Result<ImportedBundle> {
     let BundleFile(mut source) = file;
-    Ok(bundle::import(store, &mut *source, replace, progress, cancel)?)
+    let outcome = bundle::import(store, &mut *source, replace, progress, cancel);
+    // Where the pipe noticed it first, it is told as what it is.
+    if outcome.is_err() {
+        cancel.check()?;
+    }
+    Ok(outcome?)
+}
+
+/// Standard input, of which nothing is awaited any more once the user asked to stop: whoever writes to it may never go on.
+struct Pipe {
+    cancel: Cancel,
+}
+
+impl Read for Pipe {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let stdin = io::stdin();
+        loop {
+            self.cancel.check().map_err(io::Error::other)?;
+            let mut asked = [PollFd::new(&stdin, PollFlags::IN)];
+            match rustix::event::poll(&mut asked, Some(&PATIENCE)) {
+                Ok(0) | Err(Errno::INTR) => {}
+                // Not through the buffer of the standard library, of which poll knows nothing.
+                Ok(_) => return Ok(rustix::io::read(&stdin, &mut *buffer)?),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
 }

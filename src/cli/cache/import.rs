@@ -72,7 +72,7 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> Result {
     let cancel = Cancel::default();
     signals::listen(&cancel)?;
     if arguments.format.is_none()
-        && let Some(file) = transfer::open_bundle(&arguments.file)?
+        && let Some(file) = transfer::open_bundle(&arguments.file, &cancel)?
     {
         if arguments.spec.is_some() || arguments.name.is_some() {
             return Err(Error::usage("a bundle says itself what is in it", "import it without --spec and --name"));
