@@ -311,7 +311,7 @@ fn an_import_that_is_cut_off_at_any_step_leaves_nothing_or_all() {
                 assert_eq!(run(there.path(), &["cache", "import", path]).0, 0);
                 assert_eq!(images(there.path()), 2);
             }
-            let left = fs::read_dir(there.path().join("store/tmp")).unwrap().count();
+            let left = fs::read_dir(there.path().join("store/tmp")).map_or(0, Iterator::count);
             assert_eq!(left, 0, "{action} at step {step}");
         }
     }
