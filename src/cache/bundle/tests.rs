@@ -533,6 +533,23 @@ fn hostile_images_end_at_once() {
 }
 
 #[test]
+fn what_is_planned_stays_until_it_is_written() {
+    let from = World::filled();
+    let selection = Selection { packages: [coordinates("big")].into(), ..Selection::default() };
+    let plan = plan(&from.store, &selection, &Cancel::default()).unwrap();
+    let other = Store::open(from.store.dir()).unwrap();
+    let blob = plan.contents().packages[0].blob;
+    let txn = other.write().unwrap();
+    txn.release(&blob).unwrap();
+    txn.commit().unwrap();
+    assert_eq!(other.discard(&[blob]).unwrap(), 0);
+    write(&from.store, &plan, &mut Vec::new(), &Silent, &Cancel::default()).unwrap();
+    let World { _dir, store } = from;
+    drop(store);
+    assert!(other.discard(&[blob]).unwrap() > 0, "then it may go");
+}
+
+#[test]
 fn a_damaged_object_ends_an_export_and_is_named() {
     for victim in ["packs", "blobs"] {
         let from = world();
