@@ -72,6 +72,74 @@ impl fmt::Display for ByteSize {
     }
 }
 
+/// A span of time in whole seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Age(pub u64);
+
+/// A text that is not a span of time.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("“{0}” is not a span of time: write a whole number and a unit, such as 45min, 12h, 30d or 2w")]
+pub struct ParseAgeError(String);
+
+impl Age {
+    /// Whole days.
+    pub fn days(days: u32) -> Self {
+        Self(u64::from(days) * 86_400)
+    }
+}
+
+impl FromStr for Age {
+    type Err = ParseAgeError;
+
+    /// Reads `45s`, `45min`, `12h`, `30d` and `2 w`. A number without a unit is refused, and so is `m`, which may be minutes or months.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let error = || ParseAgeError(text.chars().take(80).collect());
+        let trimmed = text.trim();
+        let digits = trimmed.bytes().take_while(u8::is_ascii_digit).count();
+        let number: u64 = trimmed[..digits].parse().map_err(|_| error())?;
+        let unit: u64 = match trimmed[digits..].trim().to_ascii_lowercase().as_str() {
+            "s" => 1,
+            "min" => 60,
+            "h" => 3_600,
+            "d" => 86_400,
+            "w" => 7 * 86_400,
+            _ => return Err(error()),
+        };
+        number.checked_mul(unit).map(Self).ok_or_else(error)
+    }
+}
+
+/// The word for no limit.
+pub const UNLIMITED: &str = "unlimited";
+
+/// The most of something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Limit<T> {
+    /// At most this.
+    At(T),
+    /// As much as there is.
+    Unlimited,
+}
+
+impl<T> Limit<T> {
+    /// The most, if there is one.
+    pub fn into_option(self) -> Option<T> {
+        match self {
+            Self::At(most) => Some(most),
+            Self::Unlimited => None,
+        }
+    }
+}
+
+impl<T: FromStr> FromStr for Limit<T> {
+    type Err = T::Err;
+
+    /// Reads what `T` reads, and [`UNLIMITED`].
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.trim() == UNLIMITED { Ok(Self::Unlimited) } else { text.parse().map(Self::At) }
+    }
+}
+
 /// A duration with at most two units, for people: `0.9 s`, `34 s`, `2 min 5 s`, `3 h`, `2 days`.
 pub fn human_duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
@@ -97,6 +165,25 @@ mod tests {
         for text in ["", "GiB", "-1", "1.5G", "99999999999TiB", "4 parsecs"] {
             assert!(text.parse::<ByteSize>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_span_of_time_has_a_unit() {
+        for (text, seconds) in [("45s", 45), ("45min", 2_700), ("12h", 43_200), ("30d", 2_592_000), ("2w", 1_209_600), (" 1 D ", 86_400), ("0d", 0)] {
+            assert_eq!(text.parse(), Ok(Age(seconds)), "{text}");
+        }
+        for text in ["", "30", "d", "-1d", "1.5d", "3m", "3 months", "99999999999999999999d", "999999999999999999w"] {
+            let error = text.parse::<Age>().unwrap_err().to_string();
+            assert!(error.starts_with(&format!("“{text}” is not a span of time: ")), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_limit_is_a_value_or_a_word() {
+        assert_eq!("3".parse(), Ok(Limit::At(3)));
+        assert_eq!("unlimited".parse::<Limit<ByteSize>>().unwrap().into_option(), None);
+        assert_eq!("5GB".parse::<Limit<ByteSize>>().unwrap().into_option(), Some(ByteSize(5_000_000_000)));
+        assert!("none".parse::<Limit<ByteSize>>().is_err());
     }
 
     #[test]

@@ -3,22 +3,29 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use super::limit::{free, gigabytes, number};
 use super::{Config, Proxy};
 use crate::distro;
-use crate::units::ByteSize;
+use crate::units::{ByteSize, Limit};
 use crate::yaml::{Field, Fields, Located, Node, Report, web_address};
 
-/// The most that `max_size_gb` may say: a petabyte.
-const MAX_GB: i64 = 1_000_000;
+/// The most that `retention_days` may say: a century.
+const MOST_DAYS: u32 = 36_500;
+
+/// The most that `max_count` may say.
+const MOST_IMAGES: u32 = 1_000_000;
 
 /// A configuration in which everything is optional.
 #[derive(Default)]
 pub(super) struct Layer {
+    min_free: Option<ByteSize>,
     package_cache: Option<bool>,
-    max_size: Option<ByteSize>,
-    retention_days: Option<u32>,
+    package_max_size: Option<Limit<ByteSize>>,
+    package_retention: Option<Limit<u32>>,
     image_cache: Option<bool>,
-    max_count: Option<u32>,
+    image_max_count: Option<Limit<u32>>,
+    image_max_size: Option<Limit<ByteSize>>,
+    image_retention: Option<Limit<u32>>,
     workers: Option<usize>,
     mirrors: BTreeMap<String, Vec<String>>,
     keyrings: BTreeMap<String, PathBuf>,
@@ -33,19 +40,21 @@ impl Layer {
         if let Some(mut storage) = document.optional("storage").and_then(|field| field.fields()) {
             if let Some(mut cache) = storage.optional("package_cache").and_then(|field| field.fields()) {
                 layer.package_cache = cache.optional("enabled").and_then(|field| field.boolean()).map(value);
-                let gigabytes = cache.optional("max_size_gb").and_then(|field| field.integer(1, MAX_GB));
-                layer.max_size = gigabytes.map(|number| ByteSize(number.value.unsigned_abs() * 1_000_000_000));
-                layer.retention_days = cache.optional("retention_days").and_then(|field| count(&field, 36_500));
+                layer.package_max_size = cache.optional("max_size_gb").and_then(|field| gigabytes(&field));
+                layer.package_retention = cache.optional("retention_days").and_then(|field| number(&field, MOST_DAYS));
                 cache.finish();
             }
             if let Some(mut cache) = storage.optional("image_cache").and_then(|field| field.fields()) {
                 layer.image_cache = cache.optional("enabled").and_then(|field| field.boolean()).map(value);
-                layer.max_count = cache.optional("max_count").and_then(|field| count(&field, 1_000_000));
+                layer.image_max_count = cache.optional("max_count").and_then(|field| number(&field, MOST_IMAGES));
+                layer.image_max_size = cache.optional("max_size_gb").and_then(|field| gigabytes(&field));
+                layer.image_retention = cache.optional("retention_days").and_then(|field| number(&field, MOST_DAYS));
                 cache.finish();
             }
+            layer.min_free = storage.optional("min_free_gb").and_then(|field| free(&field));
             storage.finish();
         }
-        layer.workers = document.optional("workers").and_then(|field| count(&field, 64)).map(|number| number as usize);
+        layer.workers = document.optional("workers").and_then(|field| field.integer(1, 64)).and_then(|number| usize::try_from(number.value).ok());
         layer.mirrors = by_archive(document.optional("mirrors"), mirrors);
         layer.keyrings = by_archive(document.optional("keyrings"), |field| keyring(field, folder));
         layer.proxy = document.optional("proxy").and_then(|field| proxy(&field));
@@ -60,25 +69,24 @@ impl Layer {
                 *to = from;
             }
         }
-        let Self { package_cache, max_size, retention_days, image_cache, max_count, workers, mirrors, keyrings, proxy } = self;
-        set(&mut config.storage.package_cache.enabled, package_cache);
-        set(&mut config.storage.package_cache.max_size, max_size.map(Some));
-        set(&mut config.storage.package_cache.retention_days, retention_days.map(Some));
-        set(&mut config.storage.image_cache.enabled, image_cache);
-        set(&mut config.storage.image_cache.max_count, max_count.map(Some));
-        set(&mut config.workers, workers);
-        config.mirrors.extend(mirrors);
-        config.keyrings.extend(keyrings);
-        set(&mut config.proxy, proxy.map(Some));
+        let storage = &mut config.storage;
+        set(&mut storage.min_free, self.min_free.map(|size| (size.0 > 0).then_some(size)));
+        set(&mut storage.package_cache.enabled, self.package_cache);
+        set(&mut storage.package_cache.max_size, self.package_max_size.map(Limit::into_option));
+        set(&mut storage.package_cache.retention_days, self.package_retention.map(Limit::into_option));
+        set(&mut storage.image_cache.enabled, self.image_cache);
+        set(&mut storage.image_cache.max_count, self.image_max_count.map(Limit::into_option));
+        set(&mut storage.image_cache.max_size, self.image_max_size.map(Limit::into_option));
+        set(&mut storage.image_cache.retention_days, self.image_retention.map(Limit::into_option));
+        set(&mut config.workers, self.workers);
+        config.mirrors.extend(self.mirrors);
+        config.keyrings.extend(self.keyrings);
+        set(&mut config.proxy, self.proxy.map(Some));
     }
 }
 
 fn value<T>(located: Located<T>) -> T {
     located.value
-}
-
-fn count(field: &Field<'_>, most: i64) -> Option<u32> {
-    field.integer(1, most).and_then(|number| u32::try_from(number.value).ok())
 }
 
 /// The identities of all profiles' archives, sorted.

@@ -22,11 +22,6 @@ pub struct Configuration {
 /// Something in a configuration that has no effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Warning {
-    /// A limit that is set, and that nothing enforces yet.
-    NotEnforced {
-        /// Its key: `storage.package_cache.max_size_gb`.
-        key: &'static str,
-    },
     /// A variable that looks like ours, and that nobody reads.
     UnknownVariable {
         /// Its name.
@@ -39,7 +34,6 @@ pub enum Warning {
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotEnforced { key } => write!(f, "{key} is set, and not yet enforced: nothing is evicted"),
             Self::UnknownVariable { name, near: None } => write!(f, "the variable {name} is not known, and has no effect"),
             Self::UnknownVariable { name, near: Some(near) } => {
                 write!(f, "the variable {name} is not known, and has no effect: did you mean {near}?")
@@ -82,7 +76,6 @@ pub fn load(environment: &Environment, explicit: Option<&Path>) -> Result<Config
     if !mistakes.is_empty() {
         return Err(ConfigError::Invalid(mistakes));
     }
-    found.warn_of_limits();
     Ok(found)
 }
 
@@ -107,15 +100,5 @@ impl Configuration {
                 mistakes.extend(report.into_diagnostics().into_iter().map(|mistake| Diagnostic { line: None, column: None, ..mistake }));
             }
         }
-    }
-
-    fn warn_of_limits(&mut self) {
-        let storage = &self.config.storage;
-        let limits = [
-            ("storage.package_cache.max_size_gb", storage.package_cache.max_size.is_some()),
-            ("storage.package_cache.retention_days", storage.package_cache.retention_days.is_some()),
-            ("storage.image_cache.max_count", storage.image_cache.max_count.is_some()),
-        ];
-        self.warnings.extend(limits.into_iter().filter(|(_, set)| *set).map(|(key, _)| Warning::NotEnforced { key }));
     }
 }

@@ -6,9 +6,13 @@
 //!
 //! A key of a file is a variable of the environment too: `storage.package_cache.enabled` is `IMAGE_COMPOSER_STORAGE_PACKAGE_CACHE_ENABLED`. Both are
 //! read by the same walk over a tree, so that they mean the same and give the same errors.
+//!
+//! A limit is a number above 0 or the word `unlimited`. A 0 could mean “keep nothing” as well as “no limit”, and is refused with a hint at both ways to
+//! say it; `null` is as if the key were not there.
 
 mod environment;
 mod layer;
+mod limit;
 mod load;
 mod model;
 mod variables;

@@ -31,6 +31,8 @@ pub struct Storage {
     pub package_cache: PackageCache,
     /// Finished images.
     pub image_cache: ImageCache,
+    /// `min_free_gb`, in bytes: what shall stay free on the file system of the store. None is no such wish.
+    pub min_free: Option<ByteSize>,
 }
 
 /// `storage.package_cache`.
@@ -40,7 +42,7 @@ pub struct PackageCache {
     pub enabled: bool,
     /// `max_size_gb`, in bytes: a GB is 10⁹ of them. None is without limit.
     pub max_size: Option<ByteSize>,
-    /// Days after which a package that nobody used may go. None is for ever.
+    /// Days after which a package that nobody used goes. None is never.
     pub retention_days: Option<u32>,
 }
 
@@ -51,15 +53,20 @@ pub struct ImageCache {
     pub enabled: bool,
     /// How many images stay. None is without limit.
     pub max_count: Option<u32>,
+    /// `max_size_gb`, in bytes, of what images take in the store. None is without limit.
+    pub max_size: Option<ByteSize>,
+    /// Days after which an image that nobody used goes. None is never.
+    pub retention_days: Option<u32>,
 }
 
 impl Default for Config {
-    /// The built-in layer: both caches on and without limits, eight downloads at a time.
+    /// The built-in layer: both caches on, packages of at most 10 GB that were used within 30 days, five images, eight downloads at a time.
     fn default() -> Self {
         Self {
             storage: Storage {
-                package_cache: PackageCache { enabled: true, max_size: None, retention_days: None },
-                image_cache: ImageCache { enabled: true, max_count: None },
+                package_cache: PackageCache { enabled: true, max_size: Some(ByteSize(10_000_000_000)), retention_days: Some(30) },
+                image_cache: ImageCache { enabled: true, max_count: Some(5), max_size: None, retention_days: None },
+                min_free: None,
             },
             workers: 8,
             mirrors: BTreeMap::new(),

@@ -49,16 +49,39 @@ fn later_layers_win() {
 }
 
 #[test]
-fn limits_are_read_and_said_to_be_not_enforced() {
+fn limits_are_numbers_or_unlimited() {
     let folder = tempfile::tempdir().unwrap();
-    let text = "storage:\n  package_cache: {enabled: true, max_size_gb: 50, retention_days: 30}\n  image_cache: {enabled: true, max_count: 10}\n";
-    let found = with(folder.path(), &[], Some(text)).unwrap();
-    assert_eq!(found.config.storage.package_cache.max_size, Some(ByteSize(50_000_000_000)));
-    assert_eq!(found.config.storage.package_cache.retention_days, Some(30));
-    assert_eq!(found.config.storage.image_cache.max_count, Some(10));
-    let warnings = found.warnings.iter().map(ToString::to_string).collect::<Vec<_>>();
-    assert_eq!(warnings.len(), 3);
-    assert_eq!(warnings[0], "storage.package_cache.max_size_gb is set, and not yet enforced: nothing is evicted");
+    let text = "\
+storage:
+  package_cache: {enabled: true, max_size_gb: 50, retention_days: 60}
+  image_cache: {enabled: true, max_count: unlimited, max_size_gb: 1.5, retention_days: 7}
+  min_free_gb: 20
+";
+    let variables = [("IMAGE_COMPOSER_STORAGE_PACKAGE_CACHE_RETENTION_DAYS", "unlimited")];
+    let Configuration { config, warnings, .. } = with(folder.path(), &variables, Some(text)).unwrap();
+    let Storage { package_cache, image_cache, min_free } = config.storage;
+    assert_eq!((package_cache.max_size, package_cache.retention_days), (Some(ByteSize(50_000_000_000)), None));
+    assert_eq!((image_cache.max_count, image_cache.max_size, image_cache.retention_days), (None, Some(ByteSize(1_500_000_000)), Some(7)));
+    assert_eq!((min_free, warnings), (Some(ByteSize(20_000_000_000)), Vec::new()));
+}
+
+#[test]
+fn nothing_said_of_limits_leaves_those_of_the_layer_below() {
+    let folder = tempfile::tempdir().unwrap();
+    let found = with(folder.path(), &[], Some("storage: {package_cache: {max_size_gb: null, retention_days: }}\n")).unwrap();
+    assert_eq!(found.config, Config::default());
+}
+
+#[test]
+fn a_limit_of_nothing_is_refused_with_both_ways_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "\
+storage:
+  package_cache: {max_size_gb: 0.0, retention_days: 0}
+  image_cache: {max_count: none, max_size_gb: 5GB, retention_days: 1.5}
+  min_free_gb: -1
+";
+    insta::assert_snapshot!(with(folder.path(), &[], Some(text)).unwrap_err());
 }
 
 #[test]
@@ -70,6 +93,9 @@ fn every_key_is_a_variable() {
         ("IMAGE_COMPOSER_STORAGE_PACKAGE_CACHE_RETENTION_DAYS", "2"),
         ("IMAGE_COMPOSER_STORAGE_IMAGE_CACHE_ENABLED", "false"),
         ("IMAGE_COMPOSER_STORAGE_IMAGE_CACHE_MAX_COUNT", "3"),
+        ("IMAGE_COMPOSER_STORAGE_IMAGE_CACHE_MAX_SIZE_GB", "4"),
+        ("IMAGE_COMPOSER_STORAGE_IMAGE_CACHE_RETENTION_DAYS", "5"),
+        ("IMAGE_COMPOSER_STORAGE_MIN_FREE_GB", "6.5"),
         ("IMAGE_COMPOSER_WORKERS", "4"),
         ("IMAGE_COMPOSER_PROXY", "http://me:secret@p:1"),
         ("IMAGE_COMPOSER_MIRRORS_DEBIAN_SECURITY", "http://a/s file:///b/s"),
@@ -84,7 +110,7 @@ fn every_key_is_a_variable() {
         found.warnings[0].to_string(),
         "the variable IMAGE_COMPOSER_WORKER is not known, and has no effect: did you mean IMAGE_COMPOSER_WORKERS?"
     );
-    assert_eq!(found.warnings.len(), 4);
+    assert_eq!(found.warnings.len(), 1);
 }
 
 #[test]

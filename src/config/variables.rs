@@ -51,6 +51,9 @@ fn keys() -> Vec<(Vec<&'static str>, Form)> {
         (vec!["storage", "package_cache", "retention_days"], Form::Plain),
         (vec!["storage", "image_cache", "enabled"], Form::Plain),
         (vec!["storage", "image_cache", "max_count"], Form::Plain),
+        (vec!["storage", "image_cache", "max_size_gb"], Form::Plain),
+        (vec!["storage", "image_cache", "retention_days"], Form::Plain),
+        (vec!["storage", "min_free_gb"], Form::Plain),
         (vec!["workers"], Form::Plain),
         (vec!["proxy"], Form::Text),
     ];

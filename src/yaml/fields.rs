@@ -157,12 +157,20 @@ impl<'n> Field<'n> {
         self.report.error_with_hint(self.node.place, format!("{} {problem}", self.name), hint);
     }
 
+    /// The value, if it is a scalar.
+    pub fn scalar(&self) -> Option<&'n Scalar> {
+        match &self.node.kind {
+            Kind::Scalar(scalar) => Some(scalar),
+            _ => None,
+        }
+    }
+
     fn is_null(&self) -> bool {
         matches!(self.node.kind, Kind::Scalar(Scalar::Null))
     }
 
-    /// Reports a wrong type, and is no value.
-    fn wrong_type<T>(&self, expected: &str, hint: Option<String>) -> Option<T> {
+    /// Reports that the value is not what was `expected`, and is no value.
+    pub fn wrong_type<T>(&self, expected: &str, hint: Option<String>) -> Option<T> {
         self.report.wrong_type(&self.name, expected, self.node, hint);
         None
     }
