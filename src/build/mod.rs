@@ -16,6 +16,7 @@ mod plan;
 mod relations;
 mod report;
 mod request;
+mod tidy;
 mod timings;
 pub mod worker;
 
@@ -26,6 +27,7 @@ pub use error::Error;
 pub use fetch::{Fetched, fetch};
 pub use report::{ImageOutcome, MissReason, Output, PackageCounts, Report};
 pub use request::{Caches, Request, Workers};
+pub use tidy::{Collection, tidy};
 
 use crate::cache::{self, ImageCache, ImageRecord, MetadataCache, NewImage, ReleaseDate, SpecHash};
 use crate::disk;
@@ -58,10 +60,13 @@ pub fn build(request: &Request, store: Option<&Store>, progress: &dyn Progress, 
         cancel,
         begun: Instant::now(),
     };
-    let mut report = match build.cached()? {
-        Cached::Hit(report) => *report,
-        Cached::Miss(because) => build.build(because)?,
-    };
+    let outcome = build.cached().and_then(|cached| match cached {
+        Cached::Hit(report) => Ok(*report),
+        Cached::Miss(because) => build.build(because),
+    });
+    let collection = store.and_then(|store| tidy::tidy(store, request.kept_within(), &timings, cancel));
+    let mut report = outcome?;
+    report.collection = collection;
     for damage in store.map(Store::take_damage).unwrap_or_default() {
         timings.report(Event::Warning(&format!("{damage}; the build went on without it")));
     }
@@ -99,7 +104,10 @@ impl Build<'_> {
             return Ok(Cached::Miss(MissReason::Rebuild));
         }
         let cache = ImageCache::new(store);
-        let Some(record) = cache.lookup(&self.hash)? else { return Ok(Cached::Miss(MissReason::NotThere)) };
+        let Some(record) = cache.take(&self.hash)? else {
+            cache.count_miss();
+            return Ok(Cached::Miss(MissReason::NotThere));
+        };
         let dir = OutputDir::prepare(self.request)?;
         let raw = dir.partial()?;
         match cache.write_to(&record, (raw.as_file(), raw.path()), self.progress, self.cancel) {
@@ -110,12 +118,14 @@ impl Build<'_> {
                     self.hash.short(),
                     with_causes(&error)
                 )));
+                cache.count_miss();
                 return Ok(Cached::Miss(MissReason::Damaged));
             }
             Err(error) => return Err(error.into()),
         }
         let outputs = output::write_all(&dir, &self.request.spec.spec.disk.artifacts, raw, Some(record.raw_digest), self.progress, self.cancel)?;
-        cache.mark_used(&[self.hash])?;
+        cache.mark_used(&self.hash);
+        cache.count_hit(&record, self.begun.elapsed());
         let (built_at, build_seconds) = (record.built_at, record.build_time.as_secs());
         let outcome = ImageOutcome::Hit { built_at, build_seconds, imported: record.imported.clone() };
         let releases = record.releases.clone();
@@ -264,6 +274,7 @@ impl Build<'_> {
             duration: self.begun.elapsed(),
             phases: Vec::new(),
             warnings: Vec::new(),
+            collection: None,
         }
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::report::PackageCounts;
 use super::{Error, Request};
-use crate::cache::{Coordinates, PackageCache};
+use crate::cache::PackageCache;
 use crate::fetch::{self, Client, PackageRequest};
 use crate::progress::{Cancel, Progress};
 use crate::repo::PackageRecord;
@@ -27,16 +27,14 @@ pub(super) fn gather(
     cancel: &Cancel,
 ) -> Result<(Vec<Source>, PackageCounts), Error> {
     let cache = store.map(PackageCache::new);
-    let mut sources: Vec<Option<Source>> = Vec::with_capacity(records.len());
-    for record in records {
-        let cached = match &cache {
-            Some(cache) => cache.lookup(&record.coordinates, &record.sha256)?,
-            None => None,
-        };
-        sources.push(cached.map(|package| Source::Blob { path: package.path, digest: package.digest }));
-    }
-    let present: Vec<Coordinates> =
-        records.iter().zip(&sources).filter(|(_, source)| source.is_some()).map(|(record, _)| record.coordinates.clone()).collect();
+    let wanted: Vec<_> = records.iter().map(|record| (&record.coordinates, &record.sha256)).collect();
+    let cached = match &cache {
+        Some(cache) => cache.take(&wanted)?,
+        None => vec![None; records.len()],
+    };
+    let mut sources: Vec<Option<Source>> =
+        cached.into_iter().map(|package| package.map(|package| Source::Blob { path: package.path, digest: package.digest })).collect();
+    let present: Vec<&PackageRecord> = records.iter().zip(&sources).filter(|(_, source)| source.is_some()).map(|(record, _)| record).collect();
     let missing: Vec<usize> = (0..records.len()).filter(|&number| sources[number].is_none()).collect();
     if request.offline && !missing.is_empty() {
         let missing = missing.into_iter().map(|number| records[number].coordinates.clone()).collect();
@@ -53,7 +51,8 @@ pub(super) fn gather(
         sources[*number] = Some(source);
     }
     if let Some(cache) = &cache {
-        cache.mark_used(&present)?;
+        cache.mark_used(present.iter().map(|record| &record.coordinates));
+        cache.count(present.len() as u64, missing.len() as u64, present.iter().map(|record| record.size).sum());
     }
     let counts = PackageCounts {
         total: records.len(),

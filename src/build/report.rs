@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::tidy::Collection;
 use crate::cache::{Import, ReleaseDate, SpecHash};
 use crate::digest::Digest;
 use crate::progress::Phase;
@@ -37,6 +38,8 @@ pub struct Report {
     pub phases: Vec<(Phase, Duration)>,
     /// What a person should know although the build succeeded.
     pub warnings: Vec<String>,
+    /// What went so that the caches keep to their limits; none where nothing had to.
+    pub collection: Option<Collection>,
 }
 
 /// How an image came about.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use crate::cache::collect::Limits;
 use crate::spec::Loaded;
 
 /// One build, as the command line, the configuration and the spec together ask for it.
@@ -14,6 +15,8 @@ pub struct Request {
     pub output_dir: PathBuf,
     /// Which caches may be read and written: all of command, spec and configuration must agree.
     pub caches: Caches,
+    /// What the caches may take when the build is done.
+    pub limits: Limits,
     /// Never use the network.
     pub offline: bool,
     /// Build although the image is cached, and put the new one in its place.
@@ -30,6 +33,20 @@ pub struct Request {
     pub allow_expired: bool,
     /// `SOURCE_DATE_EPOCH` of the environment, in seconds: replaces the newest repository date as the latest time of any file.
     pub source_date_epoch: Option<u64>,
+}
+
+impl Request {
+    /// The limits of those caches that the build may write.
+    pub(super) fn kept_within(&self) -> Limits {
+        let mut limits = self.limits;
+        if !self.caches.packages {
+            (limits.package_bytes, limits.package_age) = (None, None);
+        }
+        if !self.caches.images {
+            (limits.image_bytes, limits.image_age, limits.image_count) = (None, None, None);
+        }
+        limits
+    }
 }
 
 /// Which caches a command may use. Off means: neither read nor written.

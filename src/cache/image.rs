@@ -10,8 +10,9 @@ use crate::digest::Digest;
 use crate::format::blob::{BlobKind, Header};
 use crate::format::record::{FORMAT, ImageDocument, Import, RECORD_LIMIT};
 use crate::format::row::ImageRow;
+use crate::format::totals::UsageRow;
 use crate::progress::{Cancel, Progress};
-use crate::store::{self, ReadTxn, StagedBlob, StagedImage, Store, failpoint};
+use crate::store::{self, Counted, Object, ReadTxn, StagedBlob, StagedImage, Store, Used, failpoint};
 
 /// The longest lock and the longest annotations, in bytes.
 const DOCUMENT_LIMIT: u64 = 64 << 20;
@@ -138,6 +139,20 @@ impl<'a> ImageCache<'a> {
         let txn = self.store.read()?;
         let Some(row) = txn.get::<ImageRow>(spec.digest().as_bytes())? else { return Ok(None) };
         self.record(&txn, &row)
+    }
+
+    /// [`ImageCache::lookup`], and keeps what is found from being collected until [`Store::flush`].
+    ///
+    /// # Errors
+    /// An index that cannot be read.
+    pub fn take(&self, spec: &SpecHash) -> Result<Option<ImageRecord>> {
+        let Some(found) = self.lookup(spec)? else { return Ok(None) };
+        match self.store.hold(&[Object::Blob(found.manifest)]) {
+            Ok(()) => self.lookup(spec),
+            // A store without room can be read all the same. A collection that comes in between makes a miss of it.
+            Err(error) if error.is_full() => Ok(Some(found)),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Keeps the disk image in the file `raw`, in place of an image with the same spec. Reports its bytes as [`crate::progress::Phase::Keep`].
@@ -298,19 +313,20 @@ impl<'a> ImageCache<'a> {
         }
     }
 
-    /// Stamps images as served now, all in one transaction. Hashes that are not there are passed over.
-    ///
-    /// # Errors
-    /// An index that cannot be written.
-    pub fn mark_used(&self, specs: &[SpecHash]) -> Result<()> {
-        let now = store::now();
-        let txn = self.store.write()?;
-        for spec in specs {
-            if let Some(row) = txn.get::<ImageRow>(spec.digest().as_bytes())? {
-                txn.put(spec.digest().as_bytes(), &ImageRow { last_used: now, uses: row.uses.saturating_add(1), ..row })?;
-            }
-        }
-        Ok(txn.commit()?)
+    /// Notes that an image is served now; [`Store::flush`] writes it down.
+    pub fn mark_used(&self, spec: &SpecHash) {
+        self.store.note_use(Used::Image(spec.digest().as_bytes().to_vec()));
+    }
+
+    /// Notes that a build was served with this image, and took `took`; [`Store::flush`] writes it down.
+    pub fn count_hit(&self, image: &ImageRecord, took: Duration) {
+        let saved_millis = image.build_time.saturating_sub(took).as_millis() as u64;
+        self.store.note_usage(Counted::Images, &UsageRow { hits: 1, saved_bytes: image.raw_len, saved_millis, ..UsageRow::default() });
+    }
+
+    /// Notes that a build found no image; [`Store::flush`] writes it down.
+    pub fn count_miss(&self) {
+        self.store.note_usage(Counted::Images, &UsageRow { misses: 1, ..UsageRow::default() });
     }
 
     /// The record of a row, unless a part of the image is known to be damaged.

@@ -4,7 +4,7 @@ use super::{Error, MetadataAttributes, Result, move_references, publish_named};
 use crate::digest::Digest;
 use crate::format::blob::{Header, MetadataName};
 use crate::format::row::{BlobRow, MetadataRow};
-use crate::store::{self, BlobReader, Store, failpoint};
+use crate::store::{self, BlobReader, Store, Used, failpoint};
 
 /// The longest archive identity or path, in bytes.
 const NAME_LIMIT: usize = 4096;
@@ -118,6 +118,14 @@ impl<'a> MetadataCache<'a> {
             failpoint!("cache::metadata::row_written");
         }
         Ok(txn.commit()?)
+    }
+
+    /// Notes that a file is used now; [`Store::flush`] writes it down.
+    pub fn mark_used(&self, archive: &str, path: &str) {
+        // A name that no file can have is not there.
+        if let Ok(key) = key(archive, path) {
+            self.store.note_use(Used::Metadata(key));
+        }
     }
 
     /// Notes that a server just said that the stored files are still the current ones, and that a build used them. Names that are not there are passed

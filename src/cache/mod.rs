@@ -4,6 +4,7 @@
 //! found damaged on the way is in [`crate::store::Store::take_damage`], for the command's report.
 
 pub mod bundle;
+pub mod collect;
 mod coordinates;
 mod error;
 mod image;

@@ -10,7 +10,8 @@ use super::{Coordinates, Error, Result, move_references, publish_named};
 use crate::digest::{Digest, Sha256};
 use crate::format::blob::{Header, PackageName};
 use crate::format::row::{BlobRow, PackageRow};
-use crate::store::{self, LEVEL_COMPRESSED, Store, failpoint};
+use crate::format::totals::UsageRow;
+use crate::store::{self, Counted, LEVEL_COMPRESSED, Object, Store, Used, failpoint};
 
 /// Packages by name, version, architecture and repository.
 #[derive(Debug)]
@@ -95,32 +96,38 @@ impl<'a> PackageCache<'a> {
             // Another process was faster, or the file had been lost.
             txn.publish(self.store, &staged, 0)?;
         }
+        // Whoever stores a package is about to use it.
+        self.store.hold_in(&txn, &[Object::Blob(staged.digest)])?;
         // Where the blob was there already, its file may be compressed to another length.
         let stored_len = txn.get::<BlobRow>(staged.digest.as_bytes())?.map_or(staged.stored_len, |blob| blob.stored_len);
         txn.commit()?;
         Ok(self.package(&staged.digest, staged.raw_len, stored_len))
     }
 
-    /// Stamps packages as used now, all in one transaction. Names that are not there are passed over.
+    /// Looks up many packages, in their order, and keeps those that are there from being collected until [`Store::flush`].
     ///
     /// # Errors
-    /// An index that cannot be written.
-    pub fn mark_used(&self, packages: &[Coordinates]) -> Result<()> {
-        if packages.is_empty() {
-            return Ok(());
+    /// An index that cannot be read or written.
+    pub fn take(&self, wanted: &[(&Coordinates, &Sha256)]) -> Result<Vec<Option<CachedPackage>>> {
+        let look = || wanted.iter().map(|(coordinates, sha256)| self.lookup(coordinates, sha256)).collect::<Result<Vec<_>>>();
+        let found: Vec<Object> = look()?.into_iter().flatten().map(|package| Object::Blob(package.digest)).collect();
+        if !found.is_empty() {
+            self.store.hold(&found)?;
         }
-        let now = store::now();
-        let txn = self.store.write()?;
-        {
-            let mut rows = txn.table::<PackageRow>()?;
-            for coordinates in packages {
-                let key = key(coordinates);
-                if let Some(row) = rows.get(&key)? {
-                    rows.put(&key, &PackageRow { last_used: now, uses: row.uses.saturating_add(1), ..row })?;
-                }
-            }
+        // What is there now stays.
+        look()
+    }
+
+    /// Notes that packages are used now; [`Store::flush`] writes it down.
+    pub fn mark_used<'c>(&self, packages: impl IntoIterator<Item = &'c Coordinates>) {
+        for coordinates in packages {
+            self.store.note_use(Used::Package(key(coordinates)));
         }
-        Ok(txn.commit()?)
+    }
+
+    /// Notes how many packages a build found here, and how many bytes it did not fetch, and how many it did not find; [`Store::flush`] writes it down.
+    pub fn count(&self, hits: u64, misses: u64, saved_bytes: u64) {
+        self.store.note_usage(Counted::Packages, &UsageRow { hits, misses, saved_bytes, ..UsageRow::default() });
     }
 
     /// All packages, sorted by name, version, architecture and repository as bytes.

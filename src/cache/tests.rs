@@ -112,7 +112,9 @@ fn use_is_counted_in_one_batch() {
     for name in ["b", "a"] {
         cache.insert(&coordinates(name, "debian"), &Sha256::of(name.as_bytes()), &mut name.as_bytes()).unwrap();
     }
-    cache.mark_used(&[coordinates("a", "debian"), coordinates("absent", "debian")]).unwrap();
+    cache.mark_used(&[coordinates("a", "debian"), coordinates("absent", "debian")]);
+    assert_eq!(cache.list().unwrap()[0].uses, 0);
+    store.flush().unwrap();
     let uses: Vec<_> = cache.list().unwrap().iter().map(|entry| (entry.coordinates.name().to_owned(), entry.uses)).collect();
     assert_eq!(uses, [("a".to_owned(), 1), ("b".to_owned(), 0)]);
 }
@@ -243,7 +245,8 @@ fn an_image_is_kept_and_served() {
     let out = dir.path().join("out.raw");
     cache.write_to(&record, (&fs::File::create(&out).unwrap(), &out), &Silent, &Cancel::default()).unwrap();
     assert!(fs::read(&out).unwrap() == bytes);
-    cache.mark_used(&[spec]).unwrap();
+    cache.mark_used(&spec);
+    store.flush().unwrap();
     assert_eq!(cache.list().unwrap(), [ImageRecord { uses: 1, last_used: cache.lookup(&spec).unwrap().unwrap().last_used, ..record }]);
 }
 

@@ -48,6 +48,7 @@ impl Network {
             spec,
             output_dir: PathBuf::from("."),
             caches,
+            limits: config.storage.limits(),
             offline,
             rebuild: false,
             workers: Workers {

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
+use crate::cache::collect::Limits;
 use crate::units::ByteSize;
 
 /// Everything that can be configured.
@@ -57,6 +59,21 @@ pub struct ImageCache {
     pub max_size: Option<ByteSize>,
     /// Days after which an image that nobody used goes. None is never.
     pub retention_days: Option<u32>,
+}
+
+impl Storage {
+    /// What the caches may take.
+    pub fn limits(&self) -> Limits {
+        let days = |days: u32| Duration::from_secs(u64::from(days) * 24 * 3600);
+        Limits {
+            package_bytes: self.package_cache.max_size.map(|size| size.0),
+            package_age: self.package_cache.retention_days.map(days),
+            image_bytes: self.image_cache.max_size.map(|size| size.0),
+            image_age: self.image_cache.retention_days.map(days),
+            image_count: self.image_cache.max_count.map(u64::from),
+            min_free: self.min_free.map(|size| size.0),
+        }
+    }
 }
 
 impl Default for Config {

@@ -15,6 +15,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use std::collections::HashSet;
+
 use super::cbor::{self, Bytes};
 use super::{FormatError, pack, take};
 use crate::digest::Digest;
@@ -82,6 +84,13 @@ struct Document {
 }
 
 impl Manifest {
+    /// The chunks that it names, each once, in the order in which the image needs them first.
+    pub fn chunks(&self) -> Vec<Digest> {
+        let mut seen = HashSet::new();
+        let chunk = |extent: &Extent| if let Extent::Chunk { digest, .. } = extent { Some(*digest) } else { None };
+        self.extents.iter().filter_map(chunk).filter(|digest| seen.insert(*digest)).collect()
+    }
+
     /// Its canonical CBOR.
     ///
     /// # Errors

@@ -15,6 +15,7 @@
 //! | [`bundle`] | images, packages and metadata in one file |
 //! | [`zeros`] | a hole as a zstd frame |
 //! | [`row`] | the rows of the index |
+//! | [`totals`] | its counters |
 
 pub mod blob;
 pub mod bundle;
@@ -24,6 +25,7 @@ pub mod pack;
 pub mod record;
 pub mod row;
 pub mod skippable;
+pub mod totals;
 pub mod zeros;
 
 /// Bytes that are not what they should be.

@@ -68,6 +68,11 @@ impl Trailer {
     }
 }
 
+/// The bytes of a pack's file that are not frames, by the number of its chunks.
+pub fn overhead(chunks: u32) -> u64 {
+    HEAD_LEN + (skippable::HEAD_LEN + TRAILER_LEN) as u64 + u64::from(chunks) * ENTRY_LEN as u64
+}
+
 /// The first [`HEAD_LEN`] bytes of a pack.
 pub fn encode_head() -> [u8; HEAD_LEN as usize] {
     let mut head = [0; HEAD_LEN as usize];

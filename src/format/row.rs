@@ -5,6 +5,7 @@
 //! sorted as people list them.
 
 use super::blob::{self, BlobKind, MetadataAttributes};
+use super::totals::Share;
 use super::{FormatError, take};
 use crate::digest::{Digest, Sha256};
 
@@ -24,6 +25,11 @@ pub trait Row: Sized {
     /// # Errors
     /// Anything else.
     fn decode(bytes: &[u8]) -> Result<Self, FormatError>;
+
+    /// What the row adds to the counters of the index: nothing, in most tables.
+    fn share(&self) -> Share {
+        Share::default()
+    }
 }
 
 /// A whole blob. Key: its digest.
@@ -65,6 +71,8 @@ pub struct PackRow {
     pub stored_len: u64,
     /// How many chunks it has.
     pub chunks: u32,
+    /// Bytes of its frames that are in use: those of chunks whose row points here, which are not lost, and which a manifest names.
+    pub live_len: u64,
 }
 
 /// A package in the package cache. Key: its coordinates.
@@ -138,14 +146,14 @@ pub struct TrashRow {
 const LOST: u8 = 1;
 const PINNED: u8 = 2;
 
-struct Writer(Vec<u8>);
+pub(super) struct Writer(pub(super) Vec<u8>);
 
 impl Writer {
-    fn row() -> Self {
+    pub(super) fn row() -> Self {
         Self(vec![VERSION])
     }
 
-    fn put(mut self, bytes: impl AsRef<[u8]>) -> Self {
+    pub(super) fn put(mut self, bytes: impl AsRef<[u8]>) -> Self {
         self.0.extend_from_slice(bytes.as_ref());
         self
     }
@@ -160,13 +168,13 @@ impl Writer {
     }
 }
 
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     rest: &'a [u8],
     what: &'static str,
 }
 
 impl<'a> Reader<'a> {
-    fn row(bytes: &'a [u8], what: &'static str) -> Result<Self, FormatError> {
+    pub(super) fn row(bytes: &'a [u8], what: &'static str) -> Result<Self, FormatError> {
         let mut reader = Self { rest: bytes, what };
         match reader.u8()? {
             VERSION => Ok(reader),
@@ -186,7 +194,7 @@ impl<'a> Reader<'a> {
         Ok(u32::from_le_bytes(self.bytes()?))
     }
 
-    fn u64(&mut self) -> Result<u64, FormatError> {
+    pub(super) fn u64(&mut self) -> Result<u64, FormatError> {
         Ok(u64::from_le_bytes(self.bytes()?))
     }
 
@@ -208,7 +216,7 @@ impl<'a> Reader<'a> {
         FormatError::Inconsistent { what: self.what, reason }
     }
 
-    fn end<T>(self, row: T) -> Result<T, FormatError> {
+    pub(super) fn end<T>(self, row: T) -> Result<T, FormatError> {
         if self.rest.is_empty() { Ok(row) } else { Err(self.inconsistent("it is too long")) }
     }
 }
@@ -228,6 +236,10 @@ impl Row for BlobRow {
         let blob = Self { kind, lost, references: row.u32()?, raw_len: row.u64()?, stored_len: row.u64()? };
         row.end(blob)
     }
+
+    fn share(&self) -> Share {
+        self.counted()
+    }
 }
 
 impl Row for ChunkRow {
@@ -246,19 +258,27 @@ impl Row for ChunkRow {
         super::pack::check_chunk(chunk.stored_len, chunk.raw_len)?;
         row.end(chunk)
     }
+
+    fn share(&self) -> Share {
+        self.counted()
+    }
 }
 
 impl Row for PackRow {
     const TABLE: &'static str = "packs";
 
     fn encode(&self) -> Vec<u8> {
-        Writer::row().put(self.stored_len.to_le_bytes()).put(self.chunks.to_le_bytes()).0
+        Writer::row().put(self.stored_len.to_le_bytes()).put(self.chunks.to_le_bytes()).put(self.live_len.to_le_bytes()).0
     }
 
     fn decode(bytes: &[u8]) -> Result<Self, FormatError> {
         let mut row = Reader::row(bytes, "row of a pack")?;
-        let pack = Self { stored_len: row.u64()?, chunks: row.u32()? };
+        let pack = Self { stored_len: row.u64()?, chunks: row.u32()?, live_len: row.u64()? };
         row.end(pack)
+    }
+
+    fn share(&self) -> Share {
+        self.counted()
     }
 }
 
@@ -372,7 +392,7 @@ mod tests {
             let (digest, other) = (Digest::from_bytes(a), Digest::from_bytes(b));
             round_trip(&BlobRow { kind: BlobKind::Manifest, lost: flag, references: count, raw_len: m, stored_len: n }, 23);
             round_trip(&ChunkRow { lost: flag, references: count, pack: digest, offset: m, stored_len: 1 + count % (4 << 20), raw_len: 1 + count % (4 << 20) }, 54);
-            round_trip(&PackRow { stored_len: m, chunks: count }, 13);
+            round_trip(&PackRow { stored_len: m, chunks: count, live_len: n }, 21);
             let alias = flag.then_some(other);
             round_trip(&PackageRow { blob: digest, sha256: Sha256::from_bytes(b), alias, pinned, added_at: m, last_used: n, uses: count }, 118);
             let image = ImageRow { record: digest, manifest: other, lock: digest, annotations: other, damaged: flag, pinned, last_used: m, uses: count };

@@ -97,6 +97,15 @@ pub(crate) enum Published {
     Known,
     /// The blob had been lost, and every name that points to it works again.
     Mended,
+    /// The blob was there, but for its file, which nobody had noticed: it is right now.
+    Replaced,
+}
+
+impl Published {
+    /// Whether what the blob says counts from now on, and did not before: of a manifest, the chunks that it names.
+    pub(crate) fn counts_anew(self) -> bool {
+        matches!(self, Self::New | Self::Mended)
+    }
 }
 
 impl WriteTxn<'_> {
@@ -122,27 +131,9 @@ impl WriteTxn<'_> {
         Ok(match known {
             None => Published::New,
             Some(_) if intact => Published::Known,
-            Some(_) => Published::Mended,
+            Some(row) if row.lost => Published::Mended,
+            Some(_) => Published::Replaced,
         })
-    }
-
-    /// Gives a blob one more reference.
-    pub(crate) fn retain(&self, digest: &Digest) -> Result<()> {
-        self.count(digest, |references| references.saturating_add(1))
-    }
-
-    /// Takes a reference from a blob. At zero it stays until it is collected.
-    pub(crate) fn release(&self, digest: &Digest) -> Result<()> {
-        self.count(digest, |references| references.saturating_sub(1))
-    }
-
-    fn count(&self, digest: &Digest, change: impl Fn(u32) -> u32) -> Result<()> {
-        let mut blobs = self.table::<BlobRow>()?;
-        if let Some(mut row) = blobs.get(digest.as_bytes())? {
-            row.references = change(row.references);
-            blobs.put(digest.as_bytes(), &row)?;
-        }
-        Ok(())
     }
 }
 

@@ -12,6 +12,7 @@ use super::error::{Damage, Error, Object, Problem, Result};
 use super::index::WriteTxn;
 use super::{BlobReader, Store, failpoint, layout, open_file};
 use crate::digest::Digest;
+use crate::format::blob::BlobKind;
 use crate::format::row::{BlobRow, ChunkRow, PackRow};
 
 impl Object {
@@ -84,6 +85,11 @@ impl Store {
         }
         row.lost = true;
         blobs.put(digest.as_bytes(), &row)?;
+        drop(blobs);
+        if row.kind == BlobKind::Manifest {
+            // Nobody can read any more which chunks it named.
+            txn.recount_chunks(self)?;
+        }
         Ok(true)
     }
 
@@ -117,7 +123,7 @@ impl Store {
         Ok(true)
     }
 
-    fn quarantine(&self, path: &Path) -> Result<()> {
+    pub(super) fn quarantine(&self, path: &Path) -> Result<()> {
         let mut attempt = 0;
         let mut to = self.layout.quarantine(path, attempt);
         while to.exists() {

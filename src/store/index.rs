@@ -3,6 +3,7 @@
 //! A redb database in its multi-process mode: any number of processes read it, one at a time writes, and the lock of a writer ends with its process.
 //! That write transaction is the only lock of the store: files appear and disappear only inside it. This file is the only one that knows redb.
 
+use std::cell::RefCell;
 use std::fs::{File, OpenOptions};
 use std::marker::PhantomData;
 use std::ops::ControlFlow;
@@ -16,8 +17,10 @@ use redb::{ConcurrencyMode, Database, ReadableDatabase, ReadableTable, TableDefi
 use super::error::{Error, Result};
 use super::failpoint;
 use super::layout::Layout;
+use super::tally::Tally;
 use super::{Options, Waiting, lease};
 use crate::format::row::{BlobRow, ChunkRow, HoldRow, ImageRow, MetadataRow, PackRow, PackageRow, Row, TrashRow};
+use crate::format::totals::{Amount, TotalRow, UsageRow};
 
 /// Memory for pages of the index, in bytes. redb would take 1 GiB.
 const CACHE_LEN: usize = 32 << 20;
@@ -33,8 +36,18 @@ const WRITER_LEN: usize = 256;
 
 type Definition = TableDefinition<'static, &'static [u8], &'static [u8]>;
 
-const TABLES: [&str; 8] =
-    [BlobRow::TABLE, ChunkRow::TABLE, PackRow::TABLE, PackageRow::TABLE, ImageRow::TABLE, MetadataRow::TABLE, HoldRow::TABLE, TrashRow::TABLE];
+const TABLES: [&str; 10] = [
+    BlobRow::TABLE,
+    ChunkRow::TABLE,
+    PackRow::TABLE,
+    PackageRow::TABLE,
+    ImageRow::TABLE,
+    MetadataRow::TABLE,
+    HoldRow::TABLE,
+    TrashRow::TABLE,
+    TotalRow::TABLE,
+    UsageRow::TABLE,
+];
 
 /// The open index.
 pub(crate) struct Index {
@@ -119,7 +132,7 @@ impl Index {
         };
         failpoint!("store::index::begun");
         self.sign()?;
-        Ok(WriteTxn { txn, index: self, _gate: gate })
+        Ok(WriteTxn { txn, index: self, tally: RefCell::default(), _gate: gate })
     }
 
     /// Writes down who has the transaction, for those who wait. Nothing depends on it.
@@ -194,6 +207,8 @@ impl ReadTxn<'_> {
 pub(crate) struct WriteTxn<'a> {
     txn: redb::WriteTransaction,
     index: &'a Index,
+    // What the changes so far mean for the counters.
+    tally: RefCell<Tally>,
     _gate: MutexGuard<'a, ()>,
 }
 
@@ -201,7 +216,7 @@ impl WriteTxn<'_> {
     /// Opens a table; only one at a time of each kind.
     pub(crate) fn table<R: Row>(&self) -> Result<Rows<'_, R>> {
         let table = self.txn.open_table(Definition::new(R::TABLE)).map_err(self.index.error::<TableError>())?;
-        Ok(Rows { table, index: self.index, row: PhantomData })
+        Ok(Rows { table, index: self.index, tally: &self.tally, row: PhantomData })
     }
 
     /// The row under `key`.
@@ -214,8 +229,30 @@ impl WriteTxn<'_> {
         self.table::<R>()?.put(key, row)
     }
 
+    /// Brings the counters up to the changes so far: totals, and the live bytes of packs.
+    pub(crate) fn settle(&self) -> Result<()> {
+        let live = self.tally.borrow_mut().take_live();
+        {
+            let mut packs = self.table::<PackRow>()?;
+            for (id, change) in live {
+                // A pack that is gone has no use for its counter.
+                if let Some(row) = packs.get(id.as_bytes())? {
+                    packs.put(id.as_bytes(), &PackRow { live_len: row.live_len.saturating_add_signed(change), ..row })?;
+                }
+            }
+        }
+        let totals = self.tally.borrow_mut().take_totals();
+        let mut rows = self.table::<TotalRow>()?;
+        for (total, change) in totals {
+            let before = rows.get(&total.key())?.map_or_else(Amount::default, |row| row.0);
+            rows.put(&total.key(), &TotalRow(change.apply(before)))?;
+        }
+        Ok(())
+    }
+
     /// Makes all changes durable at once.
     pub(crate) fn commit(self) -> Result<()> {
+        self.settle()?;
         failpoint!("store::index::commit");
         self.txn.commit().map_err(self.index.error())?;
         failpoint!("store::index::committed");
@@ -227,6 +264,7 @@ impl WriteTxn<'_> {
 pub(crate) struct Rows<'t, R> {
     table: redb::Table<'t, &'static [u8], &'static [u8]>,
     index: &'t Index,
+    tally: &'t RefCell<Tally>,
     row: PhantomData<R>,
 }
 
@@ -239,13 +277,17 @@ impl<R: Row> Rows<'_, R> {
 
     /// Sets the row under `key`.
     pub(crate) fn put(&mut self, key: &[u8], row: &R) -> Result<()> {
-        self.table.insert(key, row.encode().as_slice()).map_err(self.index.error())?;
+        let before = self.table.insert(key, row.encode().as_slice()).map_err(self.index.error())?;
+        let before = before.map(|row| self.index.decode::<R>(row.value())).transpose()?;
+        self.tally.borrow_mut().change(before.as_ref(), Some(row));
         Ok(())
     }
 
     /// Removes the row under `key`, if there is one.
     pub(crate) fn remove(&mut self, key: &[u8]) -> Result<()> {
-        self.table.remove(key).map_err(self.index.error())?;
+        let before = self.table.remove(key).map_err(self.index.error())?;
+        let before = before.map(|row| self.index.decode::<R>(row.value())).transpose()?;
+        self.tally.borrow_mut().change(before.as_ref(), None);
         Ok(())
     }
 

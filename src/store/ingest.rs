@@ -16,14 +16,14 @@ use std::path::Path;
 use rayon::prelude::*;
 
 use super::cut::{Cutter, Piece, Window};
-use super::error::{Error, Object, Result};
+use super::error::{Error, Result};
 use super::index::WriteTxn;
 use super::packs::{PackWriter, StagedPack};
-use super::{Published, StagedBlob, Store, failpoint, layout};
+use super::{StagedBlob, Store, failpoint};
 use crate::digest::Digest;
 use crate::format::blob::{BlobKind, Header};
 use crate::format::manifest::{Extent, Manifest};
-use crate::format::row::{ChunkRow, PackRow, TrashRow};
+use crate::format::row::ChunkRow;
 use crate::progress::{Cancel, Event, Phase, Progress};
 
 /// The zstd level of chunks. Measured on 1.37 GB of a Debian image in frames of 128 KiB: level 1 stores 5 % more, and takes 2.6 s of CPU instead of 4.7.
@@ -173,16 +173,14 @@ impl WriteTxn<'_> {
             return Ok(false);
         }
         for pack in used {
-            layout::publish(&pack.path, &store.layout.pack(&pack.id))?;
-            self.table::<TrashRow>()?.remove(&Object::Pack(pack.id).key())?;
-            self.put(pack.id.as_bytes(), &PackRow { stored_len: pack.stored_len, chunks: pack.entries.len() as u32 })?;
+            self.publish_pack(store, pack)?;
             failpoint!("store::image::pack_published");
         }
-        // A chunk counts the manifests that name it, so a manifest that was there before adds nothing.
+        // A chunk counts the manifests that name it and are not lost, so a manifest that was there before adds nothing.
         let published = self.publish(store, &image.manifest, 1)?;
         for digest in &image.chunks {
             let mut row = rows[digest];
-            if published == Published::New {
+            if published.counts_anew() {
                 row.references = row.references.saturating_add(1);
             }
             chunks.put(digest.as_bytes(), &row)?;

@@ -132,7 +132,23 @@ impl Layout {
 
     /// Where the pack with this name lies.
     pub(crate) fn pack(&self, id: &Digest) -> PathBuf {
-        self.root.join("packs").join(format!("{id}.pack"))
+        self.packs().join(format!("{id}.pack"))
+    }
+
+    /// The directories of blobs that there are.
+    pub(crate) fn blob_dirs(&self) -> Result<Vec<PathBuf>> {
+        let blobs = self.root.join("blobs");
+        let entries = fs::read_dir(&blobs).map_err(Error::io("list", &blobs))?;
+        let paths = entries.map(|entry| Ok(entry.map_err(Error::io("list", &blobs))?.path()));
+        paths.filter(|path| path.as_ref().map_or(true, |path| path.is_dir())).collect()
+    }
+
+    pub(crate) fn packs(&self) -> PathBuf {
+        self.root.join("packs")
+    }
+
+    pub(crate) fn quarantine_dir(&self) -> PathBuf {
+        self.root.join("quarantine")
     }
 
     /// Where a damaged file goes: `attempt` tells it from earlier ones of the same name.
@@ -141,7 +157,7 @@ impl Layout {
         if attempt > 0 {
             name.push(format!(".{attempt}"));
         }
-        self.root.join("quarantine").join(name)
+        self.quarantine_dir().join(name)
     }
 }
 

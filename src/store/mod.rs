@@ -20,6 +20,7 @@ mod cut;
 mod damage;
 mod error;
 pub(crate) mod failpoint;
+mod gc;
 mod holds;
 mod index;
 mod ingest;
@@ -27,9 +28,12 @@ mod layout;
 mod lease;
 mod packs;
 mod reader;
+mod references;
 mod restore;
 mod scratch;
+mod tally;
 mod trash;
+mod uses;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -40,10 +44,13 @@ pub(crate) use bundle::{Arrived, Wanted};
 pub use bundle::{BundleError, BundlePlan, BundleReader};
 pub use error::{Damage, Error, LOCK_TIMEOUT, Object, Problem, Result};
 pub(crate) use failpoint::failpoint;
+pub(crate) use gc::{Foresight, Stray, StrayKind};
 pub(crate) use index::{ReadTxn, WriteTxn};
 pub(crate) use ingest::StagedImage;
 pub use reader::{BlobReader, open_file};
 pub use scratch::Scratch;
+pub use uses::Counted;
+pub(crate) use uses::Used;
 
 use index::Index;
 use layout::Layout;
@@ -100,6 +107,7 @@ pub struct Store {
     index: Index,
     lease: Arc<Lease>,
     damage: Mutex<Vec<Damage>>,
+    notes: Mutex<uses::Notes>,
 }
 
 impl Store {
@@ -120,7 +128,7 @@ impl Store {
         lease::clean(&layout)?;
         let lease = Arc::new(Lease::take(&layout)?);
         let index = Index::open(&layout, options)?;
-        Ok(Self { layout, index, lease, damage: Mutex::default() })
+        Ok(Self { layout, index, lease, damage: Mutex::default(), notes: Mutex::default() })
     }
 
     /// The directory of the store, absolute.
@@ -149,6 +157,15 @@ impl Store {
         lease::holders(&self.layout)
     }
 
+    /// The bytes that are free on the store's file system for this user.
+    ///
+    /// # Errors
+    /// A file system that does not say.
+    pub fn free_bytes(&self) -> Result<u64> {
+        let room = rustix::fs::statvfs(self.layout.root()).map_err(|error| Error::io("inspect", self.layout.root())(error.into()))?;
+        Ok(room.f_bavail.saturating_mul(room.f_frsize))
+    }
+
     /// Where the file of a blob lies, for [`open_file`] in another process. Says nothing about whether it is there.
     pub fn blob_path(&self, digest: &Digest) -> PathBuf {
         self.layout.blob(digest)
@@ -169,6 +186,11 @@ impl Store {
     pub(crate) fn read_blob(&self, digest: &Digest, limit: u64) -> Result<Vec<u8>> {
         let read = open_file(&self.layout.blob(digest), digest).and_then(|reader| reader.read_all(limit));
         self.note_damage(read)
+    }
+
+    /// [`Store::read_blob`], without taking note of damage.
+    pub(crate) fn peek_blob(&self, digest: &Digest, limit: u64) -> Result<Vec<u8>> {
+        open_file(&self.layout.blob(digest), digest)?.read_all(limit)
     }
 
     /// Reads a whole blob only to check it.

@@ -8,11 +8,13 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::error::{Error, Result};
-use super::failpoint;
+use super::error::{Error, Object, Result};
+use super::index::WriteTxn;
 use super::lease::Lease;
+use super::{Store, failpoint, layout};
 use crate::digest::Digest;
 use crate::format::pack::{self, ENTRY_LIMIT, Entry, HEAD_LEN, PACK_LEN};
+use crate::format::row::{PackRow, TrashRow};
 
 /// A pack that is complete and durable, but not yet in the store. Its file is removed when this is dropped unpublished.
 #[derive(Debug)]
@@ -96,5 +98,16 @@ impl Open {
         file.write_all(&pack::encode_head()).map_err(Error::io("write", &path))?;
         let staged = StagedPack { id: Digest::of(b""), entries: Vec::new(), stored_len: HEAD_LEN, path };
         Ok(Self { file, staged })
+    }
+}
+
+impl WriteTxn<'_> {
+    /// Gives a staged pack its place and its row. The rows of its chunks are the caller's; what is live in it follows from them.
+    pub(crate) fn publish_pack(&self, store: &Store, pack: &StagedPack) -> Result<()> {
+        layout::publish(&pack.path, &store.layout.pack(&pack.id))?;
+        self.table::<TrashRow>()?.remove(&Object::Pack(pack.id).key())?;
+        let mut packs = self.table::<PackRow>()?;
+        let live_len = packs.get(pack.id.as_bytes())?.map_or(0, |row| row.live_len);
+        packs.put(pack.id.as_bytes(), &PackRow { stored_len: pack.stored_len, chunks: pack.entries.len() as u32, live_len })
     }
 }

@@ -13,7 +13,7 @@ use crate::format::row::{BlobRow, TrashRow};
 
 impl WriteTxn<'_> {
     /// Moves the row of a blob without references to the trash. One that is referred to stays, and is reported as `false`.
-    fn discard_blob(&self, digest: &Digest) -> Result<bool> {
+    pub(super) fn discard_blob(&self, digest: &Digest) -> Result<bool> {
         let mut blobs = self.table::<BlobRow>()?;
         let Some(row) = blobs.get(digest.as_bytes())? else { return Ok(false) };
         if row.references > 0 {

@@ -132,7 +132,8 @@ fn make(store: &Store, image: &ImageRecord, format: FileFormat, dir: &Path, prog
 
 /// An export is a use. The file is there already: that a store which cannot be written to does not learn of it is no failure.
 fn mark_used(store: &Store, image: &ImageRecord, progress: &dyn Progress) {
-    if let Err(error) = ImageCache::new(store).mark_used(&[image.spec_hash]) {
+    ImageCache::new(store).mark_used(&image.spec_hash);
+    if let Err(error) = store.flush() {
         progress.report(Event::Warning(&format!("the store could not note that {} was used: {error}", image.spec_hash.short())));
     }
 }

@@ -137,6 +137,7 @@ mod tests {
             duration: Duration::from_millis(900),
             phases: vec![(Phase::Write, Duration::from_millis(800))],
             warnings: vec!["careful".to_owned()],
+            collection: None,
         }
     }
 

@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 
 use crate::digest::Digest;
-use crate::format::row::{BlobRow, ChunkRow, PackRow, TrashRow};
-use crate::store::error::{Error, Object, Result};
+use crate::format::row::{BlobRow, ChunkRow};
+use crate::store::error::{Error, Result};
 use crate::store::failpoint::failpoint;
 use crate::store::packs::StagedPack;
-use crate::store::{Published, StagedBlob, Store, WriteTxn, layout};
+use crate::store::{Published, StagedBlob, Store, WriteTxn};
 
 /// What came in with a bundle, and was missing.
 #[derive(Debug, Default)]
@@ -41,9 +41,7 @@ impl WriteTxn<'_> {
             drop(chunks);
             // What another process has stored meanwhile stays where it is.
             if needed {
-                layout::publish(&pack.path, &store.layout.pack(&pack.id))?;
-                self.table::<TrashRow>()?.remove(&Object::Pack(pack.id).key())?;
-                self.put(pack.id.as_bytes(), &PackRow { stored_len: pack.stored_len, chunks: pack.entries.len() as u32 })?;
+                self.publish_pack(store, pack)?;
                 failpoint!("store::bundle::pack_published");
             }
         }
@@ -74,8 +72,8 @@ impl WriteTxn<'_> {
         let mut chunks = self.table::<ChunkRow>()?;
         for chunk in named {
             let mut row = chunks.get(chunk.as_bytes())?.filter(|row| !row.lost).ok_or(Error::Vanished)?;
-            // A chunk counts the manifests that name it, so a manifest that was there before adds nothing.
-            if published == Published::New {
+            // A chunk counts the manifests that name it and are not lost, so a manifest that was there before adds nothing.
+            if published.counts_anew() {
                 row.references = row.references.saturating_add(1);
                 chunks.put(chunk.as_bytes(), &row)?;
             }

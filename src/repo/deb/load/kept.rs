@@ -43,6 +43,7 @@ impl Kept<'_> {
             Err(error) if error.is_damage() => return Ok(None),
             Err(error) => return Err(error.into()),
         };
+        cache.mark_used(self.archive, path);
         let validators = Validators { etag: entry.etag, last_modified: entry.last_modified };
         Ok(Some(KeptFile { bytes, fetched_at: entry.fetched_at, validators }))
     }

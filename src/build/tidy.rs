@@ -1,0 +1,47 @@
+//! The end of a command that stores things: what was used is written down, and the caches are brought within their limits.
+
+use serde::Serialize;
+
+use super::error::with_causes;
+use crate::cache::collect::{self, Limit, Limits, Plan};
+use crate::progress::{Cancel, Event, Progress};
+use crate::store::Store;
+use crate::units::ByteSize;
+
+/// What went so that the caches keep to their limits.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Collection {
+    /// Packages.
+    pub packages: usize,
+    /// Images.
+    pub images: usize,
+    /// Bytes on disk that this freed, unused leftovers included.
+    pub freed: ByteSize,
+    /// What is still over its limit, because all the rest is pinned or in use: `package_size`, `image_size`, `image_count`, `min_free`.
+    pub unmet: Vec<Limit>,
+}
+
+/// Writes down what was used, lets go of it, and brings the caches within their limits. None where there was nothing to do. What fails here is a warning:
+/// the command has done its work.
+pub fn tidy(store: &Store, limits: Limits, progress: &dyn Progress, cancel: &Cancel) -> Option<Collection> {
+    let warn = |what: &str, error: String| progress.report(Event::Warning(&format!("{what}: {error}")));
+    if let Err(error) = store.flush() {
+        warn("the store could not note what was used", with_causes(&error));
+    }
+    let collected = collect::plan(store, &limits, false).and_then(|plan| {
+        let done = if plan.is_empty() { collect::Collected::default() } else { collect::carry_out(store, &plan, cancel)? };
+        Ok((plan, done))
+    });
+    match collected {
+        Ok((plan, done)) => summary(&plan, done.freed),
+        Err(error) => {
+            warn("the caches could not be brought within their limits", with_causes(&error));
+            None
+        }
+    }
+}
+
+fn summary(plan: &Plan, freed: u64) -> Option<Collection> {
+    let collection = Collection { packages: plan.packages(), images: plan.images(), freed: ByteSize(freed), unmet: plan.unmet.clone() };
+    (collection != Collection::default()).then_some(collection)
+}
