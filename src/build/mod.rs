@@ -64,9 +64,11 @@ pub fn build(request: &Request, store: Option<&Store>, progress: &dyn Progress, 
         Cached::Hit(report) => Ok(*report),
         Cached::Miss(because) => build.build(because),
     });
-    let collection = store.and_then(|store| tidy::tidy(store, request.kept_within(), &timings, cancel));
-    let mut report = outcome?;
-    report.collection = collection;
+    let mut report = outcome.inspect_err(|_| {
+        // What was used counts, too, where nothing came of it. That it cannot be noted is not what went wrong.
+        let _ = store.map(Store::flush);
+    })?;
+    report.collection = store.and_then(|store| tidy::tidy(store, request.kept_within(), &timings, cancel));
     for damage in store.map(Store::take_damage).unwrap_or_default() {
         timings.report(Event::Warning(&format!("{damage}; the build went on without it")));
     }

@@ -18,6 +18,9 @@ use crate::progress::{Cancel, Event, Phase, Progress};
 /// Compressed bytes that a thread reads at once.
 const BATCH: u64 = 2 << 20;
 
+/// How often a pack may be gone before it counts as missing. Each time takes another collection that removed it within milliseconds.
+const PLANS: u32 = 3;
+
 thread_local! {
     static DECODER: RefCell<Decoder> = RefCell::new(Decoder::default());
 }
@@ -79,7 +82,7 @@ impl Store {
 
     /// Writes all chunks that can be written, and returns what is wrong with the others.
     fn write_chunks(&self, manifest: &Manifest, file: &File, out: &Path, progress: &dyn Progress, cancel: &Cancel) -> Result<Vec<Damage>> {
-        let (jobs, packs, holes) = self.plan(manifest)?;
+        let (jobs, packs, holes) = self.settled_plan(manifest)?;
         progress.report(Event::Advance { phase: Phase::Write, by: holes });
         let write = |batch: &[Job]| {
             cancel.check()?;
@@ -90,6 +93,17 @@ impl Store {
         };
         let damaged: Vec<Vec<Damage>> = batches(&jobs).into_par_iter().map(write).collect::<Result<_>>()?;
         Ok(damaged.into_iter().flatten().collect())
+    }
+
+    /// [`Store::plan`] once no pack was written anew between the look at a row and the opening of its file: a file that is open is there to the end.
+    fn settled_plan(&self, manifest: &Manifest) -> Result<(Vec<Job>, HashMap<Digest, File>, u64)> {
+        for _ in 1..PLANS {
+            match self.plan(manifest) {
+                Err(Error::Damaged(Damage { object: Object::Pack(_), problem: Problem::Missing, .. })) => {}
+                planned => return planned,
+            }
+        }
+        self.plan(manifest)
     }
 
     /// The chunks in the order in which the image needs them first, the open packs, and the bytes of all holes.
