@@ -9,6 +9,7 @@ mod cli {
     mod bundle;
     mod cache;
     mod face;
+    mod limits;
     mod repositories;
     mod transfer;
     mod validate;

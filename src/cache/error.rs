@@ -29,6 +29,9 @@ pub enum Error {
     /// No image that can be served has such a key.
     #[error("the cache has no whole image with the id {}", .0.short())]
     NoImage(SpecHash),
+    /// No package has these coordinates.
+    #[error("the cache has no package {0} any more")]
+    NoPackage(Box<Coordinates>),
     /// A name that a file of a repository cannot have.
     #[error("“{0}” cannot be the name of a file of a repository")]
     Name(String),
@@ -50,7 +53,7 @@ impl Error {
             Self::Mismatch { .. } => Some("try again; if it stays so, the mirror serves a changed file: use another one".to_owned()),
             Self::Taken(_) => Some("to put this one in its place, say --force".to_owned()),
             Self::Bundle(error) => error.hint(),
-            Self::Name(_) | Self::NoImage(_) => None,
+            Self::Name(_) | Self::NoImage(_) | Self::NoPackage(_) => None,
         }
     }
 }

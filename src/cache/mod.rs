@@ -11,6 +11,7 @@ mod image;
 mod keys;
 mod metadata;
 mod package;
+mod pin;
 
 pub use coordinates::{Coordinates, CoordinatesError};
 pub use error::{Error, Result};
@@ -18,6 +19,7 @@ pub use image::{Found, ImageCache, ImageKey, ImageRecord, NewImage};
 pub use keys::SpecHash;
 pub use metadata::{MetadataCache, MetadataEntry, NewMetadata};
 pub use package::{CachedPackage, PackageCache, PackageEntry};
+pub use pin::{Pinnable, packages_called, set_pinned};
 
 pub use crate::format::blob::MetadataAttributes;
 pub use crate::format::record::{Import, ReleaseDate};

@@ -225,7 +225,7 @@ fn new_image(lock: &[u8]) -> NewImage {
     }
 }
 
-fn insert(cache: &ImageCache<'_>, spec: &SpecHash, lock: &[u8], raw: &std::path::Path) -> ImageRecord {
+pub(super) fn insert(cache: &ImageCache<'_>, spec: &SpecHash, lock: &[u8], raw: &std::path::Path) -> ImageRecord {
     cache.insert(spec, &new_image(lock), raw, &Silent, &Cancel::default()).unwrap()
 }
 

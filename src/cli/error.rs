@@ -75,6 +75,14 @@ pub(crate) enum Error {
         /// The way out.
         hint: String,
     },
+    /// Neither an image nor a package is called so.
+    #[error("nothing in the store is called “{word}”")]
+    NoSuchEntry {
+        /// What was asked for.
+        word: String,
+        /// The way out.
+        hint: String,
+    },
     /// Several images have an id that begins so.
     #[error("“{id}” may mean any of {} images:{}", .candidates.len(), lines(.candidates))]
     Ambiguous {
@@ -103,7 +111,9 @@ impl Error {
             Self::Usage { .. } | Self::Unreadable(_) | Self::Mistakes { .. } | Self::Invalid { .. } | Self::NoStore(_) | Self::Ambiguous { .. } => {
                 exit::USAGE
             }
-            Self::NoSuchImage { .. } | Self::Cache(cache::Error::NoImage(_)) => exit::NOT_FOUND,
+            Self::NoSuchImage { .. } | Self::NoSuchEntry { .. } | Self::Cache(cache::Error::NoImage(_) | cache::Error::NoPackage(_)) => {
+                exit::NOT_FOUND
+            }
             Self::NotFetched { code, .. } => *code,
             Self::Store(error) => of_store(error),
             Self::Cache(cache::Error::Mismatch { .. }) => exit::INTEGRITY,
@@ -124,7 +134,7 @@ impl Error {
 
     fn hint(&self) -> Option<String> {
         match self {
-            Self::Usage { hint, .. } | Self::NoSuchImage { hint, .. } => Some(hint.clone()),
+            Self::Usage { hint, .. } | Self::NoSuchImage { hint, .. } | Self::NoSuchEntry { hint, .. } => Some(hint.clone()),
             Self::NoStore(error) => error.hint(),
             Self::Store(error) => error.hint(),
             Self::Cache(error) => error.hint(),

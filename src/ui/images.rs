@@ -46,7 +46,7 @@ pub(crate) fn store_dir(path: &Path, json: bool) -> io::Result<()> {
 /// For people: short hashes, sizes with units, ages. For programs: whole hashes, bytes, moments, separated by tabs.
 fn list(images: &[ImageRecord], stream: Stream, now: u64) -> String {
     if !stream.terminal {
-        let rows: Vec<[String; 8]> = images.iter().map(exact_row).collect();
+        let rows: Vec<[String; 9]> = images.iter().map(exact_row).collect();
         return tabbed(&rows);
     }
     let columns = [
@@ -58,6 +58,7 @@ fn list(images: &[ImageRecord], stream: Stream, now: u64) -> String {
         ("BUILT", Align::Left),
         ("LAST USED", Align::Left),
         ("USES", Align::Right),
+        ("PINNED", Align::Left),
     ];
     let rows: Vec<_> = images
         .iter()
@@ -71,13 +72,14 @@ fn list(images: &[ImageRecord], stream: Stream, now: u64) -> String {
                 time::ago(image.built_at, now),
                 time::ago(image.last_used, now),
                 image.uses.to_string(),
+                if image.pinned { "yes".to_owned() } else { String::new() },
             ]
         })
         .collect();
     table(columns, &rows, stream)
 }
 
-fn exact_row(image: &ImageRecord) -> [String; 8] {
+fn exact_row(image: &ImageRecord) -> [String; 9] {
     [
         image.spec_hash.to_string(),
         text::printable(&image.name).replace(['\t', '\n'], " "),
@@ -87,6 +89,7 @@ fn exact_row(image: &ImageRecord) -> [String; 8] {
         time::moment(image.built_at),
         time::moment(image.last_used),
         image.uses.to_string(),
+        if image.pinned { "pinned" } else { "-" }.to_owned(),
     ]
 }
 
@@ -116,6 +119,9 @@ fn details(image: &ImageRecord, lock: Option<&Lock>, stream: Stream, now: u64) -
         ("uses", image.uses.to_string()),
         ("packages", packages),
     ];
+    if image.pinned {
+        rows.push(("pinned", "yes, it stays whatever the limits say".to_owned()));
+    }
     for release in &image.releases {
         rows.push(("metadata", text::printable(&format!("{} {} of {}", release.archive, release.suite, time::moment(release.date))).into_owned()));
     }
@@ -187,7 +193,7 @@ pub(super) mod tests {
 
     #[test]
     fn a_list_is_a_table_on_a_terminal_and_columns_elsewhere() {
-        let images = [imported(), image("minimal", 2), image("a-longer-name", 40)];
+        let images = [imported(), ImageRecord { pinned: true, ..image("minimal", 2) }, image("a-longer-name", 40)];
         let terminal = Stream { terminal: true, colour: false };
         insta::assert_snapshot!(list(&images, terminal, NOW));
         insta::assert_snapshot!(list(&images, Stream::PLAIN, NOW).replace('\t', "→"));
@@ -196,6 +202,8 @@ pub(super) mod tests {
     #[test]
     fn one_image_is_told_in_pairs() {
         insta::assert_snapshot!(details(&image("minimal", 2), Some(&lock()), Stream::PLAIN, NOW));
+        let pinned = ImageRecord { pinned: true, ..image("minimal", 2) };
+        assert!(details(&pinned, None, Stream::PLAIN, NOW).contains("\npinned    yes, it stays whatever the limits say\n"));
         assert!(details(&image("minimal", 2), None, Stream::PLAIN, NOW).contains("packages  unknown, their list is damaged"));
         insta::assert_snapshot!(details(&imported(), Some(&Lock { packages: Vec::new(), releases: Vec::new() }), Stream::PLAIN, NOW));
     }

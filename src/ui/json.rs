@@ -1,6 +1,8 @@
 //! What `--json` writes. These structures are promised: fields may come, none goes or changes its meaning. Sizes are bytes, times are seconds since the
 //! epoch, durations are seconds; a path that is not UTF-8 is shown with replacement characters.
 
+mod pins;
+
 use image_composer::build::{Fetched, ImageOutcome, Output, PackageCounts, Report};
 use std::time::Duration;
 
@@ -11,6 +13,8 @@ use image_composer::resolve::LockedPackage;
 use image_composer::store::BundlePlan;
 use image_composer::transfer::{Exported, Imported, Plan};
 use serde::Serialize;
+
+pub(super) use pins::Pins;
 
 /// The outcome of `build`.
 #[derive(Serialize)]

@@ -9,6 +9,7 @@ mod data;
 mod fetch;
 mod images;
 mod json;
+mod pin;
 mod problem;
 pub(crate) mod progress;
 mod stream;
@@ -24,6 +25,7 @@ use image_composer::config::Environment;
 
 pub(crate) use fetch::fetched_json;
 pub(crate) use images::store_dir;
+pub(crate) use pin::Pinned;
 pub(crate) use problem::Problem;
 pub(crate) use progress::{ProgressMode, View};
 pub(crate) use validate::Verdict;

@@ -1,6 +1,6 @@
-//! The image that an `ID` on the command line means.
+//! The image that an `ID` on the command line means, or whatever else a word does.
 
-use image_composer::cache::{Found, ImageCache, ImageRecord};
+use image_composer::cache::{Found, ImageCache, ImageRecord, Pinnable, packages_called};
 use image_composer::progress::Cancel;
 use image_composer::store::Store;
 
@@ -33,18 +33,52 @@ pub(super) fn in_store(store: &Store, id: &str) -> Result<ImageRecord> {
     }
 }
 
+/// The image whose id begins with the word, or the packages that are called so.
+///
+/// # Errors
+/// [`Error::NoSuchEntry`] or [`Error::Ambiguous`], with what was perhaps meant; a word that means both kinds of things.
+pub(super) fn entries(store: &Store, word: &str) -> Result<Vec<Pinnable>> {
+    let cache = ImageCache::new(store);
+    let images = if word.is_empty() { Found::None } else { cache.find(word)? };
+    let packages = packages_called(store, word)?;
+    match (images, packages.is_empty()) {
+        (Found::One(image), true) => Ok(vec![Pinnable::Image(image)]),
+        (Found::Ambiguous(candidates), true) => Err(Error::Ambiguous { id: word.to_owned(), candidates }),
+        (Found::None, false) => Ok(packages.into_iter().map(Pinnable::Package).collect()),
+        (Found::One(_) | Found::Ambiguous(_), false) => {
+            let hint = format!("give more digits of the id, or the package’s architecture, as in {word}:{}", packages[0].arch());
+            Err(Error::usage(format!("“{word}” may mean a package, and an image whose id begins so"), hint))
+        }
+        (Found::None, true) => {
+            let names = "images go by their ids, which “image-composer cache list” shows, packages by name, name=version or name:architecture";
+            Err(no_entry(word, meant(word, &cache.list()?).unwrap_or_else(|| names.to_owned())))
+        }
+    }
+}
+
+/// Nothing is called so.
+pub(super) fn no_entry(word: &str, hint: impl Into<String>) -> Error {
+    Error::NoSuchEntry { word: word.chars().take(80).collect(), hint: hint.into() }
+}
+
 /// Nothing has this id; the hint says which image was perhaps meant.
 fn not_found(id: &str, images: &[ImageRecord]) -> Error {
-    let hint = if let Some(image) = images.iter().find(|image| image.name == id) {
-        format!("the image {} {} has the id {}", image.name, image.version, image.spec_hash.short())
-    } else if let Some(image) = nearest(id, images) {
-        format!("did you mean {}, {} {}?", image.spec_hash.short(), image.name, image.version)
+    let hint = if let Some(hint) = meant(id, images) {
+        hint
     } else if images.is_empty() {
         "there are no images in the cache; “image-composer build SPEC” makes one".to_owned()
     } else {
         "“image-composer cache list” shows the ids of all images".to_owned()
     };
     Error::NoSuchImage { id: id.chars().take(80).collect(), hint }
+}
+
+/// Which image has this for a name, or almost for an id.
+fn meant(id: &str, images: &[ImageRecord]) -> Option<String> {
+    if let Some(image) = images.iter().find(|image| image.name == id) {
+        return Some(format!("the image {} {} has the id {}", image.name, image.version, image.spec_hash.short()));
+    }
+    nearest(id, images).map(|image| format!("did you mean {}, {} {}?", image.spec_hash.short(), image.name, image.version))
 }
 
 /// The image whose id begins almost so.

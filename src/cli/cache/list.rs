@@ -8,7 +8,7 @@ use crate::cli::{Result, Session};
 /// List the images in the cache, the newest first
 ///
 /// On a terminal a table. Elsewhere a line for each image, without headings, with these columns separated by tabs: id, name, version, size, own size
-/// (what the store grew by for it), built, last used, uses; sizes in bytes, times as 2026-11-20T08:15:30Z.
+/// (what the store grew by for it), built, last used, uses, “pinned” or “-”; sizes in bytes, times as 2026-11-20T08:15:30Z.
 #[derive(Debug, Args)]
 #[command(after_long_help = AFTER_LONG_HELP)]
 pub(super) struct Arguments {

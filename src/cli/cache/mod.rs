@@ -7,6 +7,7 @@ mod find;
 mod import;
 mod info;
 mod list;
+mod pin;
 
 use clap::{Args, Subcommand};
 
@@ -25,6 +26,8 @@ enum Command {
     Info(info::Arguments),
     Export(export::Arguments),
     Import(import::Arguments),
+    Pin(pin::Pin),
+    Unpin(pin::Unpin),
     Dir(dir::Arguments),
 }
 
@@ -35,6 +38,8 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> Result {
         Command::Info(arguments) => info::run(session, arguments),
         Command::Export(arguments) => export::run(session, arguments),
         Command::Import(arguments) => import::run(session, arguments),
+        Command::Pin(arguments) => pin::pin(session, arguments),
+        Command::Unpin(arguments) => pin::unpin(session, arguments),
         Command::Dir(arguments) => dir::run(session, arguments),
     }
 }
