@@ -96,7 +96,9 @@ impl Store {
         let txn = self.write()?;
         let held = held_packs(&self.held(&txn)?, |digest| txn.get(digest.as_bytes()))?;
         let mut going = Vec::new();
-        for copied in copies.iter().filter(|copied| !held.contains(&copied.id)) {
+        // A pack that came out as it was has its place, and must keep it.
+        let same = |id: &Digest| staged.iter().any(|pack| pack.id == *id);
+        for copied in copies.iter().filter(|copied| !held.contains(&copied.id) && !same(&copied.id)) {
             let mut chunks = txn.table::<ChunkRow>()?;
             let mut rows = Vec::with_capacity(copied.table.len());
             for entry in &copied.table {
