@@ -6,6 +6,7 @@
 pub mod bundle;
 pub mod collect;
 mod coordinates;
+mod du;
 mod error;
 mod image;
 mod keys;
@@ -14,6 +15,7 @@ mod package;
 mod pin;
 
 pub use coordinates::{Coordinates, CoordinatesError};
+pub use du::{ClassUse, DiskUse, disk_use};
 pub use error::{Error, Result};
 pub use image::{Found, ImageCache, ImageKey, ImageRecord, NewImage};
 pub use keys::SpecHash;

@@ -69,8 +69,8 @@ Examples:
 
 JSON: one object with spec_hash, name, version, image {outcome: hit|built, …}, packages {total, fetched, \
 fetched_bytes, present} or null, releases [{archive, suite, date}], image_digest, disk_size, \
-outputs [{path, size, allocated}], seconds, phases [{phase, seconds}], warnings. Sizes are bytes, dates are \
-seconds since 1970. Fields may be added, none goes. An error is told on standard error only.";
+outputs [{path, size, allocated}], seconds, phases [{phase, seconds}], warnings, collection {packages, images, freed, \
+unmet} (what went so that the caches keep to their limits) or null. Sizes are bytes, dates are seconds since 1970. Fields may be added, none goes. An error is told on standard error only.";
 
 pub(super) fn run(session: &Session, arguments: Arguments) -> Result {
     let cancel = Cancel::default();

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use image_composer::build::{Caches, Fetched, fetch};
+use image_composer::build::{Caches, Fetched, fetch, tidy};
 use image_composer::config::Config;
 use image_composer::progress::Cancel;
 use image_composer::spec::{self, Loaded};
@@ -44,7 +44,8 @@ Examples:
   image-composer fetch edge.yml --offline    end with status 3 if something is missing
 
 JSON: {specs: [{path, spec_hash, name, version, packages: {total, fetched, fetched_bytes, present}, \
-releases: [{archive, suite, date}], seconds}], failed: [{path, error}]}. Sizes are bytes, dates are seconds since 1970. \
+releases: [{archive, suite, date}], seconds}], failed: [{path, error}], \
+collection: as “build --json” has it}. Sizes are bytes, dates are seconds since 1970. \
 Fields may be added, none goes.
 
 Ends with the status of the first spec that failed.";
@@ -77,9 +78,12 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> Result {
             }
         }
     }
+    let collection = tidy(&store, config.storage.limits(), &*session.view, &cancel);
+    session.view.close();
     session.warn_of_damage(&store);
+    session.ui.limits_kept(collection.as_ref());
     if arguments.json {
-        ui::fetched_json(&fetched, &failed)?;
+        ui::fetched_json(&fetched, &failed, collection.as_ref())?;
     }
     match failed.first() {
         None => Ok(()),

@@ -14,6 +14,7 @@
 //! A reference count says how many names and documents point to a blob, and how many manifests name a chunk. Counts change in the transaction that
 //! changes what points there. Nothing is removed at zero: collecting is policy, and comes with its own plan.
 
+mod beside;
 mod blob;
 mod bundle;
 mod cut;
@@ -39,6 +40,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
+pub use beside::{Beside, Files};
 pub(crate) use blob::{LEVEL_COMPRESSED, Published, StagedBlob};
 pub(crate) use bundle::{Arrived, Wanted};
 pub use bundle::{BundleError, BundlePlan, BundleReader};

@@ -20,6 +20,7 @@ impl Ui {
             self.detail(|| line);
         }
         self.say(&closing_line(report, time::now()));
+        self.limits_kept(report.collection.as_ref());
         if json {
             return data::json(&json::Build::from(report));
         }
@@ -108,8 +109,9 @@ fn details(report: &Report) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use image_composer::build::Output;
+    use image_composer::build::{Collection, Output};
     use image_composer::cache::SpecHash;
+    use image_composer::cache::collect::Limit;
     use image_composer::digest::Digest;
     use image_composer::progress::Phase;
     use image_composer::units::ByteSize;
@@ -178,7 +180,8 @@ mod tests {
 
     #[test]
     fn the_json_of_a_build_is_a_promise() {
-        let both = [hit(), built(MissReason::NotThere, true, 3)];
+        let collection = Collection { packages: 3, images: 1, freed: ByteSize(1 << 30), unmet: vec![Limit::PackageSize] };
+        let both = [hit(), Report { collection: Some(collection), ..built(MissReason::NotThere, true, 3) }];
         insta::assert_json_snapshot!(both.each_ref().map(json::Build::from));
     }
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+use image_composer::build::Collection;
 use image_composer::cache::bundle::{Counts, ImportedBundle, Outcome};
 use image_composer::store::BundlePlan;
 use image_composer::units::{ByteSize, human_duration};
@@ -24,13 +25,14 @@ impl Ui {
     }
 
     /// Shows what came in with a bundle: warnings, a line, then the ids of its images as data or everything as JSON.
-    pub(crate) fn bundle_imported(self, imported: &ImportedBundle, took: Duration, json: bool) -> io::Result<()> {
+    pub(crate) fn bundle_imported(self, imported: &ImportedBundle, collection: Option<&Collection>, took: Duration, json: bool) -> io::Result<()> {
         for warning in conflicts(imported) {
             self.warn(&warning);
         }
         self.say(&import_line(imported, took));
+        self.limits_kept(collection);
         if json {
-            return data::json(&json::BundleImport::new(imported, took));
+            return data::json(&json::BundleImport::new(imported, collection, took));
         }
         data::text(&imported.images.iter().fold(String::new(), |lines, image| lines + &image.spec_hash.to_string() + "\n"))
     }
@@ -122,6 +124,6 @@ mod tests {
 
     #[test]
     fn the_json_of_an_import_is_a_promise() {
-        insta::assert_json_snapshot!(json::BundleImport::new(&imported(Outcome::Replaced, 1), Duration::from_millis(900)));
+        insta::assert_json_snapshot!(json::BundleImport::new(&imported(Outcome::Replaced, 1), None, Duration::from_millis(900)));
     }
 }

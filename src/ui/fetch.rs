@@ -4,7 +4,7 @@ use std::error::Error as _;
 use std::io;
 use std::path::Path;
 
-use image_composer::build::Fetched;
+use image_composer::build::{Collection, Fetched};
 use image_composer::units::human_duration;
 
 use super::{Ui, data, json, text};
@@ -18,10 +18,10 @@ impl Ui {
 }
 
 /// Shows the whole outcome as JSON.
-pub(crate) fn fetched_json(fetched: &[(&Path, Fetched)], failed: &[(&Path, cli::Error)]) -> io::Result<()> {
+pub(crate) fn fetched_json(fetched: &[(&Path, Fetched)], failed: &[(&Path, cli::Error)], collection: Option<&Collection>) -> io::Result<()> {
     let specs = fetched.iter().map(|(path, fetched)| json::Fetch::new(path, fetched)).collect();
     let failed = failed.iter().map(|(path, error)| json::NotFetched { path: path.to_string_lossy().into_owned(), error: causes(error) }).collect();
-    data::json(&json::Fetches { specs, failed })
+    data::json(&json::Fetches { specs, failed, collection })
 }
 
 /// `specs/edge.yml: 148 packages are in the store (3 fetched, 1.20 MiB), 0.9 s`.
@@ -80,6 +80,10 @@ mod tests {
     fn the_json_of_a_fetch_is_a_promise() {
         let failed = json::NotFetched { path: "other.yml".to_owned(), error: "it is gone".to_owned() };
         let fetched = fetched(3);
-        insta::assert_json_snapshot!(json::Fetches { specs: vec![json::Fetch::new(Path::new("edge.yml"), &fetched)], failed: vec![failed] });
+        insta::assert_json_snapshot!(json::Fetches {
+            specs: vec![json::Fetch::new(Path::new("edge.yml"), &fetched)],
+            failed: vec![failed],
+            collection: None
+        });
     }
 }

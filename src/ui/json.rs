@@ -1,9 +1,11 @@
 //! What `--json` writes. These structures are promised: fields may come, none goes or changes its meaning. Sizes are bytes, times are seconds since the
 //! epoch, durations are seconds; a path that is not UTF-8 is shown with replacement characters.
 
+mod collect;
 mod pins;
+mod usage;
 
-use image_composer::build::{Fetched, ImageOutcome, Output, PackageCounts, Report};
+use image_composer::build::{self, Fetched, ImageOutcome, Output, PackageCounts, Report};
 use std::time::Duration;
 
 use image_composer::cache::bundle::{Counts, ImportedBundle, ImportedImage, Outcome};
@@ -14,7 +16,9 @@ use image_composer::store::BundlePlan;
 use image_composer::transfer::{Exported, Imported, Plan};
 use serde::Serialize;
 
+pub(super) use collect::Collection;
 pub(super) use pins::Pins;
+pub(super) use usage::{DiskUse, Usages};
 
 /// The outcome of `build`.
 #[derive(Serialize)]
@@ -38,6 +42,8 @@ pub(super) struct Build<'a> {
     /// In the order in which they began.
     phases: Vec<Took>,
     warnings: &'a [String],
+    /// `{"packages", "images", "freed", "unmet"}`: what went so that the caches keep to their limits; null where nothing had to.
+    collection: Option<&'a build::Collection>,
 }
 
 /// A written file.
@@ -72,6 +78,7 @@ impl<'a> From<&'a Report> for Build<'a> {
             seconds: report.duration.as_secs_f64(),
             phases: report.phases.iter().map(|(phase, took)| Took { phase: *phase, seconds: took.as_secs_f64() }).collect(),
             warnings: &report.warnings,
+            collection: report.collection.as_ref(),
         }
     }
 }
@@ -221,12 +228,14 @@ pub(super) struct Import<'a> {
     format: String,
     image: Image<'a>,
     seconds: f64,
+    /// `{"packages", "images", "freed", "unmet"}`: what went so that the caches keep to their limits; null where nothing had to.
+    collection: Option<&'a build::Collection>,
 }
 
 impl<'a> Import<'a> {
-    pub(super) fn new(imported: &'a Imported, took: Duration) -> Self {
+    pub(super) fn new(imported: &'a Imported, collection: Option<&'a build::Collection>, took: Duration) -> Self {
         let outcome = if imported.present { "present" } else { "imported" };
-        Self { outcome, format: imported.format.to_string(), image: Image::from(&imported.image), seconds: took.as_secs_f64() }
+        Self { outcome, format: imported.format.to_string(), image: Image::from(&imported.image), seconds: took.as_secs_f64(), collection }
     }
 }
 
@@ -236,6 +245,8 @@ pub(super) struct Fetches<'a> {
     /// The specs whose packages are all in the store now, in the order of the command line.
     pub(super) specs: Vec<Fetch<'a>>,
     pub(super) failed: Vec<NotFetched>,
+    /// See [`Build::collection`].
+    pub(super) collection: Option<&'a build::Collection>,
 }
 
 /// A spec whose packages are all in the store.
@@ -321,6 +332,8 @@ pub(super) struct BundleImport<'a> {
     /// The same for files of repositories.
     metadata: Counts,
     seconds: f64,
+    /// `{"packages", "images", "freed", "unmet"}`: what went so that the caches keep to their limits; null where nothing had to.
+    collection: Option<&'a build::Collection>,
 }
 
 /// An image of an imported bundle.
@@ -334,7 +347,7 @@ struct BundleImage<'a> {
 }
 
 impl<'a> BundleImport<'a> {
-    pub(super) fn new(imported: &'a ImportedBundle, took: std::time::Duration) -> Self {
+    pub(super) fn new(imported: &'a ImportedBundle, collection: Option<&'a build::Collection>, took: std::time::Duration) -> Self {
         let image = |image: &'a ImportedImage| BundleImage {
             spec_hash: image.spec_hash.to_string(),
             name: &image.name,
@@ -348,6 +361,7 @@ impl<'a> BundleImport<'a> {
             packages: imported.packages,
             metadata: imported.metadata,
             seconds: took.as_secs_f64(),
+            collection,
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod build;
 mod bundle;
+mod collect;
 mod data;
 mod fetch;
 mod images;
@@ -17,12 +18,14 @@ mod table;
 mod text;
 mod time;
 mod transfer;
+mod usage;
 mod validate;
 
 use std::io::{self, IsTerminal as _};
 
 use image_composer::config::Environment;
 
+pub(crate) use collect::{Asked, Outcome};
 pub(crate) use fetch::fetched_json;
 pub(crate) use images::store_dir;
 pub(crate) use pin::Pinned;

@@ -3,6 +3,7 @@
 use std::io;
 use std::time::Duration;
 
+use image_composer::build::Collection;
 use image_composer::transfer::{Exported, Imported};
 use image_composer::units::{ByteSize, human_duration};
 
@@ -16,12 +17,13 @@ impl Ui {
     }
 
     /// Shows what was imported: a closing line, then the image’s id as data or everything as JSON.
-    pub(crate) fn imported(self, imported: &Imported, took: Duration, json: bool) -> io::Result<()> {
+    pub(crate) fn imported(self, imported: &Imported, collection: Option<&Collection>, took: Duration, json: bool) -> io::Result<()> {
         if let Some(warning) = vouched(imported) {
             self.warn(&warning);
         }
         self.say(&import_line(imported, took));
-        if json { data::json(&json::Import::new(imported, took)) } else { data::text(&format!("{}\n", imported.image.spec_hash)) }
+        self.limits_kept(collection);
+        if json { data::json(&json::Import::new(imported, collection, took)) } else { data::text(&format!("{}\n", imported.image.spec_hash)) }
     }
 }
 
@@ -78,6 +80,6 @@ mod tests {
 
     #[test]
     fn the_json_of_both_is_a_promise() {
-        insta::assert_json_snapshot!((json::Export::new(&exported(), TOOK), json::Import::new(&all()[0], TOOK)));
+        insta::assert_json_snapshot!((json::Export::new(&exported(), TOOK), json::Import::new(&all()[0], None, TOOK)));
     }
 }

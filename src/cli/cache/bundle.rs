@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::Args;
-use image_composer::build::{Caches, fetch};
+use image_composer::build::{Caches, fetch, tidy};
 use image_composer::cache::bundle::{self, Selection};
 use image_composer::cache::{ImageCache, SpecHash};
+use image_composer::config::Config;
 use image_composer::progress::{Cancel, Silent};
 use image_composer::spec;
 use image_composer::store::Store;
@@ -109,11 +110,14 @@ fn kept(store: &Store, hash: SpecHash, no_images: bool) -> Result<Option<SpecHas
 }
 
 /// Takes a bundle in.
-pub(super) fn import(session: &Session, file: BundleFile, force: bool, json: bool, cancel: &Cancel) -> Result {
+pub(super) fn import(session: &Session, config: &Config, file: BundleFile, force: bool, json: bool, cancel: &Cancel) -> Result {
     let begun = Instant::now();
     let store = session.open_store(cancel)?;
     let outcome = transfer::import_bundle(&store, file, force, &*session.view, cancel);
     session.view.close();
     session.warn_of_damage(&store);
-    Ok(session.ui.bundle_imported(&outcome?, begun.elapsed(), json)?)
+    let imported = outcome?;
+    let collection = tidy(&store, config.storage.limits(), &*session.view, cancel);
+    session.view.close();
+    Ok(session.ui.bundle_imported(&imported, collection.as_ref(), begun.elapsed(), json)?)
 }

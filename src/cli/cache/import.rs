@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Args;
+use image_composer::build::tidy;
+use image_composer::config::Config;
 use image_composer::disk::formats::FileFormat;
 use image_composer::progress::Cancel;
 use image_composer::spec;
@@ -58,16 +60,17 @@ Examples:
   image-composer cache import edge.raw.zst --spec edge.yml && image-composer build edge.yml --offline
   image-composer cache import edge.bundle && image-composer build edge.yml --offline
 
-JSON: {outcome: imported|present, format, image: the object that “cache list --json” has for it, seconds}. Fields may be \
+JSON: {outcome: imported|present, format, image: the object that “cache list --json” has for it, seconds, collection: as “build \
+--json” has it}. Fields may be \
 added, none goes.
 
 JSON of a bundle: {size, added, images: [{spec_hash, name, version, outcome: added|replaced|present|conflict}], \
-packages: {added, present, kept}, metadata: {added, present, kept}, seconds}. Kept are those that stayed because the \
+packages: {added, present, kept}, metadata: {added, present, kept}, seconds, collection}. Kept are those that stayed because the \
 store has others of the same names; added is what the store grew by.
 
 Ends with status 4 if the file is damaged.";
 
-pub(super) fn run(session: &Session, arguments: &Arguments) -> Result {
+pub(super) fn run(session: &Session, config: &Config, arguments: &Arguments) -> Result {
     let begun = Instant::now();
     let cancel = Cancel::default();
     signals::listen(&cancel)?;
@@ -77,7 +80,7 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> Result {
         if arguments.spec.is_some() || arguments.name.is_some() {
             return Err(Error::usage("a bundle says itself what is in it", "import it without --spec and --name"));
         }
-        return bundle::import(session, file, arguments.force, arguments.json, &cancel);
+        return bundle::import(session, config, file, arguments.force, arguments.json, &cancel);
     }
     if arguments.force && arguments.spec.is_none() {
         return Err(Error::usage("--force has no effect without --spec", "an image that is filed under its content is never in another’s place"));
@@ -96,5 +99,8 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> Result {
     let outcome = transfer::import(&store, &request, &*session.view, &cancel);
     session.view.close();
     session.warn_of_damage(&store);
-    Ok(session.ui.imported(&outcome?, begun.elapsed(), arguments.json)?)
+    let imported = outcome?;
+    let collection = tidy(&store, config.storage.limits(), &*session.view, &cancel);
+    session.view.close();
+    Ok(session.ui.imported(&imported, collection.as_ref(), begun.elapsed(), arguments.json)?)
 }
