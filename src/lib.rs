@@ -9,6 +9,9 @@
 //!
 //! The modules below stand in the order of the house: one may use what stands below it, never what stands above.
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
+
 pub mod build;
 
 pub mod transfer;

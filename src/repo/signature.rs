@@ -222,4 +222,4 @@ fn join(rejections: &[Rejection]) -> String {
 
 #[cfg(test)]
 #[path = "signature_tests.rs"]
-mod tests;
+pub(crate) mod tests;

@@ -10,7 +10,7 @@ use super::*;
 use crate::repo::keyring::KeyringError;
 
 #[path = "../../tests/support/keys.rs"]
-mod keys;
+pub(crate) mod keys;
 
 const TEXT: &str = "Suite: stable\n- dashed\n--- more\n\nCodename: tests\n";
 const NOW: u64 = KEY_BIRTH as u64 + 100_000;

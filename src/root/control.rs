@@ -1,5 +1,12 @@
 //! The `control` stanza of a package (`deb-control(5)`).
 
+use crate::yaml::cut;
+
+/// The longest `control`, in bytes. The longest in Debian 12 has 75 KiB.
+const LIMIT: usize = 1 << 20;
+/// The most fields. In Debian 12 none has more than 28; each is compared with all before it.
+const FIELDS: usize = 1000;
+
 /// One stanza: field names as written, values with their continuation lines.
 #[derive(Debug, Clone)]
 pub(super) struct Stanza {
@@ -12,6 +19,9 @@ impl Stanza {
     /// # Errors
     /// What is wrong, in words.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, String> {
+        if bytes.len() > LIMIT {
+            return Err("its control file is longer than 1 MiB".to_owned());
+        }
         let text = std::str::from_utf8(bytes).map_err(|_| "its control file is not UTF-8".to_owned())?;
         let mut fields: Vec<(String, String)> = Vec::new();
         for line in text.trim_end().lines() {
@@ -22,9 +32,12 @@ impl Stanza {
             } else if line.trim().is_empty() {
                 return Err("its control file has more than one stanza".to_owned());
             } else {
-                let (name, value) = line.split_once(':').ok_or_else(|| format!("its control file has a line without a colon: {line:?}"))?;
+                let (name, value) = line.split_once(':').ok_or_else(|| format!("its control file has a line without a colon: {:?}", cut(line)))?;
+                if fields.len() >= FIELDS {
+                    return Err(format!("its control file has more than {FIELDS} fields"));
+                }
                 if fields.iter().any(|(other, _)| other.eq_ignore_ascii_case(name)) {
-                    return Err(format!("its control file has the field {name} twice"));
+                    return Err(format!("its control file has the field {} twice", cut(name)));
                 }
                 fields.push((name.to_owned(), value.trim().to_owned()));
             }

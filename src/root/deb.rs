@@ -4,18 +4,18 @@ use std::collections::BTreeMap;
 use std::io::{self, BufReader, Read};
 
 use super::plan::{Package, Source};
-use super::{Error, control};
+use super::{Error, bounded, control};
 use crate::digest::Digest;
 use crate::store;
 
 /// The most that one file of `control.tar` may hold. The largest in Debian are `md5sums` of some 4 MiB.
-const CONTROL_FILE_LIMIT: u64 = 32 << 20;
+const CONTROL_FILE_LIMIT: u64 = 16 << 20;
 /// The most that all files of `control.tar` may hold together.
-const CONTROL_LIMIT: u64 = 64 << 20;
+const CONTROL_LIMIT: u64 = 32 << 20;
 /// The most entries in `control.tar`.
 const CONTROL_ENTRIES: usize = 1024;
 /// Needed to decompress the largest dictionaries that `dpkg-deb` writes (`xz -9` needs 65 MiB).
-const XZ_MEMORY: u64 = 256 << 20;
+const XZ_MEMORY: u64 = 80 << 20;
 
 /// The control part of a package.
 #[derive(Debug)]
@@ -92,7 +92,7 @@ impl Deb {
     }
 
     /// The same for bytes in memory.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(super) fn from_bytes(bytes: Vec<u8>) -> Result<Self, Error> {
         Self::from_reader(Origin { package: "demo 1".to_owned(), blob: None }, Box::new(io::Cursor::new(bytes)))
     }
@@ -159,17 +159,22 @@ impl Deb {
     }
 }
 
-/// Decompresses a member by the ending of its name.
+/// Decompresses a member by the ending of its name; within bounds ([`bounded`]).
 fn decoder<'r>(origin: &Origin, compression: &str, input: impl Read + 'r) -> Result<Box<dyn Read + 'r>, Error> {
     let unreadable = |source| origin.unreadable(source);
+    let input = bounded::Counted::new(input);
     Ok(match compression {
         "" => Box::new(input),
-        ".gz" => Box::new(flate2::read::GzDecoder::new(input)),
-        ".xz" => {
-            let stream = liblzma::stream::Stream::new_stream_decoder(XZ_MEMORY, 0).map_err(|error| unreadable(error.into()))?;
-            Box::new(liblzma::read::XzDecoder::new_stream(input, stream))
-        }
-        ".zst" => Box::new(zstd::stream::read::Decoder::new(input).map_err(unreadable)?),
+        ".gz" => Box::new(input.decoded(|input| Ok(flate2::read::GzDecoder::new(input))).map_err(unreadable)?),
+        ".xz" => Box::new(
+            input
+                .decoded(|input| {
+                    let stream = liblzma::stream::Stream::new_stream_decoder(XZ_MEMORY, 0)?;
+                    Ok(liblzma::read::XzDecoder::new_stream(input, stream))
+                })
+                .map_err(unreadable)?,
+        ),
+        ".zst" => Box::new(input.decoded(zstd::stream::read::Decoder::new).map_err(unreadable)?),
         other => {
             let problem = format!("“{other}” is a compression that this program does not read (it reads .gz, .xz and .zst)");
             return Err(origin.bad(problem));
@@ -181,14 +186,14 @@ fn read_control(origin: &Origin, input: Box<dyn Read + '_>) -> Result<BTreeMap<S
     let unreadable = |source| origin.unreadable(source);
     let bad = |problem: &str| origin.bad(problem);
     let mut files = BTreeMap::new();
-    let mut archive = tar::Archive::new(input.take(CONTROL_LIMIT));
-    for (number, entry) in archive.entries().map_err(unreadable)?.enumerate() {
-        let mut entry = entry.map_err(unreadable)?;
-        if number >= CONTROL_ENTRIES || entry.size() > CONTROL_FILE_LIMIT {
+    let mut number = 0;
+    bounded::entries(input.take(CONTROL_LIMIT), unreadable, |entry| {
+        number += 1;
+        if number > CONTROL_ENTRIES || entry.size() > CONTROL_FILE_LIMIT {
             return Err(bad("its control part is too large"));
         }
         if !entry.header().entry_type().is_file() {
-            continue;
+            return Ok(());
         }
         let name = String::from_utf8(entry.path_bytes().into_owned()).map_err(|_| bad("a control file's name is no text"))?;
         let name = name.strip_prefix("./").unwrap_or(&name).to_owned();
@@ -196,11 +201,27 @@ fn read_control(origin: &Origin, input: Box<dyn Read + '_>) -> Result<BTreeMap<S
         if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.')) || name.starts_with('.') {
             return Err(bad("a control file has a name that dpkg would refuse"));
         }
-        let mut bytes = Vec::new();
+        // Room for what is there, and no more: memory that is taken by doubling is taken twice.
+        let mut bytes = Vec::with_capacity(entry.size() as usize);
         entry.read_to_end(&mut bytes).map_err(unreadable)?;
         files.insert(name, bytes);
-    }
+        Ok(())
+    })?;
     Ok(files)
+}
+
+/// Reads all of a package but for what its files hold, and unpacks nothing.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn examine(bytes: Vec<u8>) -> Result<(), Error> {
+    let mut deb = Deb::from_bytes(bytes)?;
+    deb.control()?;
+    let origin = deb.origin.clone();
+    bounded::entries(
+        deb.data()?,
+        |source| origin.unreadable(source),
+        |entry| super::unpack::examine(entry).map_err(|source| origin.unreadable(source)),
+    )?;
+    deb.finish()
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 //! Everything here but [`sandbox::Worker`] runs inside the worker's namespaces, where this program is root of its own users. The tree's own code
 //! (maintainer scripts, dpkg, commands of the spec) runs one layer further in, in a [`sandbox::Cell`].
 
+mod bounded;
 mod claims;
 mod control;
 mod customize;
@@ -19,12 +20,14 @@ mod plan;
 pub mod sandbox;
 mod settle;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod unpack;
 mod workspace;
 
 use std::path::Path;
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use deb::examine;
 pub use error::Error;
 pub use plan::{File, Package, PasswordHash, Plan, Source, User};
 pub use workspace::Workspace;

@@ -5,7 +5,7 @@ use crate::digest::Digest;
 use crate::root::plan::{Package, Source};
 
 /// A package that is only a name.
-pub(super) fn package(name: &str) -> Package {
+pub(crate) fn package(name: &str) -> Package {
     Package {
         coordinates: Coordinates::new(name, "1", "all", "test").expect("valid"),
         source: Source::Blob { path: "/nonexistent".into(), digest: Digest::of(b"") },
@@ -19,7 +19,7 @@ pub(super) fn package(name: &str) -> Package {
 }
 
 /// An `ar` archive of these members.
-pub(super) fn ar(members: &[(&str, &[u8])]) -> Vec<u8> {
+pub(crate) fn ar(members: &[(&str, &[u8])]) -> Vec<u8> {
     let mut bytes = b"!<arch>\n".to_vec();
     for (name, content) in members {
         bytes.extend(format!("{name:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`\n", 0, 0, 0, "100644", content.len()).as_bytes());
@@ -32,7 +32,7 @@ pub(super) fn ar(members: &[(&str, &[u8])]) -> Vec<u8> {
 }
 
 /// Builds a `.deb`.
-pub(super) struct DebBuilder {
+pub(crate) struct DebBuilder {
     control: String,
     compression: &'static str,
     control_files: Vec<(String, Vec<u8>)>,
@@ -40,31 +40,31 @@ pub(super) struct DebBuilder {
 }
 
 impl DebBuilder {
-    pub(super) fn new(name: &str, version: &str) -> Self {
+    pub(crate) fn new(name: &str, version: &str) -> Self {
         let control = format!("Package: {name}\nVersion: {version}\nArchitecture: all\nMaintainer: Nobody <nobody@example.org>\nDescription: test\n");
         Self { control, compression: ".xz", control_files: Vec::new(), data: tar::Builder::new(Vec::new()) }
     }
 
-    pub(super) fn compression(mut self, ending: &'static str) -> Self {
+    pub(crate) fn compression(mut self, ending: &'static str) -> Self {
         self.compression = ending;
         self
     }
 
-    pub(super) fn control_file(mut self, name: &str, content: &[u8]) -> Self {
+    pub(crate) fn control_file(mut self, name: &str, content: &[u8]) -> Self {
         self.control_files.push((name.to_owned(), content.to_owned()));
         self
     }
 
-    pub(super) fn file(self, path: &str, content: &[u8], mode: u32) -> Self {
+    pub(crate) fn file(self, path: &str, content: &[u8], mode: u32) -> Self {
         self.entry(tar::EntryType::Regular, path, "", content, mode)
     }
 
-    pub(super) fn dir(self, path: &str, mode: u32) -> Self {
+    pub(crate) fn dir(self, path: &str, mode: u32) -> Self {
         self.entry(tar::EntryType::Directory, path, "", b"", mode)
     }
 
     /// Any entry; the names are written as they are, checked by nobody.
-    pub(super) fn entry(mut self, kind: tar::EntryType, path: &str, target: &str, content: &[u8], mode: u32) -> Self {
+    pub(crate) fn entry(mut self, kind: tar::EntryType, path: &str, target: &str, content: &[u8], mode: u32) -> Self {
         let mut header = tar::Header::new_ustar();
         header.as_old_mut().name[..path.len()].copy_from_slice(path.as_bytes());
         header.as_old_mut().linkname[..target.len()].copy_from_slice(target.as_bytes());
@@ -81,18 +81,18 @@ impl DebBuilder {
     }
 
     /// Gives the next entry extended attributes.
-    pub(super) fn xattrs(mut self, attributes: &[(&str, &[u8])]) -> Self {
+    pub(crate) fn xattrs(mut self, attributes: &[(&str, &[u8])]) -> Self {
         let keys: Vec<String> = attributes.iter().map(|(name, _)| format!("SCHILY.xattr.{name}")).collect();
         let extensions = keys.iter().zip(attributes).map(|(key, (_, value))| (key.as_str(), *value));
         self.data.append_pax_extensions(extensions).expect("memory");
         self
     }
 
-    pub(super) fn data(self) -> Vec<u8> {
+    pub(crate) fn data(self) -> Vec<u8> {
         self.data.into_inner().expect("memory")
     }
 
-    pub(super) fn build(self) -> Vec<u8> {
+    pub(crate) fn build(self) -> Vec<u8> {
         let mut control = tar::Builder::new(Vec::new());
         let files = std::iter::once(("control".to_owned(), self.control.clone().into_bytes())).chain(self.control_files.clone());
         for (name, content) in files {

@@ -18,7 +18,7 @@ use tar::EntryType;
 use super::claims::{Claim, Claims};
 use super::deb::Origin;
 use super::error::refused;
-use super::{Error, dpkg};
+use super::{Error, bounded, dpkg};
 use crate::progress::Cancel;
 use crate::tree::{Tree, create_new};
 
@@ -87,16 +87,14 @@ impl Unpacker<'_> {
         let conffiles: HashSet<&Path> = job.conffiles.iter().map(|path| Path::new(path.trim_start_matches('/'))).collect();
         let mut paths = Vec::new();
         let mut parent = ParentCache::default();
-        let mut archive = tar::Archive::new(data);
-        for entry in archive.entries().map_err(unreadable)? {
+        bounded::entries(data, unreadable, |entry| {
             self.cancel.check()?;
-            let mut entry = entry.map_err(unreadable)?;
             let shown = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
             let hostile = |problem| Error::HostileEntry { package: job.name.to_owned(), path: shown.clone(), problem };
             let path = checked(Path::new(OsStr::from_bytes(&entry.path_bytes()))).map_err(hostile)?;
             if path.as_os_str().is_empty() {
                 paths.push("/.".to_owned());
-                continue;
+                return Ok(());
             }
             let listed = path.to_str().ok_or_else(|| hostile("its name is not UTF-8"))?;
             if listed.contains('\n') {
@@ -107,18 +105,17 @@ impl Unpacker<'_> {
             let attributes = self.attributes(entry.header()).map_err(unreadable)?;
             let kind = entry.header().entry_type();
             if kind == EntryType::Directory {
-                self.directory(&place, job.number, attributes)?;
-                continue;
+                return self.directory(&place, job.number, attributes);
             }
             let diverted = self.diversions.place(&path, job.name);
             let claim = Claim { package: job.number, path: &path, place: &diverted, diverter: self.diversions.is_by(&path, job.name) };
             let (dir, name) = parent.of(self, &place)?;
             match kind {
-                EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
+                EntryType::Regular | EntryType::Continuous => {
                     let made = self.claims.make(claim, || create_new(dir, name).map_err(refused("create", &place)))?;
                     if let Some(mut file) = made {
-                        let xattrs = extended_attributes(&mut entry).map_err(unreadable)?;
-                        self.copy(&mut entry, &mut file, &place).map_err(|error| error.unwrap_or_else(unreadable))?;
+                        let xattrs = extended_attributes(entry).map_err(unreadable)?;
+                        self.copy(entry, &mut file, &place).map_err(|error| error.unwrap_or_else(unreadable))?;
                         finish_file(&file, attributes, &xattrs).map_err(refused("set the attributes of", &place))?;
                     }
                 }
@@ -137,7 +134,8 @@ impl Unpacker<'_> {
                 }
                 _ => return Err(hostile("this kind of entry has no place in a package")),
             }
-        }
+            Ok(())
+        })?;
         Ok(paths)
     }
 
@@ -281,6 +279,18 @@ fn extended_attributes(entry: &mut tar::Entry<'_, impl Read>) -> io::Result<Vec<
         }
     }
     Ok(attributes)
+}
+
+/// Looks at everything of an entry that unpacking looks at.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) fn examine(entry: &mut tar::Entry<'_, impl Read>) -> io::Result<()> {
+    let paths = [Some(entry.path_bytes()), entry.link_name_bytes()];
+    for path in paths.into_iter().flatten() {
+        checked(Path::new(OsStr::from_bytes(&path))).map_err(io::Error::other)?;
+    }
+    let header = entry.header();
+    let _ = (header.uid()?, header.gid()?, header.mode()?, header.mtime()?, header.device_major(), header.device_minor());
+    extended_attributes(entry).map(drop)
 }
 
 fn times(seconds: u64) -> Timestamps {

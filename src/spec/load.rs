@@ -61,7 +61,7 @@ pub fn load(path: &Path) -> Result<Loaded, LoadError> {
 }
 
 /// Checks and completes a spec with this text; `path` is where it was read from.
-pub(super) fn parse(text: &str, path: &Path) -> Result<Loaded, LoadError> {
+pub(crate) fn parse(text: &str, path: &Path) -> Result<Loaded, LoadError> {
     let report = Report::new(path);
     let folder = path.parent().unwrap_or(Path::new(""));
     let draft = yaml::parse(text, &report).and_then(|root| read::document(&root, folder, &report));

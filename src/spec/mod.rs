@@ -22,5 +22,7 @@ mod read;
 mod tests;
 
 pub use hash::BUILDER_EPOCH;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use load::parse;
 pub use load::{LoadError, Loaded, load};
 pub use model::Spec;

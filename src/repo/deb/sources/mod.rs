@@ -113,10 +113,15 @@ pub fn read(root: &Path) -> Result<Vec<AptSource>, SourcesError> {
     let parts = files(&root.join("etc/apt/sources.list.d"), &["list", "sources"])?;
     for path in std::iter::once(list).chain(parts) {
         let Some(text) = contents(&path)? else { continue };
-        let parse = if path.extension().is_some_and(|extension| extension == "sources") { deb822::parse } else { one_line::parse };
-        sources.extend(parse(&text, &path.display().to_string()).map_err(|fault| fault.at(&path))?);
+        sources.extend(parse(&text, &path)?);
     }
     Ok(sources)
+}
+
+/// The sources in the text of the file `path`, whose name says how they are written.
+pub(crate) fn parse(text: &str, path: &Path) -> Result<Vec<AptSource>, SourcesError> {
+    let parse = if path.extension().is_some_and(|extension| extension == "sources") { deb822::parse } else { one_line::parse };
+    parse(text, &path.display().to_string()).map_err(|fault| fault.at(path))
 }
 
 /// The base addresses among `sources` that serve an archive, best first.

@@ -1,0 +1,262 @@
+//! What the fuzz targets begin with: `fuzz/seeds/TARGET/`, one small valid input for each way that the program writes such bytes.
+//!
+//! `IMAGE_COMPOSER_SEEDS=write cargo test --lib seeds` makes them again, from what this program and the fixtures of other programs are now.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::*;
+use crate::cache::{Coordinates, MetadataCache, PackageCache, bundle as bundling};
+use crate::digest::Sha256;
+use crate::format::blob::{Alias, BlobKind, Header, MetadataAttributes, MetadataName, PackageName};
+use crate::format::record::{Import, ReleaseDate};
+use crate::progress::Silent;
+use crate::repo::signature::tests::keys::{SignOptions, TestKey};
+use crate::resolve::{LockedPackage, Reason};
+use crate::root::testing::DebBuilder;
+use crate::store::Store;
+use crate::store::tests::noise;
+
+fn text(text: &str) -> String {
+    text.to_owned()
+}
+
+pub(super) fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
+}
+
+pub(super) fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    files.into_iter().map(|path| (path.file_name().unwrap().to_str().unwrap().to_owned(), fs::read(&path).unwrap())).collect()
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+fn package_name() -> PackageName {
+    PackageName { name: text("hello"), version: text("1:2-3"), arch: text("amd64"), repository: text("debian"), sha256: Sha256::of(b"") }
+}
+
+fn metadata_name() -> MetadataName {
+    let attributes = MetadataAttributes { etag: Some(text("\"1\"")), last_modified: None, verified_by: vec![text("ABCD")] };
+    MetadataName { archive: text("debian"), path: text("dists/stable/InRelease"), fetched_at: 1_700_000_000, attributes }
+}
+
+fn an_image() -> ImageDocument {
+    let digest = Digest::of(b"");
+    ImageDocument {
+        format: 1,
+        spec_hash: digest,
+        name: text("minimal"),
+        version: text("1.0"),
+        dist: text("debian12"),
+        arch: text("x86_64"),
+        raw_len: 1 << 30,
+        data_len: 1 << 20,
+        raw_digest: digest,
+        own_bytes: 1 << 19,
+        manifest: digest,
+        lock: digest,
+        annotations: digest,
+        built_at: 1_700_000_000,
+        build_millis: 30_000,
+        source_date: 1_600_000_000,
+        releases: vec![ReleaseDate { archive: text("debian"), suite: text("bookworm"), date: 1_690_000_000 }],
+        imported: Some(Import { file: text("disk.qcow2"), format: text("qcow2") }),
+    }
+}
+
+fn a_lock() -> Lock {
+    let package = |name: &str, reason| LockedPackage {
+        coordinates: Coordinates::new(name, "1.0-1", "amd64", "debian").unwrap(),
+        sha256: Sha256::of(b""),
+        size: 10,
+        filename: format!("pool/{name}.deb"),
+        installed_size: 20,
+        essential: false,
+        reason,
+    };
+    Lock { packages: vec![package("a", Reason::Wanted), package("b", Reason::DependencyOf(text("a")))], releases: Vec::new() }
+}
+
+/// A bundle of an image with a hole, a package and a file of a repository.
+fn a_bundle() -> Vec<u8> {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(&dir.path().join("store")).unwrap();
+    let raw = dir.path().join("raw");
+    fs::write(&raw, [noise(3000, 1), vec![0; 96 << 10], noise(100, 2)].concat()).unwrap();
+    let new = crate::cache::NewImage {
+        name: text("minimal"),
+        version: text("1"),
+        dist: text("debian12"),
+        arch: text("x86_64"),
+        annotations: Vec::new(),
+        lock: cbor::encode(&a_lock()).unwrap(),
+        build_time: std::time::Duration::from_secs(1),
+        source_date: 7,
+        releases: Vec::new(),
+        imported: None,
+    };
+    let cancel = Cancel::default();
+    crate::cache::ImageCache::new(&store).insert(&crate::cache::SpecHash::of_canonical(b"spec"), &new, &raw, &Silent, &cancel).unwrap();
+    let name = Coordinates::new("hello", "1", "amd64", "debian").unwrap();
+    PackageCache::new(&store).insert(&name, &Sha256::of(b"package"), &mut &b"package"[..]).unwrap();
+    MetadataCache::new(&store).insert("debian", "dists/stable/InRelease", b"signed", &MetadataAttributes::default()).unwrap();
+    let plan = bundling::plan(&store, &bundling::Selection { all: true, ..bundling::Selection::default() }, &cancel).unwrap();
+    let mut bytes = Vec::new();
+    bundling::write(&store, &plan, &mut bytes, &Silent, &cancel).unwrap();
+    bytes
+}
+
+/// A keyring and a text with its signature, as the target takes them.
+fn signed(keyring: &[u8], text: &[u8], signature: &[u8]) -> Vec<u8> {
+    let lengths = [keyring.len() as u32, text.len() as u32].map(u32::to_le_bytes).concat();
+    [lengths.as_slice(), keyring, text, signature].concat()
+}
+
+const RELEASE: &str = "Origin: Debian\nSuite: stable\nCodename: bookworm\nDate: Sat, 11 Jul 2020 10:16:37 UTC\nAcquire-By-Hash: yes\n\
+    Architectures: all amd64\nComponents: main contrib\nSHA256:\n \
+    e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855        0 main/binary-amd64/Packages\n";
+
+const PACKAGES: &str = "Package: bash\nPriority: required\nEssential: yes\nMulti-Arch: foreign\nInstalled-Size: 7164\nSize: 1500000\n\
+    Version: 5.2.15-2+b7\nArchitecture: amd64\nFilename: pool/main/b/bash/bash_5.2.15-2+b7_amd64.deb\nDepends: base-files (>= 2.1.12),\n\x20debianutils | a:any\n\
+    Pre-Depends: libc6\nConflicts: c\nBreaks: b (<< 2)\nProvides: sh (= 1), shell\n\
+    SHA256: e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\n\n";
+
+/// A disk image as the target takes it. Of what is long and no zeros the beginning is enough.
+fn sparse(format: Format, file: &[u8], keep: usize) -> Vec<u8> {
+    let number = Format::ALL.iter().position(|known| *known == format).unwrap() as u8;
+    let mut seed = vec![number];
+    seed.extend_from_slice(&(file.len() as u32).to_le_bytes());
+    let zeros = [0; 64];
+    let mut at = 0;
+    for run in file.chunks(64).collect::<Vec<_>>().chunk_by(|a, b| (**a == zeros) == (**b == zeros)) {
+        let len = run.iter().map(|line| <[u8]>::len(line)).sum::<usize>();
+        if *run[0] != zeros {
+            let part = &file[at..at + len.min(keep)];
+            seed.extend_from_slice(&(at as u32).to_le_bytes());
+            seed.extend_from_slice(&(part.len() as u16).to_le_bytes());
+            seed.extend_from_slice(part);
+        }
+        at += len;
+    }
+    seed
+}
+
+/// All seeds: target, name, bytes.
+fn seeds() -> Vec<(&'static str, String, Vec<u8>)> {
+    let mut seeds: Vec<(&str, String, Vec<u8>)> = Vec::new();
+    let mut add = |target, name: &str, bytes: Vec<u8>| seeds.push((target, text(name), bytes));
+    let (digest, other) = (Digest::of(b"a"), Digest::of(b"b"));
+    let headers = [
+        ("package", Header::package(package_name())),
+        ("metadata", Header::metadata(metadata_name())),
+        ("manifest", Header::unnamed(BlobKind::Manifest)),
+    ];
+    for (name, header) in headers {
+        add("blob", name, cbor::encode(&header).unwrap());
+    }
+    add("bundle", "all", a_bundle());
+    add("cbor", "lock", cbor::encode(&a_lock()).unwrap());
+    add("cbor", "alias", Alias { digest, header: Header::package(package_name()) }.encode().unwrap());
+    for compression in ["", ".gz", ".xz", ".zst"] {
+        let deb = DebBuilder::new("demo", "1").dir("./usr/", 0o755).xattrs(&[("user.a", b"1")]).file("./usr/demo", b"hello", 0o755);
+        let deb = deb.entry(tar::EntryType::Symlink, "./link", "usr/demo", b"", 0o777).control_file("conffiles", b"/etc/demo\n");
+        add("deb", &format!("demo{compression}"), deb.compression(compression).build());
+    }
+    for (name, format) in [
+        ("small-clusters.qcow2", Format::Qcow2),
+        ("zlib.qcow2", Format::Qcow2),
+        ("zstd.qcow2", Format::Qcow2),
+        ("dynamic.vhd", Format::Vhd),
+        ("fixed.vhd", Format::Vhd),
+        ("dynamic.vhdx", Format::Vhdx),
+        ("sparse.vmdk", Format::Vmdk),
+        ("stream.vmdk", Format::Vmdk),
+        ("dynamic.vdi", Format::Vdi),
+    ] {
+        let file = zstd::decode_all(fs::File::open(folder("fixtures/disks").join(format!("{name}.zst"))).unwrap()).unwrap();
+        let keep = if matches!(name, "zlib.qcow2" | "zstd.qcow2" | "stream.vmdk") { usize::from(u16::MAX) } else { 256 };
+        add("disk", name, sparse(format, &file, keep));
+    }
+    add("frames", "two", [&[0; 0][..], &skippable::head(3).unwrap(), b"abc", &skippable::head(0).unwrap()].concat());
+    let extents = vec![
+        Extent::Chunk { digest, offset: 0, length: 4096 },
+        Extent::Hole { length: 1 << 20 },
+        Extent::Chunk { digest: other, offset: 5, length: 7 },
+    ];
+    let manifest = Manifest { raw_len: extents.iter().map(Extent::length).sum(), raw_digest: digest, extents };
+    add("manifest", "hole", manifest.encode().unwrap());
+    let entry = |digest, offset, stored_len| packs::Entry { digest, offset, stored_len, raw_len: 20 };
+    let (_, footer) = packs::encode_footer(&[entry(digest, 16, 10), entry(other, 26, 5)]).unwrap();
+    add("pack", "two", footer[skippable::HEAD_LEN..footer.len() - packs::TRAILER_LEN].to_vec());
+    add("packages", "bash", PACKAGES.as_bytes().to_vec());
+    add("record", "imported", an_image().encode().unwrap());
+    add("relation", "depends", b"base-files (>= 2.1.12), a:any | b (<< 2) [amd64 !i386] <!nocheck>, c".to_vec());
+    add("relation", "provides", b"sh (= 1), shell".to_vec());
+    add("release", "stable", RELEASE.as_bytes().to_vec());
+    add("row", "blob", BlobRow { kind: BlobKind::Manifest, lost: false, references: 1, raw_len: 2, stored_len: 3 }.encode());
+    add("row", "chunk", ChunkRow { lost: true, references: 1, pack: digest, offset: 16, stored_len: 5, raw_len: 6 }.encode());
+    let package = PackageRow { blob: digest, sha256: Sha256::of(b""), alias: Some(other), pinned: true, added_at: 1, last_used: 2, uses: 3 };
+    add("row", "package", package.encode());
+    let image = ImageRow { record: digest, manifest: digest, lock: other, annotations: other, damaged: false, pinned: true, last_used: 1, uses: 2 };
+    add("row", "image", image.encode());
+    add("row", "metadata", MetadataRow { blob: digest, alias: None, fetched_at: 1, last_used: 2, attributes: metadata_name().attributes }.encode());
+    add("row", "trash", TrashRow { since: 1, stored_len: 2 }.encode());
+    add("row", "hold", HoldRow.encode());
+    let (key, how) = (TestKey::new(1), SignOptions::default());
+    let in_release = key.sign_cleartext(RELEASE, &how);
+    add("signature", "in-release", signed(&key.public(), in_release.as_bytes(), b""));
+    add("signature", "detached", signed(key.public_armored().as_bytes(), RELEASE.as_bytes(), key.sign_detached(RELEASE.as_bytes(), &how).as_bytes()));
+    add("sources", "one-line", b"deb [arch=amd64 signed-by=/k.gpg] http://example.org/debian stable main contrib\n# deb x\n".to_vec());
+    add(
+        "sources",
+        "deb822",
+        b"Types: deb deb-src\nURIs: http://example.org/debian/\nSuites: stable stable-updates\nComponents: main\nSigned-By: /k.gpg\n".to_vec(),
+    );
+    for name in ["debian12-minimal.yml", "debian13-minimal.yml"] {
+        add("spec", name, fs::read(folder("fixtures/specs").join(name)).unwrap());
+    }
+    seeds
+}
+
+/// A seed that is refused teaches a fuzzer little.
+#[test]
+fn every_seed_is_accepted() {
+    let of = folder("fuzz/seeds");
+    if std::env::var_os("IMAGE_COMPOSER_SEEDS").is_some() {
+        for (target, name, bytes) in seeds() {
+            fs::create_dir_all(of.join(target)).unwrap();
+            fs::write(of.join(target).join(name), bytes).unwrap();
+        }
+    }
+    for (target, run) in TARGETS {
+        let seeds = files(&of.join(target));
+        assert!(!seeds.is_empty(), "{target} has no seeds");
+        for (name, bytes) in seeds {
+            assert!(run(&bytes), "{target}/{name}");
+        }
+    }
+}
+
+/// What is written now is accepted now; the seeds in the repository are those of the day on which they were made.
+#[test]
+fn seeds_can_be_made_again() {
+    for (target, name, bytes) in seeds() {
+        let (_, run) = TARGETS.iter().find(|(known, _)| *known == target).unwrap();
+        assert!(run(&bytes), "{target}/{name}");
+        assert!(bytes.len() < 64 << 10, "{target}/{name} has {} bytes", bytes.len());
+    }
+}
+
+#[test]
+fn every_target_is_built() {
+    let targets: BTreeSet<String> = TARGETS.iter().map(|(name, _)| text(name)).collect();
+    let built = names(&folder("fuzz/fuzz_targets")).into_iter().map(|name| text(name.trim_end_matches(".rs"))).collect();
+    assert_eq!(targets, built);
+    let manifest = fs::read_to_string(folder("fuzz/Cargo.toml")).unwrap();
+    assert!(targets.iter().all(|name| manifest.contains(&format!("path = \"fuzz_targets/{name}.rs\""))));
+}
