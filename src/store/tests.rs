@@ -358,3 +358,25 @@ fn stopping_leaves_nothing() {
     let tmp: Vec<_> = fs::read_dir(store.dir().join("tmp")).unwrap().map(|dir| fs::read_dir(dir.unwrap().path()).unwrap().count()).collect();
     assert_eq!(tmp, [0]);
 }
+
+/// A plan may name a pack that has come to life again by the time it is carried out.
+#[test]
+fn a_pack_that_is_all_live_is_not_its_own_replacement() {
+    let (_dir, store) = store();
+    let dir = tempfile::tempdir().unwrap();
+    let (raw, bytes) = image(dir.path(), 60);
+    let (manifest, _) = keep(&store, &raw);
+    let mut named = Vec::new();
+    store
+        .read()
+        .unwrap()
+        .scan::<crate::format::row::PackRow>(&[], |key, _| {
+            named.push(Digest::from_bytes(key.try_into().unwrap()));
+            Ok(std::ops::ControlFlow::Continue(()))
+        })
+        .unwrap();
+    assert_eq!(store.sweep(&named, &Cancel::default()).unwrap(), 0);
+    let out = dir.path().join("out.raw");
+    restore(&store, &manifest, &out).unwrap();
+    assert!(fs::read(&out).unwrap() == bytes);
+}

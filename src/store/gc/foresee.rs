@@ -146,14 +146,13 @@ impl<'a> Foresight<'a> {
     }
 }
 
-/// Whether a pack is worth being written anew. Only its frames count: beside small ones the table is more than half of the file, and would be again.
+/// Whether a pack is worth being written anew.
 pub(super) fn is_sparse(pack: &PackRow) -> bool {
-    let frames = pack.stored_len.saturating_sub(crate::format::pack::overhead(pack.chunks));
-    pack.live_len > 0 && pack.live_len.saturating_mul(LIVE.1) < frames.saturating_mul(LIVE.0)
+    pack.live_len > 0 && pack.live_len.saturating_mul(LIVE.1) < pack.stored_len.saturating_mul(LIVE.0)
 }
 
 /// Bytes that writing a pack anew frees: its table shrinks with it, which is not counted.
-fn to_give(pack: &PackRow) -> u64 {
+pub(super) fn to_give(pack: &PackRow) -> u64 {
     let table = crate::format::pack::overhead(pack.chunks);
     pack.stored_len.saturating_sub(table).saturating_sub(pack.live_len)
 }

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::os::unix::fs::FileExt;
 
-use super::foresee::is_sparse;
+use super::foresee::{is_sparse, to_give};
 use super::held_packs;
 use crate::digest::Digest;
 use crate::format::pack::{self, Entry, TRAILER_LEN};
@@ -53,7 +53,9 @@ impl Store {
             Ok(ControlFlow::Continue(()))
         })?;
         let packs = packs.into_iter().filter_map(|(key, row)| Some((Digest::from_bytes(key.try_into().ok()?), row)));
-        Ok(packs.filter(|(id, row)| !held.contains(id) && row.live_len > 0 && (is_sparse(row) || named.contains(id))).collect())
+        // One that was named when it had something to give may be all live again.
+        let gives = |row: &PackRow| row.live_len > 0 && to_give(row) > 0;
+        Ok(packs.filter(|(id, row)| !held.contains(id) && gives(row) && (is_sparse(row) || named.contains(id))).collect())
     }
 
     /// Appends the live chunks of a pack to `writer`, each proven.
@@ -96,7 +98,7 @@ impl Store {
         let txn = self.write()?;
         let held = held_packs(&self.held(&txn)?, |digest| txn.get(digest.as_bytes()))?;
         let mut going = Vec::new();
-        // A pack that came out as it was has its place, and must keep it.
+        // A pack whose every chunk was copied is its own copy.
         let same = |id: &Digest| staged.iter().any(|pack| pack.id == *id);
         for copied in copies.iter().filter(|copied| !held.contains(&copied.id) && !same(&copied.id)) {
             let mut chunks = txn.table::<ChunkRow>()?;
