@@ -146,12 +146,19 @@ impl<'a> ImageCache<'a> {
     /// # Errors
     /// An index that cannot be read.
     pub fn take(&self, spec: &SpecHash) -> Result<Option<ImageRecord>> {
-        let Some(found) = self.lookup(spec)? else { return Ok(None) };
-        match self.store.hold(&[Object::Blob(found.manifest)]) {
-            Ok(()) => self.lookup(spec),
-            // A store without room can be read all the same. A collection that comes in between makes a miss of it.
-            Err(error) if error.is_full() => Ok(Some(found)),
-            Err(error) => Err(error.into()),
+        let mut found = self.lookup(spec)?;
+        loop {
+            let Some(image) = found else { return Ok(None) };
+            match self.store.hold(&[Object::Blob(image.manifest)]) {
+                Ok(()) => found = self.lookup(spec)?,
+                // A store without room can be read all the same. A collection that comes in between makes a miss of it.
+                Err(error) if error.is_full() => return Ok(Some(image)),
+                Err(error) => return Err(error.into()),
+            }
+            // One that took its place meanwhile is not held yet.
+            if found.as_ref().is_none_or(|now| now.manifest == image.manifest) {
+                return Ok(found);
+            }
         }
     }
 

@@ -110,12 +110,16 @@ impl<'a> PackageCache<'a> {
     /// An index that cannot be read or written.
     pub fn take(&self, wanted: &[(&Coordinates, &Sha256)]) -> Result<Vec<Option<CachedPackage>>> {
         let look = || wanted.iter().map(|(coordinates, sha256)| self.lookup(coordinates, sha256)).collect::<Result<Vec<_>>>();
-        let found: Vec<Object> = look()?.into_iter().flatten().map(|package| Object::Blob(package.digest)).collect();
-        if !found.is_empty() {
-            self.store.hold(&found)?;
+        let mut found = look()?;
+        let held: Vec<Object> = found.iter().flatten().map(|package| Object::Blob(package.digest)).collect();
+        if !held.is_empty() {
+            self.store.hold(&held)?;
+            // What is still there now stays. What has come since is not held.
+            for (package, now) in found.iter_mut().zip(look()?) {
+                *package = package.take().and(now);
+            }
         }
-        // What is there now stays.
-        look()
+        Ok(found)
     }
 
     /// Notes that packages are used now; [`Store::flush`] writes it down.
