@@ -84,23 +84,28 @@ impl Store {
 
     fn drop_blobs(&self, cancel: &Cancel) -> Result<()> {
         let candidates = self.read()?.unreferenced()?;
-        let mut blobs: Vec<(Digest, Vec<Digest>)> = Vec::with_capacity(candidates.len());
+        let mut blobs: Vec<(Digest, Option<Vec<Digest>>)> = Vec::with_capacity(candidates.len());
         for (digest, row) in candidates {
             cancel.check()?;
-            // A lost manifest counts nothing, so that it takes nothing with it.
             let chunks = if row.kind == BlobKind::Manifest && !row.lost {
                 match self.note_damage(self.chunks_of(&digest)) {
-                    Err(error) if error.is_damage() => Vec::new(),
-                    chunks => chunks?,
+                    Err(error) if error.is_damage() => None,
+                    chunks => Some(chunks?),
                 }
             } else {
-                Vec::new()
+                Some(Vec::new())
             };
             blobs.push((digest, chunks));
         }
         let txn = self.write()?;
         let held = self.held(&txn)?;
         for (digest, chunks) in blobs.iter().filter(|(digest, _)| !held.contains(&Object::Blob(*digest))) {
+            let chunks = match chunks {
+                Some(chunks) => chunks.as_slice(),
+                // A lost manifest counts nothing, so that it takes nothing with it. One that only could not be read went, and may have come back since.
+                None if txn.get::<BlobRow>(digest.as_bytes())?.is_some_and(|row| row.lost) => &[],
+                None => continue,
+            };
             if txn.discard_blob(digest)? {
                 txn.release_chunks(chunks)?;
             }
