@@ -9,7 +9,6 @@ mod cli {
     mod bundle;
     mod cache;
     mod face;
-    mod limits;
     mod repositories;
     mod transfer;
     mod validate;
