@@ -146,9 +146,10 @@ impl<'a> Foresight<'a> {
     }
 }
 
-/// Whether a pack is worth being written anew.
+/// Whether a pack is worth being written anew. Only its frames count: beside small ones the table is more than half of the file, and would be again.
 pub(super) fn is_sparse(pack: &PackRow) -> bool {
-    pack.live_len > 0 && pack.live_len.saturating_mul(LIVE.1) < pack.stored_len.saturating_mul(LIVE.0)
+    let frames = pack.stored_len.saturating_sub(crate::format::pack::overhead(pack.chunks));
+    pack.live_len > 0 && pack.live_len.saturating_mul(LIVE.1) < frames.saturating_mul(LIVE.0)
 }
 
 /// Bytes that writing a pack anew frees: its table shrinks with it, which is not counted.

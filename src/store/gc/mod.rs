@@ -100,10 +100,12 @@ impl Store {
         let txn = self.write()?;
         let held = self.held(&txn)?;
         for (digest, chunks) in blobs.iter().filter(|(digest, _)| !held.contains(&Object::Blob(*digest))) {
+            let lost = txn.get::<BlobRow>(digest.as_bytes())?.is_some_and(|row| row.lost);
             let chunks = match chunks {
+                // A lost manifest counts nothing, so that it takes nothing with it.
+                _ if lost => &[],
                 Some(chunks) => chunks.as_slice(),
-                // A lost manifest counts nothing, so that it takes nothing with it. One that only could not be read went, and may have come back since.
-                None if txn.get::<BlobRow>(digest.as_bytes())?.is_some_and(|row| row.lost) => &[],
+                // One that only could not be read went, and may have come back since.
                 None => continue,
             };
             if txn.discard_blob(digest)? {
