@@ -9,6 +9,8 @@ mod cli {
     mod bundle;
     mod cache;
     mod face;
+    mod limits;
+    mod pins;
     mod repositories;
     mod transfer;
     mod validate;

@@ -86,7 +86,8 @@ fn limits_line(collection: &Collection) -> Option<String> {
     if *packages + *images == 0 && freed.0 == 0 {
         return None;
     }
-    let what = listed(&[count(*packages, "package"), count(*images, "image")].concat());
+    let names = [(*packages, "package"), (*images, "image")].into_iter().filter(|(number, _)| *number > 0);
+    let what = listed(&names.map(|(number, noun)| text::count(number as u64, noun)).collect::<Vec<_>>());
     Some(format!("limits: removed {}, {freed}", what.as_deref().unwrap_or("what nothing needs")))
 }
 
@@ -97,47 +98,28 @@ fn closing_line(outcome: &Outcome<'_>) -> String {
         let (packages, images) = (ByteSize(plan.before.packages), ByteSize(plan.before.images));
         return format!("nothing to remove: packages take {packages}, images {images}");
     }
-    let number = |class: &str| plan.entries.iter().filter(|entry| self::class(&entry.name) == class).count();
-    let names: Vec<String> =
-        [("packages", "package"), ("metadata", "file of metadata"), ("images", "image"), ("partial downloads", "interrupted download")]
-            .into_iter()
-            .flat_map(|(class, noun)| count(number(class), noun))
-            .chain(count(number("damaged files"), "damaged file"))
-            .chain(count(number("leftovers"), "leftover"))
-            .collect();
+    let count = |(class, noun): (&str, &str)| {
+        let number = plan.entries.iter().filter(|entry| self::class(&entry.name) == class).count();
+        (number > 0).then(|| text::count(number as u64, noun))
+    };
+    let names: Vec<String> = NOUNS.into_iter().filter_map(count).collect();
     let what = listed(&names).unwrap_or_else(|| "what nothing needs".to_owned());
     match &outcome.done {
         None => format!("would remove {what}: {}", ByteSize(plan.freed)),
         Some(done) => {
-            let changed = match done.changed {
+            let but = match done.changed {
                 0 => String::new(),
-                number => format!("; {number} of it stayed, used or pinned meanwhile"),
+                number => format!(", but for {number} that a command used or pinned meanwhile"),
             };
-            format!("removed {what}: {}, {}{changed}", ByteSize(done.freed), human_duration(outcome.took))
+            format!("removed {what}{but}: {}, {}", ByteSize(done.freed), human_duration(outcome.took))
         }
     }
 }
 
 /// What stays although its turn had come.
 fn kept_line(plan: &Plan) -> Option<String> {
-    let pinned = match plan.kept.pinned {
-        0 => Vec::new(),
-        number => vec![format!("{number} pinned")],
-    };
-    let in_use = match plan.kept.in_use {
-        0 => Vec::new(),
-        number => vec![format!("{number} in use")],
-    };
-    listed(&[pinned, in_use].concat()).map(|what| format!("{what} stayed"))
-}
-
-/// `1 package`; nothing for none.
-fn count(number: usize, noun: &str) -> Vec<String> {
-    match (number, noun) {
-        (0, _) => Vec::new(),
-        (number, "file of metadata") if number != 1 => vec![format!("{number} files of metadata")],
-        (number, noun) => vec![text::count(number as u64, noun)],
-    }
+    let kept = [(plan.kept.pinned, "pinned"), (plan.kept.in_use, "in use")].into_iter().filter(|(number, _)| *number > 0);
+    listed(&kept.map(|(number, why)| format!("{number} {why}")).collect::<Vec<_>>()).map(|what| format!("{what} stayed"))
 }
 
 /// `a, b and c`.
@@ -148,6 +130,16 @@ fn listed(parts: &[String]) -> Option<String> {
         [most @ .., last] => Some(format!("{} and {last}", most.join(", "))),
     }
 }
+
+/// The classes, and what one of each is.
+const NOUNS: [(&str, &str); 6] = [
+    ("packages", "package"),
+    ("metadata", "metadata file"),
+    ("images", "image"),
+    ("partial downloads", "interrupted download"),
+    ("damaged files", "damaged file"),
+    ("leftovers", "leftover"),
+];
 
 fn class(name: &Name) -> &'static str {
     match name {
@@ -254,6 +246,7 @@ mod tests {
         let store = Store::open(dir.path()).unwrap();
         let coordinates = Coordinates::new("libc6", "2.36-9", "amd64", "debian").unwrap();
         PackageCache::new(&store).insert(&coordinates, &Sha256::of(b"libc6"), &mut b"libc6".as_slice()).unwrap();
+        store.flush().unwrap();
         let clean = Clean { packages: true, ..Clean::default() };
         let mut entry = plan_clean(&store, &clean).unwrap().entries.remove(0);
         (entry.last_used, entry.uses) = (NOW - 40 * 86_400, 3);

@@ -123,7 +123,7 @@ fn kept_images_are_listed() {
     rows.sort_unstable();
     assert_eq!(rows.len(), 2);
     assert_eq!(rows[0][..4], [format!("3f9a{}", "0".repeat(60)).as_str(), "minimal", "1.0", "1048576"]);
-    assert_eq!((rows[0].len(), rows[0][7]), (8, "0"));
+    assert_eq!((rows[0].len(), rows[0][7], rows[0][8]), (9, "0", "-"));
 
     let images = json_of(&run(home.path(), &["cache", "list", "--json"]).1);
     assert_eq!(images["images"].as_array().unwrap().len(), 2);

@@ -14,7 +14,6 @@ use crate::ui::{Asked, Outcome};
 /// What is pinned or in use stays. Then goes what nothing refers to any more. Prints what goes as “cache gc” does.
 #[derive(Debug, Args)]
 #[command(after_long_help = AFTER_LONG_HELP)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(super) struct Arguments {
     #[command(flatten)]
     what: What,

@@ -1,4 +1,4 @@
-//! `cache`: what the store keeps.
+//! `cache`: what the store keeps, and for how long.
 
 mod bundle;
 mod clean;
@@ -17,12 +17,24 @@ use clap::{Args, Subcommand};
 
 use super::{Result, Session};
 
-/// See what is kept
+/// See what is kept, take it elsewhere, and keep it within limits
 #[derive(Debug, Args)]
+#[command(after_long_help = AFTER_LONG_HELP)]
 pub(super) struct Arguments {
     #[command(subcommand)]
     command: Command,
 }
+
+const AFTER_LONG_HELP: &str = "\
+Examples:
+  image-composer cache list                     see the kept images
+  image-composer cache du                       see what takes how much room
+  image-composer cache gc --dry-run             see what is over the limits
+  image-composer cache pin 3f9a12c4e01b         keep an image whatever the limits say
+  image-composer cache export 3f9a edge.qcow2   write an image for another program
+
+Limits hold after every build: storage.package_cache.{max_size_gb,retention_days}, \
+storage.image_cache.{max_count,max_size_gb,retention_days} and storage.min_free_gb of the configuration.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
