@@ -159,7 +159,7 @@ impl Alias {
     /// # Errors
     /// Anything else.
     pub fn decode(bytes: &[u8]) -> Result<Self, FormatError> {
-        let Self { digest, header } = cbor::decode(bytes, HEADER_LIMIT)?;
+        let Self { digest, header } = cbor::decode_exact(bytes, HEADER_LIMIT)?;
         Ok(Self { digest, header: header.checked()? })
     }
 }
@@ -204,7 +204,7 @@ pub fn decode_head(mut content: &[u8]) -> Result<Header, FormatError> {
     if take::<32>(&mut content, what)? != *Digest::of(content).as_bytes() {
         return Err(FormatError::Inconsistent { what, reason: "its digest is another one" });
     }
-    cbor::decode::<Header>(content, HEADER_LIMIT)?.checked()
+    cbor::decode_exact::<Header>(content, HEADER_LIMIT)?.checked()
 }
 
 /// Metadata attributes as the tail of an index row.
@@ -214,7 +214,7 @@ pub(crate) fn encode_attributes(attributes: &MetadataAttributes) -> Result<Vec<u
 
 /// Reads what [`encode_attributes`] wrote.
 pub(crate) fn decode_attributes(bytes: &[u8]) -> Result<MetadataAttributes, FormatError> {
-    Ok(cbor::decode(bytes, HEADER_LIMIT)?)
+    Ok(cbor::decode_exact(bytes, HEADER_LIMIT)?)
 }
 
 #[cfg(test)]

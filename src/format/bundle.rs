@@ -263,7 +263,7 @@ impl Table {
             return Err(inconsistent("its table has another length than it says"));
         }
         let (document, mut entries) = content.split_at(document_len);
-        let contents: Contents = cbor::decode(document, DOCUMENT_LIMIT)?;
+        let contents: Contents = cbor::decode_exact(document, DOCUMENT_LIMIT)?;
         let blobs = (0..blobs).map(|_| decode_blob(&mut entries)).collect::<Result<_, _>>()?;
         let frames = (0..frames).map(|_| decode_frame(&mut entries)).collect::<Result<_, _>>()?;
         let table = Self { contents, blobs, frames };

@@ -75,6 +75,16 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8], limit: usize) -> Result<T, Cbor
     serde_cbor::from_slice(bytes).map_err(CborError::Shape)
 }
 
+/// Reads a canonical encoding of at most `limit` bytes that has every key of `T`: serde would take a key that is missing for a null, and some values (a
+/// digest in capitals) for others.
+///
+/// # Errors
+/// Everything that [`encode`] would not have written of a `T`.
+pub fn decode_exact<T: DeserializeOwned + Serialize>(bytes: &[u8], limit: usize) -> Result<T, CborError> {
+    let value: T = decode(bytes, limit)?;
+    if encode(&value)? == bytes { Ok(value) } else { Err(CborError::NotCanonical) }
+}
+
 /// Walks over one document without building it: no recursion, no allocation that a length in the input could ask for.
 fn walk(bytes: &[u8]) -> Result<(), CborError> {
     let mut open = [0_u64; DEPTH_LIMIT];
@@ -254,6 +264,14 @@ mod tests {
         for huge in [[0x5b, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff], [0x9b, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]] {
             assert!(matches!(decode::<Value>(&huge, 100), Err(CborError::Malformed { .. })));
         }
+    }
+
+    #[test]
+    fn a_key_that_is_missing_is_no_null() {
+        let whole = encode(&Choice::Struct { a: 1, b: None }).unwrap();
+        let part = b"\xa1\x66struct\xa1\x61a\x01";
+        assert_eq!(decode_exact::<Choice>(&whole, 100).unwrap(), decode::<Choice>(part, 100).unwrap());
+        assert!(matches!(decode_exact::<Choice>(part, 100), Err(CborError::NotCanonical)));
     }
 
     proptest! {

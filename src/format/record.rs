@@ -101,7 +101,7 @@ impl ImageDocument {
     /// # Errors
     /// Anything else.
     pub fn decode(bytes: &[u8]) -> Result<Self, FormatError> {
-        let document: Self = cbor::decode(bytes, RECORD_LIMIT)?;
+        let document: Self = cbor::decode_exact(bytes, RECORD_LIMIT)?;
         if document.format != FORMAT {
             return Err(FormatError::Version { what: "image record", found: document.format, supported: FORMAT });
         }

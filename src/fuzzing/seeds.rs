@@ -11,6 +11,7 @@ use crate::cache::{Coordinates, MetadataCache, PackageCache, bundle as bundling}
 use crate::digest::Sha256;
 use crate::format::blob::{Alias, BlobKind, Header, MetadataAttributes, MetadataName, PackageName};
 use crate::format::record::{Import, ReleaseDate};
+use crate::format::totals::Amount;
 use crate::progress::Silent;
 use crate::repo::signature::tests::keys::{SignOptions, TestKey};
 use crate::resolve::{LockedPackage, Reason};
@@ -206,6 +207,9 @@ fn seeds() -> Vec<(&'static str, String, Vec<u8>)> {
     add("row", "image", image.encode());
     add("row", "metadata", MetadataRow { blob: digest, alias: None, fetched_at: 1, last_used: 2, attributes: metadata_name().attributes }.encode());
     add("row", "trash", TrashRow { since: 1, stored_len: 2 }.encode());
+    add("row", "pack", PackRow { stored_len: 100, chunks: 2, live_len: 50 }.encode());
+    add("row", "total", TotalRow(Amount::one(3, 2)).encode());
+    add("row", "usage", UsageRow { since: 1, hits: 2, misses: 3, saved_bytes: 4, saved_millis: 5 }.encode());
     add("row", "hold", HoldRow.encode());
     let (key, how) = (TestKey::new(1), SignOptions::default());
     let in_release = key.sign_cleartext(RELEASE, &how);
