@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! skippable frame: "ICPACK\0\x01"
-//! zstd frame of chunk 0, of chunk 1, … each with its content size, in image order, without gaps
+//! zstd frame of chunk 0, of chunk 1, … each with its content size, about in image order, without gaps
 //! skippable frame: table │ trailer
 //!
 //! table    one entry for each chunk: digest 32 │ offset u64 │ stored length u32 │ raw length u32     (48 bytes)
@@ -33,7 +33,7 @@ pub const PACK_LEN: u64 = 1 << 30;
 /// Entries in a pack at most, when read: 48 MiB of table. A writer closes the pack at a quarter of that.
 pub const ENTRY_LIMIT: u32 = 1 << 20;
 
-/// Raw bytes of a chunk at most, when read: what a reader's buffer must hold. Ours are at most 512 KiB (`store/cut.rs`).
+/// Raw bytes of a chunk at most, when read: what a reader's buffer must hold. Ours are at most 512 KiB (`store/cut/`).
 pub const CHUNK_LIMIT: u32 = 4 << 20;
 
 /// Compressed bytes of a chunk at most, when read: zstd adds less than 1/128 to what it cannot compress.

@@ -3,7 +3,7 @@
 //! ```text
 //!  read, find zeros, cut (one thread) ─► window n+1 ┐
 //!                                                   ├ at the same time
-//!  digest, look up, compress (all threads) window n ┘ ─► append to the pack, in image order
+//!  digest, look up, compress (all threads) window n ┘ ─► append to the pack, about in image order
 //! ```
 //!
 //! At most two windows are in memory at a time, whatever the length of the image.
@@ -15,7 +15,7 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
-use super::cut::{Cutter, Piece, Window};
+use super::cut::{Cutter, Kind, Piece, Window};
 use super::error::{Error, Result};
 use super::index::WriteTxn;
 use super::packs::{PackWriter, StagedPack};
@@ -49,6 +49,9 @@ impl StagedImage {
     }
 }
 
+/// Chunks that are compressed before they are written; their frames' memory serves the next ones.
+const BATCH: usize = 64;
+
 thread_local! {
     // One context for each thread: making one for each chunk would cost more than compressing it.
     static COMPRESSOR: RefCell<Option<zstd::bulk::Compressor<'static>>> = const { RefCell::new(None) };
@@ -60,15 +63,23 @@ impl Store {
         let file = File::open(raw).map_err(Error::io("open", raw))?;
         let mut cutter = Cutter::new(file, raw.to_owned())?;
         progress.report(Event::Start { phase: Phase::Keep, total: Some(cutter.len()) });
-        let mut ingest = Ingest { store: self, packs: PackWriter::new(&self.lease), known: HashSet::new(), chunks: Vec::new(), extents: Vec::new() };
-        let mut next = cutter.window(cancel)?;
+        let mut ingest = Ingest {
+            store: self,
+            packs: PackWriter::new(&self.lease),
+            known: HashSet::new(),
+            chunks: Vec::new(),
+            parts: Parts::default(),
+            frames: Vec::new(),
+        };
+        let mut served = Window::default();
+        let mut next = cutter.window(Window::default(), cancel)?;
         while let Some(window) = next {
-            let (following, taken) = rayon::join(|| cutter.window(cancel), || ingest.take(&window, cancel));
+            let (following, taken) = rayon::join(|| cutter.window(served, cancel), || ingest.take(&window, cancel));
             taken?;
             progress.report(Event::Advance { phase: Phase::Keep, by: window.covered });
-            next = following?;
+            (next, served) = (following?, window);
         }
-        let manifest = Manifest { raw_len: cutter.len(), raw_digest: cutter.digest(), extents: ingest.extents };
+        let manifest = Manifest { raw_len: cutter.len(), raw_digest: cutter.digest(), extents: ingest.parts.extents() };
         let bytes = manifest.encode()?;
         let packs = ingest.packs.finish()?;
         let staged = self.stage_bytes(Header::unnamed(BlobKind::Manifest), &bytes)?;
@@ -84,57 +95,108 @@ struct Ingest<'a> {
     // Chunks of this image so far: each is stored once, and counted once.
     known: HashSet<Digest>,
     chunks: Vec<Digest>,
-    extents: Vec<Extent>,
+    parts: Parts,
+    frames: Vec<Vec<u8>>,
 }
 
 impl Ingest<'_> {
     fn take(&mut self, window: &Window, cancel: &Cancel) -> Result<()> {
-        let raw: Vec<&[u8]> =
-            window.pieces.iter().filter_map(|piece| if let Piece::Chunk(at) = piece { Some(&window.data[at.clone()]) } else { None }).collect();
+        let (kinds, raw): (Vec<Kind>, Vec<&[u8]>) = window.chunks().unzip();
         let digests: Vec<Digest> = raw.par_iter().map(|bytes| Digest::of(bytes)).collect();
-        self.extend(&window.pieces, &digests);
+        window.pieces.iter().for_each(|piece| self.parts.push(*piece));
+        for (kind, (digest, bytes)) in kinds.into_iter().zip(digests.iter().zip(&raw)) {
+            self.parts.chunks_mut(kind).push((*digest, bytes.len() as u32));
+        }
 
         let fresh: Vec<(Digest, &[u8])> = digests.into_iter().zip(raw).filter(|(digest, _)| self.known.insert(*digest)).collect();
         self.chunks.extend(fresh.iter().map(|(digest, _)| *digest));
         let stored: Vec<Option<ChunkRow>> = self.store.read()?.get_all(fresh.iter().map(|(digest, _)| digest.as_bytes().as_slice()))?;
         let missing = |row: &Option<ChunkRow>| row.is_none_or(|row| row.lost);
         let new: Vec<(Digest, &[u8])> = fresh.into_iter().zip(&stored).filter(|(_, row)| missing(row)).map(|(chunk, _)| chunk).collect();
-        let frames: Vec<Vec<u8>> = new
-            .par_iter()
-            .map(|(_, bytes)| {
+        for batch in new.chunks(BATCH) {
+            self.frames.resize_with(self.frames.len().max(batch.len()), Vec::new);
+            batch.par_iter().zip(&mut self.frames).try_for_each(|((_, bytes), frame)| {
                 cancel.check()?;
-                compress(bytes)
-            })
-            .collect::<Result<_>>()?;
-        for ((digest, bytes), frame) in new.iter().zip(&frames) {
-            self.packs.append(*digest, bytes.len() as u32, frame)?;
+                compress(bytes, frame)
+            })?;
+            for ((digest, bytes), frame) in batch.iter().zip(&self.frames) {
+                self.packs.append(*digest, bytes.len() as u32, frame)?;
+            }
         }
         Ok(())
     }
+}
 
-    fn extend(&mut self, pieces: &[Piece], digests: &[Digest]) {
-        let mut digests = digests.iter();
-        for piece in pieces {
+/// How the image is put together: its pieces, and the chunks that their bytes are in, one behind the other.
+#[derive(Default)]
+struct Parts {
+    pieces: Vec<Piece>,
+    files: Vec<(Digest, u32)>,
+    rest: Vec<(Digest, u32)>,
+}
+
+impl Parts {
+    fn push(&mut self, piece: Piece) {
+        match (self.pieces.last_mut(), piece) {
+            (Some(Piece::Hole(before)), Piece::Hole(length)) => *before += length,
+            (Some(Piece::Data(kind, before)), Piece::Data(same, length)) if *kind == same => *before += length,
+            _ => self.pieces.push(piece),
+        }
+    }
+
+    fn chunks_mut(&mut self, kind: Kind) -> &mut Vec<(Digest, u32)> {
+        match kind {
+            Kind::Files => &mut self.files,
+            Kind::Rest => &mut self.rest,
+        }
+    }
+
+    fn extents(&self) -> Vec<Extent> {
+        let mut extents = Vec::with_capacity(self.files.len() + self.rest.len() + self.pieces.len());
+        let (mut files, mut rest) = (Taken { chunks: self.files.iter(), open: None }, Taken { chunks: self.rest.iter(), open: None });
+        for piece in &self.pieces {
             match piece {
-                Piece::Hole(length) => self.extents.push(Extent::Hole { length: *length }),
-                Piece::Chunk(at) => {
-                    let digest = *digests.next().expect("there is a digest for each chunk");
-                    self.extents.push(Extent::Chunk { digest, offset: 0, length: at.len() as u32 });
-                }
+                Piece::Hole(length) => extents.push(Extent::Hole { length: *length }),
+                Piece::Data(Kind::Files, length) => files.take(*length, &mut extents),
+                Piece::Data(Kind::Rest, length) => rest.take(*length, &mut extents),
             }
+        }
+        extents
+    }
+}
+
+/// Chunks, and the one that is taken in part.
+struct Taken<'a> {
+    chunks: std::slice::Iter<'a, (Digest, u32)>,
+    /// Its digest, its length, and where in it to go on.
+    open: Option<(Digest, u32, u32)>,
+}
+
+impl Taken<'_> {
+    fn take(&mut self, mut length: u64, extents: &mut Vec<Extent>) {
+        while length > 0 {
+            let (digest, len, offset) = self.open.take().unwrap_or_else(|| {
+                let (digest, len) = *self.chunks.next().expect("all data of the pieces is in chunks");
+                (digest, len, 0)
+            });
+            let part = u64::from(len - offset).min(length) as u32;
+            extents.push(Extent::Chunk { digest, offset, length: part });
+            length -= u64::from(part);
+            self.open = (offset + part < len).then_some((digest, len, offset + part));
         }
     }
 }
 
-fn compress(bytes: &[u8]) -> Result<Vec<u8>> {
+/// Compresses a chunk into `frame`, in place of what is in it.
+fn compress(bytes: &[u8], frame: &mut Vec<u8>) -> Result<()> {
     COMPRESSOR.with_borrow_mut(|slot| {
         let compressor = match slot {
             Some(compressor) => compressor,
             none => none.insert(zstd::bulk::Compressor::new(LEVEL).map_err(Error::Source)?),
         };
-        let mut frame = Vec::with_capacity(zstd::zstd_safe::compress_bound(bytes.len()));
-        compressor.compress_to_buffer(bytes, &mut frame).map_err(Error::Source)?;
-        Ok(frame)
+        frame.clear();
+        frame.reserve(zstd::zstd_safe::compress_bound(bytes.len()));
+        compressor.compress_to_buffer(bytes, frame).map(drop).map_err(Error::Source)
     })
 }
 

@@ -106,7 +106,7 @@ impl Store {
         self.plan(manifest)
     }
 
-    /// The chunks in the order in which the image needs them first, the open packs, and the bytes of all holes.
+    /// The chunks as they lie in their packs, so that they are read in long runs; the open packs; and the bytes of all holes.
     fn plan(&self, manifest: &Manifest) -> Result<(Vec<Job>, HashMap<Digest, File>, u64)> {
         let mut order: Vec<(Digest, Vec<Target>)> = Vec::new();
         let mut places: HashMap<Digest, usize> = HashMap::new();
@@ -142,6 +142,13 @@ impl Store {
             }
             jobs.push(Job { digest, row, targets });
         }
+        // Packs in the order of the image, or nearly: what is written then lies on the disk like that.
+        let mut ranks: HashMap<Digest, usize> = HashMap::new();
+        for job in &jobs {
+            let rank = ranks.len();
+            ranks.entry(job.row.pack).or_insert(rank);
+        }
+        jobs.sort_by_key(|job| (ranks[&job.row.pack], job.row.offset));
         Ok((jobs, packs, holes))
     }
 
