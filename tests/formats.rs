@@ -10,6 +10,7 @@ mod formats {
     mod dump;
     mod index;
     mod page;
+    mod released;
     mod store;
     mod world;
 }
