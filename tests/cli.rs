@@ -11,6 +11,7 @@ mod cli {
     mod face;
     mod limits;
     mod pins;
+    mod read_only;
     mod repositories;
     mod transfer;
     mod validate;

@@ -180,6 +180,7 @@ impl Error {
             Self::Download(error) if error.is_integrity() => 4,
             Self::Cache(error) if error.is_damage() => 4,
             Self::Store(error) if error.is_damage() => 4,
+            Self::Cache(cache::Error::Store(error)) | Self::Store(error) if error.is_of_index() => 4,
             Self::Cache(cache::Error::Store(error)) | Self::Store(error) if error.is_busy() => 5,
             _ => 1,
         }

@@ -33,6 +33,9 @@ pub struct Fetched {
 /// # Errors
 /// The first problem. What had arrived by then stays in the store.
 pub fn fetch(request: &Request, store: &Store, progress: &dyn Progress, cancel: &Cancel) -> Result<Fetched, Error> {
+    if !request.offline {
+        store.check_writable()?;
+    }
     let hash = request.spec.hash(request.source_date_epoch);
     let build = Build { request, hash, images: None, packages: Some(store), progress, cancel, begun: Instant::now() };
     let client = build.client()?;

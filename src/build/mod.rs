@@ -137,6 +137,9 @@ impl Build<'_> {
     /// The way of a miss: from repositories to the output files.
     fn build(&self, because: MissReason) -> Result<Report, Error> {
         let mapping = requirements()?;
+        if let Some(Err(error)) = self.packages.or(self.images).map(Store::check_writable) {
+            self.progress.report(Event::Warning(&format!("{error}; the build keeps nothing")));
+        }
         let scratch = self.scratch()?;
         let client = self.client()?;
         let universe = self.universe(&client)?;
@@ -221,9 +224,9 @@ impl Build<'_> {
         Ok((resolution.lock, records))
     }
 
-    /// Files the image under its spec hash; a store without room is no reason to lose the image.
+    /// Files the image under its spec hash; a store without room, or one that cannot be changed, is no reason to lose the image.
     fn keep(&self, lock: &Lock, time: u64, raw: &Path) -> Result<Option<ImageRecord>, Error> {
-        let Some(store) = self.images else { return Ok(None) };
+        let Some(store) = self.images.filter(|store| store.is_writable()) else { return Ok(None) };
         let spec = &self.request.spec.spec;
         let image = NewImage {
             name: spec.image.name.clone(),

@@ -16,7 +16,7 @@ use crate::units::ByteSize;
 
 /// Where each record's bytes are, in the order of `records`.
 ///
-/// Without a store (the package cache is off) they go to `scratch`, and with it they end.
+/// Without a store (the package cache is off), and with one that cannot be changed, new ones go to `scratch`, and with it they end.
 pub(super) fn gather(
     request: &Request,
     store: Option<&Store>,
@@ -41,7 +41,7 @@ pub(super) fn gather(
         return Err(Error::NotAvailableOffline { missing, total: records.len(), spec: request.spec.path.clone() });
     }
     let requests: Vec<PackageRequest> = missing.iter().map(|&number| to_request(&records[number])).collect();
-    let fetched = match (&cache, store) {
+    let fetched = match (&cache, store.filter(|store| store.is_writable())) {
         (Some(cache), Some(store)) => {
             fetch::packages(client, &requests, &store.partials_dir(), &|request, file| into_cache(cache, request, file), progress, cancel)?
         }

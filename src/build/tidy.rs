@@ -21,12 +21,15 @@ pub struct Collection {
     pub unmet: Vec<Limit>,
 }
 
-/// Writes down what was used, lets go of it, and brings the caches within their limits. None where there was nothing to do. What fails here is a warning:
+/// Writes down what was used, lets go of it, and brings the caches within their limits. None where there was nothing to do, or nothing can be. What fails here is a warning:
 /// the command has done its work.
 pub fn tidy(store: &Store, limits: Limits, progress: &dyn Progress, cancel: &Cancel) -> Option<Collection> {
     let warn = |what: &str, error: String| progress.report(Event::Warning(&format!("{what}: {error}")));
     if let Err(error) = store.flush() {
         warn("the store could not note what was used", with_causes(&error));
+    }
+    if !store.is_writable() {
+        return None;
     }
     let collected = collect::plan(store, &limits, false).and_then(|plan| {
         let done = if plan.is_empty() { collect::Collected::default() } else { collect::carry_out(store, &plan, cancel)? };

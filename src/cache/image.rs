@@ -349,6 +349,9 @@ impl<'a> ImageCache<'a> {
     }
 
     fn mark_damaged(&self, image: &ImageRecord) -> Result<()> {
+        if !self.store.is_writable() {
+            return Ok(());
+        }
         let key = image.spec_hash.digest().as_bytes();
         let txn = self.store.write()?;
         if let Some(row) = txn.get::<ImageRow>(key)?.filter(|row| row.manifest == image.manifest) {

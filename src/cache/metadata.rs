@@ -46,6 +46,11 @@ pub struct NewMetadata<'b> {
 }
 
 impl<'a> MetadataCache<'a> {
+    /// Whether files can be stored.
+    pub fn is_writable(&self) -> bool {
+        self.store.is_writable()
+    }
+
     /// The metadata of this store.
     pub fn new(store: &'a Store) -> Self {
         Self { store }

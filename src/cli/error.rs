@@ -148,9 +148,10 @@ impl Error {
 
 fn of_store(error: &store::Error) -> u8 {
     match error {
-        store::Error::Busy { .. } => exit::BUSY,
+        error if error.is_busy() => exit::BUSY,
+        error if error.is_of_index() => exit::INTEGRITY,
         store::Error::Cancelled(_) => exit::INTERRUPTED,
-        store::Error::Damaged(_) | store::Error::Row { .. } => exit::INTEGRITY,
+        store::Error::Damaged(_) => exit::INTEGRITY,
         store::Error::NotAStore(_) | store::Error::Newer { .. } | store::Error::LockTimeout(_) => exit::USAGE,
         _ => exit::FAILED,
     }

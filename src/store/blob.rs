@@ -39,7 +39,7 @@ impl Drop for StagedBlob {
 impl Store {
     /// Compresses and digests `source` into a file under `tmp/`, and makes the file durable.
     pub(crate) fn stage(&self, header: Header, level: i32, source: &mut dyn Read) -> Result<StagedBlob> {
-        let path = self.lease.fresh("b");
+        let path = self.lease()?.fresh("b");
         let mut staged = StagedBlob { digest: Digest::of(b""), header, raw_len: 0, stored_len: 0, path };
         let path = staged.path.clone();
         let write_error = || Error::io("write", &path);

@@ -1,12 +1,15 @@
 //! What happens to bytes that are found wrong: they are marked as lost, their file goes to the quarantine, and those who ask for them have a miss.
 //!
+//! In a store that this process may not write to, nothing is marked or moved: the process itself remembers what it found.
+//!
 //! The row stays, with its count of references. When the same bytes are stored again, they take the old place, and every name that points there works
 //! again, whichever of them was rebuilt.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::path::Path;
-use std::sync::PoisonError;
+use std::sync::{MutexGuard, PoisonError};
 
 use super::error::{Damage, Error, Object, Problem, Result};
 use super::index::WriteTxn;
@@ -14,6 +17,15 @@ use super::{BlobReader, Store, failpoint, layout, open_file};
 use crate::digest::Digest;
 use crate::format::blob::BlobKind;
 use crate::format::row::{BlobRow, ChunkRow, PackRow};
+
+/// Damage that this process found.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// To be reported.
+    untold: Vec<Damage>,
+    /// What could not be marked as lost.
+    unmarked: HashSet<Object>,
+}
 
 impl Object {
     /// The key of this object in the tables of holds and trash.
@@ -47,6 +59,13 @@ impl Store {
     /// # Errors
     /// An index that cannot be written. Bytes that turn out to be right after all (another process has mended them) are no error.
     pub fn mark_lost(&self, damage: Damage) -> Result<()> {
+        if !self.is_writable() {
+            let mut found = self.found();
+            if found.unmarked.insert(damage.object) {
+                found.untold.push(damage);
+            }
+            return Ok(());
+        }
         let txn = self.write()?;
         let marked = match damage.object {
             Object::Blob(digest) => self.lose_blob(&txn, &digest)?,
@@ -55,14 +74,24 @@ impl Store {
         };
         if marked {
             txn.commit()?;
-            self.damage.lock().unwrap_or_else(PoisonError::into_inner).push(damage);
+            self.found().untold.push(damage);
         }
         Ok(())
     }
 
     /// All damage found since this was last asked, in the order in which it was found: for the report of a command.
     pub fn take_damage(&self) -> Vec<Damage> {
-        std::mem::take(&mut *self.damage.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut self.found().untold)
+    }
+
+    /// Whether this process found something lost that it could not mark.
+    pub(super) fn is_found_lost(&self, object: &Object) -> bool {
+        !self.is_writable() && self.found().unmarked.contains(object)
+    }
+
+    fn found(&self) -> MutexGuard<'_, Found> {
+        // It is whole between any two statements.
+        self.damage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Marks what a failed result is about as lost, and returns the result.

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::access::WhyReadOnly;
 use crate::digest::Digest;
 use crate::format::FormatError;
 use crate::progress::Cancelled;
@@ -58,6 +59,33 @@ pub enum Error {
         /// What is wrong with it.
         #[source]
         source: FormatError,
+    },
+    /// There are files, and no index that says what they are.
+    #[error("the index {} is not there, and the store is not empty", .0.display())]
+    NoIndex(PathBuf),
+    /// A program that wrote to the index was killed, and the index cannot be repaired where nothing can be written.
+    #[error("the index {} was not closed, and cannot be repaired: {reason}", path.display())]
+    Unclean {
+        /// Its file.
+        path: PathBuf,
+        /// Why not.
+        reason: WhyReadOnly,
+    },
+    /// The store cannot be written to.
+    #[error("the store {} cannot be changed: {reason}", path.display())]
+    ReadOnly {
+        /// The store.
+        path: PathBuf,
+        /// Why not.
+        reason: WhyReadOnly,
+    },
+    /// Other processes have the store open, and it is needed alone.
+    #[error("the store {} is in use by {}", path.display(), names(.holders))]
+    InUse {
+        /// The store.
+        path: PathBuf,
+        /// Who has it open, as far as that is known.
+        holders: Vec<String>,
     },
     /// Another process writes to the index for too long.
     #[error("the store {} is busy: waited {} for {holder}", path.display(), human_duration(*waited))]
@@ -160,7 +188,21 @@ impl Error {
 
     /// Whether another process held the store for too long.
     pub fn is_busy(&self) -> bool {
-        matches!(self, Self::Busy { .. })
+        matches!(self, Self::Busy { .. } | Self::InUse { .. })
+    }
+
+    /// Whether the index is not what it should be: a new one can be made from the files.
+    pub fn is_of_index(&self) -> bool {
+        match self {
+            Self::Row { .. } | Self::NoIndex(_) => true,
+            Self::Index { source, .. } => match source.as_ref() {
+                redb::Error::Corrupted(_) | redb::Error::UpgradeRequired(_) | redb::Error::TableTypeMismatch { .. } => true,
+                // Said of files that are no database.
+                redb::Error::Io(error) => matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof),
+                _ => false,
+            },
+            _ => false,
+        }
     }
 
     /// Whether there is no room for what should be stored.
@@ -193,12 +235,23 @@ impl Error {
             Self::NotAStore(_) => Some("choose an empty directory, or one that does not exist yet".to_owned()),
             Self::Newer { .. } => Some("use the version of the program that made the store, or another directory".to_owned()),
             Self::Busy { .. } => Some(format!("wait for it to end, or set {LOCK_TIMEOUT} to more seconds")),
+            Self::InUse { .. } => Some("wait until it has ended".to_owned()),
+            Self::ReadOnly { .. } => Some("use a store that you may write to; looking, building and exporting work with this one".to_owned()),
+            Self::Unclean { .. } => Some(
+                "open it once where it can be written to, as “image-composer cache list” does; “cache seal” leaves a store ready for such a place"
+                    .to_owned(),
+            ),
+            error if error.is_of_index() => Some("“image-composer cache rebuild-index” makes the index again from the files of the store".to_owned()),
             Self::LockTimeout(_) => Some("write a whole number of seconds, such as 600".to_owned()),
             Self::Io { .. } | Self::Index { .. } => self.system_error().and_then(io_hint),
             Self::Vanished => Some("run the command again".to_owned()),
             _ => None,
         }
     }
+}
+
+fn names(holders: &[String]) -> String {
+    if holders.is_empty() { "another process".to_owned() } else { holders.join(", ") }
 }
 
 fn io_hint(error: &io::Error) -> Option<String> {
@@ -223,6 +276,6 @@ mod tests {
             assert!(error.is_full() && error.hint().unwrap().contains("free some space"), "{error}");
         }
         let broken = Error::Index { path: "index.redb".into(), source: Box::new(redb::Error::Corrupted(String::new())) };
-        assert!(!broken.is_full() && broken.hint().is_none());
+        assert!(!broken.is_full() && broken.hint().unwrap().contains("rebuild-index"));
     }
 }

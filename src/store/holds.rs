@@ -10,11 +10,15 @@ use super::lease;
 use crate::format::row::HoldRow;
 
 impl Store {
-    /// Keeps objects from being collected until [`Store::flush`], or until this store is closed, however that happens. One transaction, so give it all that is needed at once.
+    /// Keeps objects from being collected until [`Store::flush`], or until this store is closed, however that happens. One transaction, so give it all that is needed at
+    /// once. Where this process may not write, it holds nothing: what another user collects meanwhile is found missing.
     ///
     /// # Errors
     /// An index that cannot be written.
     pub fn hold(&self, objects: &[Object]) -> Result<()> {
+        if !self.is_writable() {
+            return Ok(());
+        }
         let txn = self.write()?;
         self.hold_in(&txn, objects)?;
         txn.commit()
@@ -22,18 +26,18 @@ impl Store {
 
     /// [`Store::hold`] as a part of a transaction.
     pub(crate) fn hold_in(&self, txn: &WriteTxn<'_>, objects: &[Object]) -> Result<()> {
-        let mut holds = txn.table::<HoldRow>()?;
+        let (lease, mut holds) = (self.lease()?, txn.table::<HoldRow>()?);
         for object in objects {
-            holds.put(&[self.lease.id().as_bytes(), &object.key()].concat(), &HoldRow)?;
+            holds.put(&[lease.id().as_bytes(), &object.key()].concat(), &HoldRow)?;
         }
         Ok(())
     }
 
     /// Lets go of everything that this store holds.
     pub(crate) fn let_go(&self, txn: &WriteTxn<'_>) -> Result<()> {
-        let mut holds = txn.table::<HoldRow>()?;
+        let (lease, mut holds) = (self.lease()?, txn.table::<HoldRow>()?);
         for (key, _) in holds.all()? {
-            if key.starts_with(self.lease.id().as_bytes()) {
+            if key.starts_with(lease.id().as_bytes()) {
                 holds.remove(&key)?;
             }
         }

@@ -12,8 +12,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use redb::{ConcurrencyMode, Database, ReadableDatabase, ReadableTable, TableDefinition, TableError, TableHandle, TransactionError};
+use redb::{
+    ConcurrencyMode, Database, DatabaseError, ReadOnlyDatabase, ReadableDatabase, ReadableTable, TableDefinition, TableError, TableHandle,
+    TransactionError,
+};
 
+use super::access::WhyReadOnly;
 use super::error::{Error, Result};
 use super::failpoint;
 use super::layout::Layout;
@@ -51,14 +55,21 @@ const TABLES: [&str; 10] = [
 
 /// The open index.
 pub(crate) struct Index {
-    db: Database,
+    db: Db,
     root: PathBuf,
     path: PathBuf,
     writer_path: PathBuf,
-    writer: File,
     // Threads of this process queue here, so that only one at a time polls for the other processes' lock.
     gate: Mutex<()>,
     options: Options,
+}
+
+/// The database.
+enum Db {
+    /// To be written to; with the file that says who does.
+    Open(Database, File),
+    /// Of a store that this process can only look at.
+    ReadOnly(ReadOnlyDatabase, WhyReadOnly),
 }
 
 impl std::fmt::Debug for Index {
@@ -77,13 +88,38 @@ impl Index {
         let db = builder.create(&path).map_err(index_error(&path))?;
         let writer_path = layout.writer();
         let writer = OpenOptions::new().create(true).truncate(false).write(true).open(&writer_path).map_err(Error::io("open", &writer_path))?;
-        let index = Self { db, root: layout.root().to_owned(), path, writer_path, writer, gate: Mutex::new(()), options };
+        let index = Self { db: Db::Open(db, writer), root: layout.root().to_owned(), path, writer_path, gate: Mutex::new(()), options };
         index.create_tables()?;
         Ok(index)
     }
 
+    /// Opens the index of a store that this process can only look at. Beside writers of other users it sees what they commit.
+    ///
+    /// # Errors
+    /// [`Error::NoIndex`]; [`Error::Unclean`] where a writer was killed and none came after it.
+    pub(crate) fn open_read_only(layout: &Layout, reason: WhyReadOnly, options: Options) -> Result<Self> {
+        let path = layout.index();
+        let mut builder = Database::builder();
+        builder.set_cache_size(CACHE_LEN).set_concurrency_mode(ConcurrencyMode::MultiWriter);
+        let db = match builder.open_read_only(&path) {
+            Ok(db) => db,
+            Err(DatabaseError::RepairAborted) => return Err(Error::Unclean { path, reason }),
+            Err(error) => return Err(index_error(&path)(error)),
+        };
+        let writer_path = layout.writer();
+        Ok(Self { db: Db::ReadOnly(db, reason), root: layout.root().to_owned(), path, writer_path, gate: Mutex::new(()), options })
+    }
+
+    fn begin_read(&self) -> Result<redb::ReadTransaction> {
+        let begun = match &self.db {
+            Db::Open(db, _) => db.begin_read(),
+            Db::ReadOnly(db, _) => db.begin_read(),
+        };
+        begun.map_err(self.error())
+    }
+
     fn create_tables(&self) -> Result<()> {
-        let txn = self.db.begin_read().map_err(self.error())?;
+        let txn = self.begin_read()?;
         let there: Vec<String> = txn.list_tables().map_err(self.error())?.map(|table| table.name().to_owned()).collect();
         if TABLES.iter().all(|table| there.iter().any(|name| name == table)) {
             return Ok(());
@@ -98,14 +134,18 @@ impl Index {
 
     /// The state of the index now. Must not be kept for long: pages that it sees cannot be used again.
     pub(crate) fn read(&self) -> Result<ReadTxn<'_>> {
-        Ok(ReadTxn { txn: self.db.begin_read().map_err(self.error())?, index: self })
+        Ok(ReadTxn { txn: self.begin_read()?, index: self })
     }
 
     /// The only write transaction of all processes, once it is our turn. Without [`WriteTxn::commit`] it changes nothing.
     ///
     /// # Errors
-    /// [`Error::Busy`] when another process does not end its own in time; the user's wish not to wait for it.
+    /// [`Error::Busy`] when another process does not end its own in time; the user's wish not to wait for it; [`Error::ReadOnly`].
     pub(crate) fn write(&self) -> Result<WriteTxn<'_>> {
+        let (db, writer) = match &self.db {
+            Db::Open(db, writer) => (db, writer),
+            Db::ReadOnly(_, reason) => return Err(Error::ReadOnly { path: self.root.clone(), reason: *reason }),
+        };
         // The gate guards no data, so a panic in another thread leaves nothing half-changed.
         failpoint!("store::index::begin");
         let gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
@@ -113,7 +153,7 @@ impl Index {
         let (mut pause, longest) = PAUSES;
         let mut told = false;
         let txn = loop {
-            match self.db.try_begin_write() {
+            match db.try_begin_write() {
                 Ok(txn) => break txn,
                 Err(TransactionError::WouldBlock) => {}
                 Err(error) => return Err(self.error()(error)),
@@ -131,16 +171,16 @@ impl Index {
             pause = (pause * 2).min(longest);
         };
         failpoint!("store::index::begun");
-        self.sign()?;
+        self.sign(writer)?;
         Ok(WriteTxn { txn, index: self, tally: RefCell::default(), _gate: gate })
     }
 
     /// Writes down who has the transaction, for those who wait. Nothing depends on it.
-    fn sign(&self) -> Result<()> {
+    fn sign(&self, writer: &File) -> Result<()> {
         let mut line = lease::this_process().into_bytes();
         line.resize(WRITER_LEN - 1, b' ');
         line.push(b'\n');
-        self.writer.write_all_at(&line, 0).map_err(Error::io("write", &self.writer_path))
+        writer.write_all_at(&line, 0).map_err(Error::io("write", &self.writer_path))
     }
 
     fn holder(&self) -> String {
@@ -168,22 +208,26 @@ pub(crate) struct ReadTxn<'a> {
 }
 
 impl ReadTxn<'_> {
-    fn table<R: Row>(&self) -> Result<redb::ReadOnlyTable<&'static [u8], &'static [u8]>> {
-        self.txn.open_table(Definition::new(R::TABLE)).map_err(self.index.error::<TableError>())
+    /// A table, if it is there: in a store that can only be looked at, and that an older program made, later tables are missing.
+    fn table<R: Row>(&self) -> Result<Option<redb::ReadOnlyTable<&'static [u8], &'static [u8]>>> {
+        match self.txn.open_table(Definition::new(R::TABLE)) {
+            Ok(table) => Ok(Some(table)),
+            Err(TableError::TableDoesNotExist(_)) => Ok(None),
+            Err(error) => Err(self.index.error()(error)),
+        }
     }
 
     /// The row under `key`.
     pub(crate) fn get<R: Row>(&self, key: &[u8]) -> Result<Option<R>> {
-        let table = self.table::<R>()?;
-        let found = ReadableTable::get(&table, key).map_err(self.index.error())?;
-        found.map(|bytes| self.index.decode(bytes.value())).transpose()
+        Ok(self.get_all(std::iter::once(key))?.pop().flatten())
     }
 
     /// The rows under many keys, in the order of the keys.
     pub(crate) fn get_all<'k, R: Row>(&self, keys: impl IntoIterator<Item = &'k [u8]>) -> Result<Vec<Option<R>>> {
         let table = self.table::<R>()?;
         let get = |key| {
-            let found = ReadableTable::get(&table, key).map_err(self.index.error())?;
+            let Some(table) = &table else { return Ok(None) };
+            let found = ReadableTable::get(table, key).map_err(self.index.error())?;
             found.map(|bytes| self.index.decode(bytes.value())).transpose()
         };
         keys.into_iter().map(get).collect()
@@ -191,7 +235,7 @@ impl ReadTxn<'_> {
 
     /// Visits the rows from the key `from` on, in the order of their keys, until told to stop.
     pub(crate) fn scan<R: Row>(&self, from: &[u8], mut visit: impl FnMut(&[u8], R) -> Result<ControlFlow<()>>) -> Result<()> {
-        let table = self.table::<R>()?;
+        let Some(table) = self.table::<R>()? else { return Ok(()) };
         for entry in ReadableTable::range::<&[u8]>(&table, from..).map_err(self.index.error())? {
             let (key, row) = entry.map_err(self.index.error())?;
             if visit(key.value(), self.index.decode(row.value())?)?.is_break() {

@@ -65,7 +65,7 @@ impl Store {
         progress.report(Event::Start { phase: Phase::Keep, total: Some(cutter.len()) });
         let mut ingest = Ingest {
             store: self,
-            packs: PackWriter::new(&self.lease),
+            packs: PackWriter::new(self.lease()?),
             known: HashSet::new(),
             chunks: Vec::new(),
             parts: Parts::default(),

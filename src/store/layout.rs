@@ -55,7 +55,7 @@ impl Layout {
     }
 
     fn format(&self) -> Result<Option<u32>> {
-        let path = self.root.join("format");
+        let path = self.format_file();
         let mut text = String::new();
         match File::open(&path) {
             Ok(file) => file.take(100).read_to_string(&mut text).map_err(Error::io("read", &path))?,
@@ -64,6 +64,32 @@ impl Layout {
         };
         let number = text.strip_prefix(FORMAT_PREFIX).and_then(|rest| rest.trim_end().parse().ok());
         number.map(Some).ok_or_else(|| Error::NotAStore(self.root.clone()))
+    }
+
+    /// Refuses a store that has files and no index: with an empty one, they would all seem to be left over.
+    ///
+    /// # Errors
+    /// [`Error::NoIndex`].
+    pub(crate) fn check_index(&self) -> Result<()> {
+        let path = self.index();
+        // A database that was never written to is empty.
+        let there = fs::metadata(&path).is_ok_and(|file| file.len() > 0);
+        if there || !self.has_files()? { Ok(()) } else { Err(Error::NoIndex(path)) }
+    }
+
+    /// Whether there is any blob or pack.
+    fn has_files(&self) -> Result<bool> {
+        let (blobs, packs) = (self.root.join("blobs"), self.root.join("packs"));
+        if !names(&packs)?.is_empty() {
+            return Ok(true);
+        }
+        for name in names(&blobs)? {
+            let dir = blobs.join(name);
+            if dir.is_dir() && !names(&dir)?.is_empty() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Fills an empty directory. What a killed process began is finished; a directory with anything else in it is refused, because collections
@@ -99,6 +125,10 @@ impl Layout {
     /// The directory of the store, absolute.
     pub(crate) fn root(&self) -> &Path {
         &self.root
+    }
+
+    pub(crate) fn format_file(&self) -> PathBuf {
+        self.root.join("format")
     }
 
     pub(crate) fn index(&self) -> PathBuf {
@@ -184,6 +214,12 @@ pub(crate) fn publish(from: &Path, to: &Path) -> Result<()> {
     sync_dir(parent)?;
     failpoint!("store::publish::synced");
     Ok(())
+}
+
+/// The names in a directory.
+pub(crate) fn names(dir: &Path) -> Result<Vec<std::ffi::OsString>> {
+    let entries = fs::read_dir(dir).map_err(Error::io("list", dir))?;
+    entries.map(|entry| Ok(entry.map_err(Error::io("list", dir))?.file_name())).collect()
 }
 
 /// Makes the names in a directory durable.

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::error::{Error, Result};
 use super::failpoint;
-use super::layout::{self, Layout};
+use super::layout::{self, Layout, names};
 
 /// Files of leases that are not locked yet end so; nobody takes them for dead ones.
 const PENDING: &str = "pending";
@@ -145,11 +145,6 @@ impl Owner {
             Err(TryLockError::WouldBlock | TryLockError::Error(_)) => Self::Alive,
         }
     }
-}
-
-fn names(dir: &Path) -> Result<Vec<std::ffi::OsString>> {
-    let entries = fs::read_dir(dir).map_err(Error::io("list", dir))?;
-    entries.map(|entry| Ok(entry.map_err(Error::io("list", dir))?.file_name())).collect()
 }
 
 /// How this process is named to others: `process 1234 (image-composer build spec.yml)`, one line of at most 200 bytes.

@@ -14,11 +14,13 @@
 //! A reference count says how many names and documents point to a blob, and how many manifests name a chunk. Counts change in the transaction that
 //! changes what points there. Nothing is removed at zero: collecting is policy, and comes with its own plan.
 
+mod access;
 mod beside;
 mod blob;
 mod bundle;
 mod cut;
 mod damage;
+mod door;
 mod error;
 pub(crate) mod failpoint;
 mod gc;
@@ -40,6 +42,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
+pub use access::{Access, WhyReadOnly};
 pub use beside::{Beside, Files};
 pub(crate) use blob::{LEVEL_COMPRESSED, Published, StagedBlob};
 pub(crate) use bundle::{Arrived, Wanted};
@@ -54,6 +57,7 @@ pub use scratch::Scratch;
 pub use uses::Counted;
 pub(crate) use uses::Used;
 
+use door::Door;
 use index::Index;
 use layout::Layout;
 use lease::Lease;
@@ -83,6 +87,8 @@ pub struct Options {
     pub on_wait: Arc<dyn Fn(&Waiting<'_>) + Send + Sync>,
     /// Ends such a wait when the user asks to stop.
     pub cancel: Cancel,
+    /// Only looks at the store, also where it could be changed.
+    pub look_only: bool,
 }
 
 impl Options {
@@ -98,7 +104,7 @@ impl Options {
                 Duration::from_secs(seconds.ok_or_else(|| Error::LockTimeout(text.to_string_lossy().into_owned()))?)
             }
         };
-        Ok(Self { lock_timeout, on_wait: Arc::new(|_| {}), cancel: Cancel::default() })
+        Ok(Self { lock_timeout, on_wait: Arc::new(|_| {}), cancel: Cancel::default(), look_only: false })
     }
 }
 
@@ -107,9 +113,13 @@ impl Options {
 pub struct Store {
     layout: Layout,
     index: Index,
-    lease: Arc<Lease>,
-    damage: Mutex<Vec<Damage>>,
+    /// None where the store can only be looked at.
+    lease: Option<Arc<Lease>>,
+    access: Access,
+    damage: Mutex<damage::Found>,
     notes: Mutex<uses::Notes>,
+    // The last to go.
+    _door: Door,
 }
 
 impl Store {
@@ -121,16 +131,57 @@ impl Store {
         Self::open_with(dir, Options::from_env()?)
     }
 
-    /// Opens the store in `dir`, or makes one there. What dead processes left in the making is removed.
+    /// Opens the store in `dir`, or makes one there. What dead processes left in the making is removed. A store that this process may not write to is
+    /// opened for looking: see [`Store::access`].
     ///
     /// # Errors
     /// As for [`Store::open`].
     pub fn open_with(dir: &Path, options: Options) -> Result<Self> {
         let layout = Layout::open(dir)?;
-        lease::clean(&layout)?;
-        let lease = Arc::new(Lease::take(&layout)?);
-        let index = Index::open(&layout, options)?;
-        Ok(Self { layout, index, lease, damage: Mutex::default(), notes: Mutex::default() })
+        let access = if options.look_only { Access::ReadOnly(WhyReadOnly::Wish) } else { Access::of(&layout)? };
+        let door = Door::enter(&layout, access, &options)?;
+        Self::open_inside(layout, access, door, options)
+    }
+
+    fn open_inside(layout: Layout, access: Access, door: Door, options: Options) -> Result<Self> {
+        layout.check_index()?;
+        let (index, lease) = match access {
+            Access::ReadWrite => {
+                lease::clean(&layout)?;
+                let lease = Arc::new(Lease::take(&layout)?);
+                (Index::open(&layout, options)?, Some(lease))
+            }
+            Access::ReadOnly(reason) => (Index::open_read_only(&layout, reason, options)?, None),
+        };
+        Ok(Self { layout, index, lease, access, damage: Mutex::default(), notes: Mutex::default(), _door: door })
+    }
+
+    /// Whether this process may change the store. Where it may not, everything that is asked for is found, marks of use and damage are not made, and
+    /// whatever else would write is [`Error::ReadOnly`].
+    pub fn access(&self) -> Access {
+        self.access
+    }
+
+    /// Whether this process may change the store.
+    pub fn is_writable(&self) -> bool {
+        self.access == Access::ReadWrite
+    }
+
+    /// Fails where the store cannot be changed: for work that would be in vain.
+    ///
+    /// # Errors
+    /// [`Error::ReadOnly`].
+    pub fn check_writable(&self) -> Result<()> {
+        match self.access {
+            Access::ReadWrite => Ok(()),
+            Access::ReadOnly(reason) => Err(Error::ReadOnly { path: self.dir().to_owned(), reason }),
+        }
+    }
+
+    /// The lease under which this process makes things.
+    fn lease(&self) -> Result<&Arc<Lease>> {
+        self.check_writable()?;
+        Ok(self.lease.as_ref().expect("who may write has a lease"))
     }
 
     /// The directory of the store, absolute.
@@ -138,12 +189,15 @@ impl Store {
         self.layout.root()
     }
 
-    /// A new empty directory on the store's file system for work in the making.
+    /// A new empty directory for work in the making: on the store's file system, or among the system's temporary files where the store cannot be changed.
     ///
     /// # Errors
     /// A directory that cannot be made.
     pub fn scratch(&self) -> Result<Scratch> {
-        Scratch::new(&self.lease)
+        match &self.lease {
+            Some(lease) => Scratch::new(lease),
+            None => Scratch::elsewhere(),
+        }
     }
 
     /// Where downloads that can be resumed lie; survives the process.
@@ -214,6 +268,9 @@ impl Store {
     /// The row of a blob whose file is there with the right length. One that is not is marked as lost.
     pub(crate) fn intact_blob(&self, txn: &ReadTxn<'_>, digest: &Digest) -> Result<Option<BlobRow>> {
         let Some(row) = txn.get::<BlobRow>(digest.as_bytes())?.filter(|row| !row.lost) else { return Ok(None) };
+        if self.is_found_lost(&Object::Blob(*digest)) {
+            return Ok(None);
+        }
         let path = self.layout.blob(digest);
         let problem = match std::fs::metadata(&path) {
             Ok(file) if file.len() == row.stored_len => return Ok(Some(row)),

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::error::Result;
+use super::error::{Error, Result};
 use super::layout;
 use super::lease::Lease;
 
@@ -14,14 +14,23 @@ use super::lease::Lease;
 #[must_use = "the directory is removed when this is dropped"]
 pub struct Scratch {
     path: PathBuf,
-    _lease: Arc<Lease>,
+    /// None for one that is not in a store.
+    _lease: Option<Arc<Lease>>,
 }
 
 impl Scratch {
     pub(crate) fn new(lease: &Arc<Lease>) -> Result<Self> {
         let path = lease.fresh("w");
         layout::create_dir(&path, 0o700)?;
-        Ok(Self { path, _lease: Arc::clone(lease) })
+        Ok(Self { path, _lease: Some(Arc::clone(lease)) })
+    }
+
+    /// A directory among the system's temporary files (`TMPDIR`).
+    pub(crate) fn elsewhere() -> Result<Self> {
+        let dir = std::env::temp_dir();
+        let made = tempfile::Builder::new().prefix("image-composer-").tempdir().map_err(Error::io("create a folder in", &dir))?;
+        let path = std::path::absolute(made.keep()).map_err(Error::io("create a folder in", &dir))?;
+        Ok(Self { path, _lease: None })
     }
 
     /// The directory, absolute.

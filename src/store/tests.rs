@@ -189,7 +189,9 @@ fn a_busy_store_is_an_error_that_names_the_other() {
     let told = Arc::new(Mutex::new(Vec::new()));
     let lines = Arc::clone(&told);
     let on_wait: Arc<dyn Fn(&Waiting<'_>) + Send + Sync> = Arc::new(move |waiting| lines.lock().unwrap().push(waiting.holder.to_owned()));
-    let other = Store::open_with(store.dir(), Options { lock_timeout: Duration::from_millis(1200), on_wait, cancel: Cancel::default() }).unwrap();
+    let other =
+        Store::open_with(store.dir(), Options { lock_timeout: Duration::from_millis(1200), on_wait, cancel: Cancel::default(), look_only: false })
+            .unwrap();
     let txn = store.write().unwrap();
     let error = other.write().err().unwrap();
     assert!(matches!(&error, Error::Busy { holder, .. } if holder.starts_with(&format!("process {}", std::process::id()))), "{error}");

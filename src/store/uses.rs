@@ -55,12 +55,16 @@ impl Store {
         Ok([row(Counted::Packages)?, row(Counted::Images)?])
     }
 
-    /// Writes down what was noted, and lets go of what this store holds: its work is done. Rows that are gone are passed over.
+    /// Writes down what was noted, and lets go of what this store holds: its work is done. Rows that are gone are passed over, and so are all notes where
+    /// this process may not write.
     ///
     /// # Errors
     /// An index that cannot be written: the notes are lost, which costs nothing but a worse order of eviction.
     pub fn flush(&self) -> Result<()> {
         let notes = std::mem::take(&mut *self.notes.lock().unwrap_or_else(PoisonError::into_inner));
+        if !self.is_writable() {
+            return Ok(());
+        }
         let now = now();
         let txn = self.write()?;
         for (used, times) in notes.used {

@@ -86,6 +86,7 @@ pub struct Imported {
 /// A file that cannot be read as a disk, one that is too long or not the spec's, a store that cannot be written to, the user's wish to stop. Nothing is
 /// changed then.
 pub fn import(store: &Store, request: &ImportRequest, progress: &dyn Progress, cancel: &Cancel) -> Result<Imported> {
+    store.check_writable()?;
     let raw = RawFile::new(store, request, progress, cancel)?;
     let len = std::fs::metadata(&raw.path).map_err(Error::io("inspect", &raw.path))?.len();
     if len == 0 {

@@ -76,6 +76,7 @@ pub struct Counts {
 /// # Errors
 /// [`crate::cache::Error::Bundle`] for a bundle that is damaged, cut off or contradicts itself, or that there is no room for; nothing was imported then.
 pub fn import(store: &Store, source: &mut (dyn Read + Send), replace: bool, progress: &dyn Progress, cancel: &Cancel) -> Result<ImportedBundle> {
+    store.check_writable()?;
     let mut reader = BundleReader::open(source)?;
     let bundle_len = ByteSize(reader.bundle_len());
     check_names(&reader.table().contents)?;

@@ -82,7 +82,7 @@ impl Store {
         };
         let head = blob::encode_head(header)?;
         let (digest, raw_len, header) = (entry.digest, entry.raw_len, header.clone());
-        let mut staged = StagedBlob { digest, header, raw_len, stored_len: 0, path: self.lease.fresh("b") };
+        let mut staged = StagedBlob { digest, header, raw_len, stored_len: 0, path: self.lease()?.fresh("b") };
         let mut file = OpenOptions::new().write(true).create_new(true).open(&staged.path).map_err(Error::io("create", &staged.path))?;
         failpoint!("store::bundle::write");
         reader.blob(Some(&head), &mut file, raw, cancel).map_err(|error| match error {
@@ -107,7 +107,7 @@ impl Store {
         progress: &dyn Progress,
         cancel: &Cancel,
     ) -> Result<Vec<StagedPack>, BundleError> {
-        let mut packs = PackWriter::new(&self.lease);
+        let mut packs = PackWriter::new(self.lease()?);
         let mut seen: HashSet<Digest> = HashSet::new();
         reader.frames(cancel, |batch| {
             for (number, frame, stored) in batch {

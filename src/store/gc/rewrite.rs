@@ -30,7 +30,7 @@ impl Store {
         if sources.is_empty() {
             return Ok(0);
         }
-        let mut writer = PackWriter::new(&self.lease);
+        let mut writer = PackWriter::new(self.lease()?);
         let mut copies = Vec::with_capacity(sources.len());
         for (id, row) in sources {
             match self.copy_live(&id, row, &mut writer, cancel) {

@@ -48,9 +48,10 @@ impl Kept<'_> {
         Ok(Some(KeptFile { bytes, fetched_at: entry.fetched_at, validators }))
     }
 
-    /// Keeps what is new, all at once, so that a Release and its indexes stay together; what was there already is marked as current.
+    /// Keeps what is new, all at once, so that a Release and its indexes stay together; what was there already is marked as current. A store that cannot be
+    /// changed keeps nothing.
     pub(super) fn keep(&self, proofs: &[Proof]) -> Result<(), Error> {
-        let Some(cache) = self.cache else { return Ok(()) };
+        let Some(cache) = self.cache.filter(|cache| cache.is_writable()) else { return Ok(()) };
         let attributes: Vec<MetadataAttributes> = proofs
             .iter()
             .map(|Proof { validators: Validators { etag, last_modified }, signers, .. }| MetadataAttributes {
