@@ -35,6 +35,8 @@ pub enum Phase {
     Read,
     /// Writing or reading a bundle; counted in its bytes.
     Bundle,
+    /// Reading what the store keeps, to check it or to make its index again; counted in bytes of files.
+    Inspect,
 }
 
 /// Something that happened.

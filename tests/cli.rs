@@ -15,4 +15,5 @@ mod cli {
     mod repositories;
     mod transfer;
     mod validate;
+    mod verify;
 }

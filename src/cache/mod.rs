@@ -13,6 +13,7 @@ mod keys;
 mod metadata;
 mod package;
 mod pin;
+pub mod verify;
 
 pub use coordinates::{Coordinates, CoordinatesError};
 pub use du::{ClassUse, DiskUse, disk_use};

@@ -91,6 +91,12 @@ pub(crate) enum Error {
         /// What it may mean, sorted.
         candidates: Vec<SpecHash>,
     },
+    /// The store was checked and is damaged; what was found is told already.
+    #[error("the store {} damaged", if *.repaired { "was" } else { "is" })]
+    StoreDamaged {
+        /// Whether it was mended.
+        repaired: bool,
+    },
     /// Signals cannot be caught.
     #[error("cannot listen for Ctrl-C")]
     Signals(#[source] io::Error),
@@ -116,7 +122,7 @@ impl Error {
             }
             Self::NotFetched { code, .. } => *code,
             Self::Store(error) => of_store(error),
-            Self::Cache(cache::Error::Mismatch { .. }) => exit::INTEGRITY,
+            Self::StoreDamaged { .. } | Self::Cache(cache::Error::Mismatch { .. }) => exit::INTEGRITY,
             Self::Cache(cache::Error::Bundle(error)) if error.is_integrity() => exit::INTEGRITY,
             Self::Cache(cache::Error::Taken(_)) => exit::USAGE,
             Self::Build(error) => error.exit_code(),
@@ -141,7 +147,14 @@ impl Error {
             Self::Build(error) => error.hint(),
             Self::Transfer(error) => error.hint(),
             Self::Ambiguous { .. } => Some("give more digits".to_owned()),
-            Self::Unreadable(_) | Self::Mistakes { .. } | Self::Invalid { .. } | Self::NotFetched { .. } | Self::Signals(_) | Self::Output(_) => None,
+            Self::StoreDamaged { repaired: false } => Some("“image-composer cache verify --repair” mends what can be mended".to_owned()),
+            Self::StoreDamaged { repaired: true }
+            | Self::Unreadable(_)
+            | Self::Mistakes { .. }
+            | Self::Invalid { .. }
+            | Self::NotFetched { .. }
+            | Self::Signals(_)
+            | Self::Output(_) => None,
         }
     }
 }

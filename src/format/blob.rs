@@ -111,6 +111,20 @@ pub struct Header {
     pub metadata: Option<MetadataName>,
 }
 
+impl PackageName {
+    /// The key of its row in the index.
+    pub fn key(&self) -> Vec<u8> {
+        [self.name.as_str(), &self.version, &self.arch, &self.repository].join("\0").into_bytes()
+    }
+}
+
+impl MetadataName {
+    /// The key of its row in the index.
+    pub fn key(&self) -> Vec<u8> {
+        [self.archive.as_str(), &self.path].join("\0").into_bytes()
+    }
+}
+
 impl Header {
     /// The header of a blob without a name of its own.
     pub fn unnamed(kind: BlobKind) -> Self {

@@ -103,7 +103,7 @@ impl Store {
         result
     }
 
-    fn lose_blob(&self, txn: &WriteTxn<'_>, digest: &Digest) -> Result<bool> {
+    pub(super) fn lose_blob(&self, txn: &WriteTxn<'_>, digest: &Digest) -> Result<bool> {
         let mut blobs = txn.table::<BlobRow>()?;
         let Some(mut row) = blobs.get(digest.as_bytes())?.filter(|row| !row.lost) else { return Ok(false) };
         let path = self.layout.blob(digest);
@@ -122,7 +122,7 @@ impl Store {
         Ok(true)
     }
 
-    fn lose_chunk(&self, txn: &WriteTxn<'_>, digest: &Digest, pack: &Path) -> Result<bool> {
+    pub(super) fn lose_chunk(&self, txn: &WriteTxn<'_>, digest: &Digest, pack: &Path) -> Result<bool> {
         let mut chunks = txn.table::<ChunkRow>()?;
         let Some(mut row) = chunks.get(digest.as_bytes())?.filter(|row| !row.lost) else { return Ok(false) };
         if self.layout.pack(&row.pack) != pack {
@@ -134,13 +134,18 @@ impl Store {
     }
 
     fn lose_pack(&self, txn: &WriteTxn<'_>, id: &Digest) -> Result<bool> {
-        let mut packs = txn.table::<PackRow>()?;
-        let Some(row) = packs.get(id.as_bytes())? else { return Ok(false) };
+        let Some(row) = txn.get::<PackRow>(id.as_bytes())? else { return Ok(false) };
         let path = self.layout.pack(id);
         if fs::metadata(&path).is_ok_and(|file| file.len() == row.stored_len) {
             return Ok(false);
         }
-        self.quarantine(&path)?;
+        self.forget_pack(txn, id)
+    }
+
+    /// Puts a pack aside, with all chunks in it.
+    pub(super) fn forget_pack(&self, txn: &WriteTxn<'_>, id: &Digest) -> Result<bool> {
+        let mut packs = txn.table::<PackRow>()?;
+        self.quarantine(&self.layout.pack(id))?;
         packs.remove(id.as_bytes())?;
         let mut chunks = txn.table::<ChunkRow>()?;
         for (key, mut row) in chunks.all()? {

@@ -22,7 +22,7 @@ use super::error::{Error, Result};
 use super::failpoint;
 use super::layout::Layout;
 use super::tally::Tally;
-use super::{Options, Waiting, lease};
+use super::{Options, Scratch, Waiting, lease};
 use crate::format::row::{BlobRow, ChunkRow, HoldRow, ImageRow, MetadataRow, PackRow, PackageRow, Row, TrashRow};
 use crate::format::totals::{Amount, TotalRow, UsageRow};
 
@@ -108,6 +108,22 @@ impl Index {
         };
         let writer_path = layout.writer();
         Ok(Self { db: Db::ReadOnly(db, reason), root: layout.root().to_owned(), path, writer_path, gate: Mutex::new(()), options })
+    }
+
+    /// Checks the database itself, every page of it, on a copy of its file in `scratch`.
+    ///
+    /// # Errors
+    /// [`Error::Index`] for a file that is damaged.
+    pub(crate) fn check(&self, scratch: &Scratch) -> Result<()> {
+        let copy = scratch.path().join("index.redb");
+        // The file of one moment: nobody commits meanwhile.
+        let turn = if matches!(self.db, Db::Open(..)) { Some(self.write()?) } else { None };
+        std::fs::copy(&self.path, &copy).map_err(Error::io("read", &self.path))?;
+        drop(turn);
+        let mut builder = Database::builder();
+        builder.set_cache_size(CACHE_LEN);
+        let whole = builder.open(&copy).and_then(|mut db| db.check_integrity());
+        if whole.map_err(self.error())? { Ok(()) } else { Err(self.error()(redb::Error::Corrupted("pages have wrong checksums".to_owned()))) }
     }
 
     fn begin_read(&self) -> Result<redb::ReadTransaction> {
@@ -231,6 +247,16 @@ impl ReadTxn<'_> {
             found.map(|bytes| self.index.decode(bytes.value())).transpose()
         };
         keys.into_iter().map(get).collect()
+    }
+
+    /// All rows, in the order of their keys.
+    pub(crate) fn all<R: Row>(&self) -> Result<Vec<(Vec<u8>, R)>> {
+        let mut rows = Vec::new();
+        self.scan::<R>(&[], |key, row| {
+            rows.push((key.to_owned(), row));
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(rows)
     }
 
     /// Visits the rows from the key `from` on, in the order of their keys, until told to stop.

@@ -79,7 +79,7 @@ impl Layout {
 
     /// Whether there is any blob or pack.
     fn has_files(&self) -> Result<bool> {
-        let (blobs, packs) = (self.root.join("blobs"), self.root.join("packs"));
+        let (blobs, packs) = (self.blobs(), self.packs());
         if !names(&packs)?.is_empty() {
             return Ok(true);
         }
@@ -151,6 +151,14 @@ impl Layout {
         self.root.join("partials")
     }
 
+    pub(crate) fn blobs(&self) -> PathBuf {
+        self.root.join("blobs")
+    }
+
+    pub(crate) fn packs(&self) -> PathBuf {
+        self.root.join("packs")
+    }
+
     /// Where the blob with this digest lies.
     pub(crate) fn blob(&self, digest: &Digest) -> PathBuf {
         let name = digest.to_string();
@@ -171,10 +179,6 @@ impl Layout {
         let entries = fs::read_dir(&blobs).map_err(Error::io("list", &blobs))?;
         let paths = entries.map(|entry| Ok(entry.map_err(Error::io("list", &blobs))?.path()));
         paths.filter(|path| path.as_ref().map_or(true, |path| path.is_dir())).collect()
-    }
-
-    pub(crate) fn packs(&self) -> PathBuf {
-        self.root.join("packs")
     }
 
     pub(crate) fn quarantine_dir(&self) -> PathBuf {

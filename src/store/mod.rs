@@ -23,10 +23,12 @@ mod damage;
 mod door;
 mod error;
 pub(crate) mod failpoint;
+mod files;
 mod gc;
 mod holds;
 mod index;
 mod ingest;
+mod inspect;
 mod layout;
 mod lease;
 mod packs;
@@ -37,6 +39,7 @@ mod scratch;
 mod tally;
 mod trash;
 mod uses;
+mod verify;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -56,6 +59,7 @@ pub use reader::{BlobReader, open_file};
 pub use scratch::Scratch;
 pub use uses::Counted;
 pub(crate) use uses::Used;
+pub use verify::{Checked, Findings, Framing, Name, Orphan, Repaired, WrongCount, WrongName, WrongRow};
 
 use door::Door;
 use index::Index;

@@ -20,6 +20,7 @@ mod time;
 mod transfer;
 mod usage;
 mod validate;
+mod verify;
 
 use std::io::{self, IsTerminal as _};
 
@@ -32,6 +33,7 @@ pub(crate) use pin::Pinned;
 pub(crate) use problem::Problem;
 pub(crate) use progress::{ProgressMode, View};
 pub(crate) use validate::Verdict;
+pub(crate) use verify::nothing_to_verify;
 
 use stream::Stream;
 

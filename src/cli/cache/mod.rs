@@ -12,6 +12,7 @@ mod info;
 mod list;
 mod pin;
 mod stats;
+mod verify;
 
 use clap::{Args, Subcommand};
 
@@ -48,6 +49,7 @@ enum Command {
     Clean(clean::Arguments),
     Pin(pin::Pin),
     Unpin(pin::Unpin),
+    Verify(verify::Arguments),
     Dir(dir::Arguments),
 }
 
@@ -64,6 +66,7 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> Result {
         Command::Clean(arguments) => clean::run(session, arguments),
         Command::Pin(arguments) => pin::pin(session, arguments),
         Command::Unpin(arguments) => pin::unpin(session, arguments),
+        Command::Verify(arguments) => verify::run(session, arguments),
         Command::Dir(arguments) => dir::run(session, arguments),
     }
 }

@@ -17,7 +17,7 @@ struct Decoder {
 }
 
 /// Decodes one chunk, proves that it has this digest and length, and shows it to `look`.
-pub(super) fn decode<T>(stored: &[u8], digest: &Digest, raw_len: u64, look: impl FnOnce(&[u8]) -> T) -> Result<T, Problem> {
+pub(in crate::store) fn decode<T>(stored: &[u8], digest: &Digest, raw_len: u64, look: impl FnOnce(&[u8]) -> T) -> Result<T, Problem> {
     DECODER.with_borrow_mut(|Decoder { decompressor, raw }| {
         let decompressor = match decompressor {
             Some(decompressor) => decompressor,

@@ -8,7 +8,7 @@
 //! it again before anybody sees it.
 
 mod carry;
-mod chunk;
+pub(super) mod chunk;
 mod error;
 mod hashed;
 mod plan;

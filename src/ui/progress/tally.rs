@@ -26,6 +26,7 @@ pub(in crate::ui) fn label(phase: Phase) -> &'static str {
         Phase::Compress => "compressing the output",
         Phase::Read => "reading the file",
         Phase::Bundle => "carrying the bundle",
+        Phase::Inspect => "reading the store",
     }
 }
 
@@ -39,7 +40,9 @@ enum Unit {
 
 fn unit(phase: Phase) -> Unit {
     match phase {
-        Phase::Download | Phase::Keep | Phase::Write | Phase::Convert | Phase::Compress | Phase::Read | Phase::Bundle => Unit::Bytes { rate: true },
+        Phase::Download | Phase::Keep | Phase::Write | Phase::Convert | Phase::Compress | Phase::Read | Phase::Bundle | Phase::Inspect => {
+            Unit::Bytes { rate: true }
+        }
         Phase::Metadata | Phase::Unpack => Unit::Bytes { rate: false },
         Phase::Configure => Unit::Packages,
         Phase::Resolve | Phase::Customize | Phase::Disk => Unit::Nothing,
