@@ -29,7 +29,7 @@ pub use crate::format::record::{Import, ReleaseDate};
 
 use crate::digest::Digest;
 use crate::format::blob::{Alias, BlobKind, Header};
-use crate::store::{Published, StagedBlob, Store, WriteTxn, open_file};
+use crate::store::{self, Published, StagedBlob, Store, WriteTxn, open_file};
 
 /// Publishes a blob under a name that is to be found again from the files alone. Returns the blob that holds the name, where it is not the head of the
 /// published blob itself. References are the caller's.
@@ -37,13 +37,23 @@ fn publish_named(txn: &WriteTxn<'_>, store: &Store, staged: &StagedBlob) -> Resu
     if txn.publish(store, staged, 0)? != Published::Known {
         return Ok(None);
     }
-    if open_file(&store.blob_path(&staged.digest), &staged.digest)?.header() == &staged.header {
+    let path = store.blob_path(&staged.digest);
+    if open_file(&path, &staged.digest)?.header() == &staged.header {
+        claim_again(&path)?;
         return Ok(None);
     }
     let alias = Alias { digest: staged.digest, header: staged.header.clone() }.encode().map_err(crate::store::Error::from)?;
     let alias = store.stage_bytes(Header::unnamed(BlobKind::Alias), &alias)?;
-    txn.publish(store, &alias, 0)?;
+    if txn.publish(store, &alias, 0)? == Published::Known {
+        claim_again(&store.blob_path(&alias.digest))?;
+    }
     Ok(Some(alias.digest))
+}
+
+/// Makes a file the newest that claims its name: of two, the newest is believed when an index is made again from the files.
+fn claim_again(path: &std::path::Path) -> Result<()> {
+    let touched = std::fs::File::options().write(true).open(path).and_then(|file| file.set_modified(std::time::SystemTime::now()));
+    Ok(touched.map_err(store::Error::io("touch", path))?)
 }
 
 /// Moves the references of a name from what it pointed to before to what it points to now.
@@ -57,5 +67,7 @@ fn move_references(txn: &WriteTxn<'_>, before: &[Option<Digest>], after: &[Optio
     Ok(())
 }
 
+#[cfg(test)]
+mod rebuild_tests;
 #[cfg(test)]
 mod tests;

@@ -69,10 +69,24 @@ impl Session {
         if dir.exists() && !empty { self.open(&dir, cancel).map(Some) } else { Ok(None) }
     }
 
-    fn open(&self, dir: &Path, cancel: &Cancel) -> Result<Store> {
+    /// The folder of a store, for those who do not open it as others do.
+    pub(super) fn store_that_is_there(&self) -> Result<PathBuf> {
+        let dir = self.store_dir()?;
+        if dir.exists() {
+            return Ok(dir);
+        }
+        Err(Error::usage(format!("there is no store at {}", dir.display()), "name its folder with --store or IMAGE_COMPOSER_STORE"))
+    }
+
+    /// How the store waits for other processes: until `cancel`, and not without saying so.
+    pub(super) fn options(&self, cancel: &Cancel) -> Result<Options> {
         let view = Arc::clone(&self.view);
         let on_wait = move |waiting: &Waiting<'_>| view.say(&format!("waiting for {}, which writes to {}", waiting.holder, waiting.store.display()));
-        let store = Store::open_with(dir, Options { on_wait: Arc::new(on_wait), cancel: cancel.clone(), ..Options::from_env()? })?;
+        Ok(Options { on_wait: Arc::new(on_wait), cancel: cancel.clone(), ..Options::from_env()? })
+    }
+
+    fn open(&self, dir: &Path, cancel: &Cancel) -> Result<Store> {
+        let store = Store::open_with(dir, self.options(cancel)?)?;
         self.ui.detail(|| format!("store: {}", dir.display()));
         Ok(store)
     }

@@ -13,6 +13,7 @@ use std::sync::{MutexGuard, PoisonError};
 
 use super::error::{Damage, Error, Object, Problem, Result};
 use super::index::WriteTxn;
+use super::layout::Layout;
 use super::{BlobReader, Store, failpoint, layout, open_file};
 use crate::digest::Digest;
 use crate::format::blob::BlobKind;
@@ -109,7 +110,7 @@ impl Store {
         let path = self.layout.blob(digest);
         match open_file(&path, digest).and_then(BlobReader::finish) {
             Ok(()) => return Ok(false),
-            Err(Error::Damaged(_)) => self.quarantine(&path)?,
+            Err(Error::Damaged(_)) => quarantine(&self.layout, &path)?,
             Err(error) => return Err(error),
         }
         row.lost = true;
@@ -145,7 +146,7 @@ impl Store {
     /// Puts a pack aside, with all chunks in it.
     pub(super) fn forget_pack(&self, txn: &WriteTxn<'_>, id: &Digest) -> Result<bool> {
         let mut packs = txn.table::<PackRow>()?;
-        self.quarantine(&self.layout.pack(id))?;
+        quarantine(&self.layout, &self.layout.pack(id))?;
         packs.remove(id.as_bytes())?;
         let mut chunks = txn.table::<ChunkRow>()?;
         for (key, mut row) in chunks.all()? {
@@ -156,20 +157,21 @@ impl Store {
         }
         Ok(true)
     }
+}
 
-    pub(super) fn quarantine(&self, path: &Path) -> Result<()> {
-        let mut attempt = 0;
-        let mut to = self.layout.quarantine(path, attempt);
-        while to.exists() {
-            attempt += 1;
-            to = self.layout.quarantine(path, attempt);
-        }
-        failpoint!("store::damage::quarantine");
-        match fs::rename(path, &to) {
-            Ok(()) => path.parent().map_or(Ok(()), layout::sync_dir),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(Error::io("move to the quarantine", path)(error)),
-        }
+/// Puts a damaged file aside. One that is gone is fine.
+pub(super) fn quarantine(layout: &Layout, path: &Path) -> Result<()> {
+    let mut attempt = 0;
+    let mut to = layout.quarantine(path, attempt);
+    while to.exists() {
+        attempt += 1;
+        to = layout.quarantine(path, attempt);
+    }
+    failpoint!("store::damage::quarantine");
+    match fs::rename(path, &to) {
+        Ok(()) => path.parent().map_or(Ok(()), layout::sync_dir),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(Error::io("move to the quarantine", path)(error)),
     }
 }
 

@@ -51,6 +51,19 @@ impl Door {
             std::thread::sleep(PAUSE);
         }
     }
+
+    /// Goes in, and lets nobody else in.
+    ///
+    /// # Errors
+    /// [`Error::InUse`] where somebody is in there.
+    pub(super) fn shut(layout: &Layout) -> Result<Self> {
+        let file = open(layout)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { _file: file }),
+            Err(TryLockError::WouldBlock) => Err(Error::InUse { path: layout.root().to_owned(), holders: lease::holders(layout)? }),
+            Err(TryLockError::Error(error)) => Err(Error::io("lock", &layout.format_file())(error)),
+        }
+    }
 }
 
 fn open(layout: &Layout) -> Result<File> {

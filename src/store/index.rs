@@ -81,7 +81,11 @@ impl std::fmt::Debug for Index {
 impl Index {
     /// Opens or makes the index of a store.
     pub(crate) fn open(layout: &Layout, options: Options) -> Result<Self> {
-        let path = layout.index();
+        Self::open_at(layout, layout.index(), options)
+    }
+
+    /// Opens or makes an index of a store that lies elsewhere than where the store has it.
+    pub(crate) fn open_at(layout: &Layout, path: PathBuf, options: Options) -> Result<Self> {
         failpoint!("store::index::open");
         let mut builder = Database::builder();
         builder.set_cache_size(CACHE_LEN).set_concurrency_mode(ConcurrencyMode::MultiWriter);
@@ -108,6 +112,25 @@ impl Index {
         };
         let writer_path = layout.writer();
         Ok(Self { db: Db::ReadOnly(db, reason), root: layout.root().to_owned(), path, writer_path, gate: Mutex::new(()), options })
+    }
+
+    /// Closes the database, so that it can be opened where nothing can be written.
+    pub(crate) fn close(self) -> Result<()> {
+        let Self { db, path, .. } = self;
+        match db {
+            Db::Open(db, _) => db.close().map_err(index_error(&path)),
+            Db::ReadOnly(db, _) => db.close().map_err(index_error(&path)),
+        }
+    }
+
+    /// Makes the database of a store that nobody has open as small as it can be, and closes it.
+    pub(crate) fn compact(layout: &Layout) -> Result<()> {
+        let path = layout.index();
+        let mut builder = Database::builder();
+        builder.set_cache_size(CACHE_LEN);
+        let mut db = builder.open(&path).map_err(index_error(&path))?;
+        db.compact().map_err(index_error(&path))?;
+        db.close().map_err(index_error(&path))
     }
 
     /// Checks the database itself, every page of it, on a copy of its file in `scratch`.

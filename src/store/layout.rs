@@ -54,6 +54,20 @@ impl Layout {
         Ok(layout)
     }
 
+    /// A store that is there.
+    ///
+    /// # Errors
+    /// [`Error::NotAStore`] for anything else.
+    pub(crate) fn existing(root: &Path) -> Result<Self> {
+        let root = root.canonicalize().map_err(Error::io("open", root))?;
+        let layout = Self { root };
+        match layout.format()? {
+            Some(FORMAT) => Ok(layout),
+            Some(found) => Err(Error::Newer { path: layout.root, found, supported: FORMAT }),
+            None => Err(Error::NotAStore(layout.root)),
+        }
+    }
+
     fn format(&self) -> Result<Option<u32>> {
         let path = self.format_file();
         let mut text = String::new();

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use super::damage::quarantine;
 use super::error::{Error, Result};
 use super::index::WriteTxn;
 use super::{Store, open_file};
@@ -60,7 +61,7 @@ impl WriteTxn<'_> {
             match store.chunks_of(&digest) {
                 Ok(chunks) => chunks.into_iter().for_each(|chunk| *counts.entry(chunk).or_default() += 1),
                 Err(Error::Damaged(damage)) => {
-                    store.quarantine(&damage.path)?;
+                    quarantine(&store.layout, &damage.path)?;
                     blobs.put(digest.as_bytes(), &BlobRow { lost: true, ..row })?;
                 }
                 Err(error) => return Err(error),

@@ -18,6 +18,7 @@ mod table;
 mod text;
 mod time;
 mod transfer;
+mod upkeep;
 mod usage;
 mod validate;
 mod verify;

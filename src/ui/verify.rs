@@ -80,7 +80,7 @@ fn called(owner: &Owner) -> String {
     }
 }
 
-fn object(object: &Object) -> (&'static str, String) {
+pub(super) fn object(object: &Object) -> (&'static str, String) {
     match object {
         Object::Blob(digest) => ("blob", digest.to_string()),
         Object::Chunk(digest) => ("chunk", digest.to_string()),

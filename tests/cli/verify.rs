@@ -303,3 +303,48 @@ fn what_is_damaged_is_told_by_its_kind() {
     let found = check(&dir, false);
     assert!(matches!(found.findings.damaged.as_slice(), [damage] if matches!(damage.object, Object::Chunk(_))));
 }
+
+#[test]
+fn a_store_with_a_broken_index_gets_a_new_one() {
+    let home = tempfile::tempdir().unwrap();
+    let dir = filled(home.path());
+    let index = dir.join("index.redb");
+    let list = run(home.path(), &["cache", "list"]).1;
+    for broken in ["removed", "garbage", "cut off", "empty"] {
+        let bytes = fs::read(&index).unwrap();
+        match broken {
+            "removed" => fs::remove_file(&index).unwrap(),
+            "garbage" => fs::write(&index, [7; 5000]).unwrap(),
+            "cut off" => fs::write(&index, &bytes[..bytes.len() / 3]).unwrap(),
+            _ => fs::write(&index, "").unwrap(),
+        }
+        let (status, out, err) = run(home.path(), &["cache", "list"]);
+        assert_eq!((status, out.as_str()), (4, ""), "{broken}: {err}");
+        assert!(err.ends_with("hint: “image-composer cache rebuild-index” makes the index again from the files of the store\n"), "{broken}: {err}");
+        let (status, out, err) = run(home.path(), &["cache", "rebuild-index"]);
+        assert_eq!((status, out.as_str()), (0, ""), "{broken}: {err}");
+        assert!(err.contains("the new index has 2 images, 3 packages, 1 metadata file, 11 blobs, 2 packs, "), "{broken}: {err}");
+        let names = |list: &str| list.lines().map(|line| line.split('\t').take(6).collect::<String>()).collect::<Vec<_>>();
+        assert_eq!(names(&run(home.path(), &["cache", "list"]).1), names(&list), "{broken}");
+        assert_eq!(run(home.path(), &["cache", "verify"]).0, 0, "{broken}");
+    }
+    let (status, _, err) = run(home.path(), &["cache", "rebuild-index", "--store", "/nowhere/store"]);
+    assert!(status == 2 && err.contains("there is no store at /nowhere/store") && err.contains("\nhint: "), "{err}");
+}
+
+#[test]
+fn a_sealed_store_says_what_was_done() {
+    let home = tempfile::tempdir().unwrap();
+    let dir = filled(home.path());
+    fs::write(dir.join("partials/half"), "half").unwrap();
+    let (status, out, err) = run(home.path(), &["cache", "seal", "--json"]);
+    let sealed = json_of(&out);
+    assert_eq!((status, &sealed["partials"], &sealed["partial_bytes"]), (0, &json!(1), &json!(4)), "{err}");
+    assert!(err.starts_with(&format!("sealed {}: 0 B of trash and 1 interrupted download (4 B) removed, index ", dir.display())), "{err}");
+    let open = Store::open(&dir).unwrap();
+    let (status, _, err) = run(home.path(), &["cache", "seal"]);
+    assert_eq!(status, 5, "{err}");
+    assert!(err.contains("is in use by process "), "{err}");
+    drop(open);
+    assert_eq!(run(home.path(), &["cache", "seal"]).0, 0);
+}

@@ -11,6 +11,8 @@ mod import;
 mod info;
 mod list;
 mod pin;
+mod rebuild_index;
+mod seal;
 mod stats;
 mod verify;
 
@@ -50,6 +52,8 @@ enum Command {
     Pin(pin::Pin),
     Unpin(pin::Unpin),
     Verify(verify::Arguments),
+    RebuildIndex(rebuild_index::Arguments),
+    Seal(seal::Arguments),
     Dir(dir::Arguments),
 }
 
@@ -67,6 +71,8 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> Result {
         Command::Pin(arguments) => pin::pin(session, arguments),
         Command::Unpin(arguments) => pin::unpin(session, arguments),
         Command::Verify(arguments) => verify::run(session, arguments),
+        Command::RebuildIndex(arguments) => rebuild_index::run(session, arguments),
+        Command::Seal(arguments) => seal::run(session, arguments),
         Command::Dir(arguments) => dir::run(session, arguments),
     }
 }

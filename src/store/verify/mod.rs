@@ -18,7 +18,7 @@ mod snapshot;
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-pub(super) use count::Recount;
+pub(super) use count::{Recount, named};
 pub use repair::Repaired;
 
 use super::error::{Damage, Object, Problem, Result};
