@@ -127,7 +127,7 @@ pub fn row(bytes: &[u8]) -> bool {
 
 /// Skippable frames one after the other, and frames of zeros.
 pub fn frames(mut bytes: &[u8]) -> bool {
-    if let Some(len) = bytes.first_chunk().map(|len| u64::from(u32::from_le_bytes(*len)) % (4 << 20)) {
+    if let Some(len) = bytes.first_chunk().map(|len| u64::from(u32::from_le_bytes(*len)) % (300 << 10)) {
         let mut raw = 0;
         let mut decoder = zstd::stream::read::Decoder::new(io::Cursor::new(zeros::encode(len))).expect("memory");
         let mut buffer = [0; 4096];

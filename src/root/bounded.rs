@@ -1,7 +1,7 @@
 //! Archives of packages, read so that none of them can ask for memory or for time without end.
 //!
 //! `tar` reads what describes an entry (PAX headers, GNU long names) whole into memory, however long it says to be, and a few compressed bytes can
-//! stand for any number of zeros. Both are cut off here, by what was really read.
+//! stand for any number of zeros. Both are cut off here.
 
 use std::cell::Cell;
 use std::io::{self, Read};
@@ -13,7 +13,7 @@ const DESCRIPTION_LIMIT: u64 = 1 << 20;
 /// Bytes that any archive may decompress to.
 const FREE: u64 = 32 << 20;
 
-/// How many more each of its compressed bytes may stand for. Of the 63,488 packages of Debian 12 for amd64, none stands for more than 170 (by
+/// How many more each of its compressed bytes may stand for, on average. Of the 63,488 packages of Debian 12 for amd64, none stands for more than 170 (by
 /// `Installed-Size`); xz can do 7,000, gzip 1,000, zstd 30,000.
 const RATIO: u64 = 300;
 
@@ -62,46 +62,24 @@ impl<R: Read> Read for Metered<R> {
     }
 }
 
-/// Counts the compressed bytes that a decoder takes.
-pub(super) struct Counted<R> {
-    input: R,
-    taken: Rc<Cell<u64>>,
-}
-
-impl<R> Counted<R> {
-    pub(super) fn new(input: R) -> Self {
-        Self { input, taken: Rc::default() }
-    }
-
-    /// What the decoder, which is made by `decoder`, may give for them.
-    pub(super) fn decoded<D: Read>(self, decoder: impl FnOnce(Self) -> io::Result<D>) -> io::Result<Decoded<D>> {
-        let taken = Rc::clone(&self.taken);
-        Ok(Decoded { decoder: decoder(self)?, taken, given: 0 })
-    }
-}
-
-impl<R: Read> Read for Counted<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.input.read(buffer)?;
-        self.taken.set(self.taken.get().saturating_add(read as u64));
-        Ok(read)
-    }
-}
-
-/// Ends in an error where a few bytes decompress to far too many.
+/// What a part of a package decompresses to: ends in an error where a few bytes stand for far too many.
 pub(super) struct Decoded<D> {
     decoder: D,
-    taken: Rc<Cell<u64>>,
-    given: u64,
+    left: u64,
+}
+
+impl<D> Decoded<D> {
+    /// `len` is the number of compressed bytes. (Not those that were read so far: the beginning of a good package can stand for most of it.)
+    pub(super) fn new(decoder: D, len: u64) -> Self {
+        Self { decoder, left: len.saturating_mul(RATIO).saturating_add(FREE) }
+    }
 }
 
 impl<D: Read> Read for Decoded<D> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.decoder.read(buffer)?;
-        self.given = self.given.saturating_add(read as u64);
-        if self.given > self.taken.get().saturating_mul(RATIO).saturating_add(FREE) {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, format!("it decompresses to more than {RATIO} times its length")));
-        }
+        let too_much = || io::Error::new(io::ErrorKind::InvalidData, format!("it decompresses to more than {RATIO} times its length"));
+        self.left = self.left.checked_sub(read as u64).ok_or_else(too_much)?;
         Ok(read)
     }
 }

@@ -30,6 +30,8 @@ pub(super) struct Control {
 pub(super) struct Deb {
     origin: Origin,
     input: Box<dyn Read>,
+    /// The length of the file in bytes, as it was promised; no member is longer.
+    len: u64,
 }
 
 /// Whose bytes are read, for errors.
@@ -68,14 +70,14 @@ impl Deb {
             Source::Blob { path, digest } => Box::new(store::open_file(path, digest).map_err(|error| unreadable(io::Error::other(error)))?),
             Source::File(path) => Box::new(std::fs::File::open(path).map_err(unreadable)?),
         };
-        Self::from_reader(origin, Box::new(BufReader::with_capacity(1 << 17, input)))
+        Self::from_reader(origin, Box::new(BufReader::with_capacity(1 << 17, input)), package.size)
     }
 
     /// The same for bytes from anywhere.
-    fn from_reader(origin: Origin, mut input: Box<dyn Read>) -> Result<Self, Error> {
+    fn from_reader(origin: Origin, mut input: Box<dyn Read>, len: u64) -> Result<Self, Error> {
         let mut magic = [0; 8];
         input.read_exact(&mut magic).map_err(|source| origin.unreadable(source))?;
-        let mut deb = Self { origin, input };
+        let mut deb = Self { origin, input, len };
         if &magic != b"!<arch>\n" {
             return Err(deb.bad("it is no Debian package (no ar archive)"));
         }
@@ -94,7 +96,8 @@ impl Deb {
     /// The same for bytes in memory.
     #[cfg(any(test, feature = "fuzzing"))]
     pub(super) fn from_bytes(bytes: Vec<u8>) -> Result<Self, Error> {
-        Self::from_reader(Origin { package: "demo 1".to_owned(), blob: None }, Box::new(io::Cursor::new(bytes)))
+        let len = bytes.len() as u64;
+        Self::from_reader(Origin { package: "demo 1".to_owned(), blob: None }, Box::new(io::Cursor::new(bytes)), len)
     }
 
     /// Reads the control part; must be called first.
@@ -105,7 +108,7 @@ impl Deb {
         };
         let mut files = {
             let mut part = (&mut self.input).take(size);
-            let files = read_control(&self.origin, decoder(&self.origin, compression, &mut part)?)?;
+            let files = read_control(&self.origin, decoder(&self.origin, compression, &mut part, size.min(self.len))?)?;
             io::copy(&mut part, &mut io::sink()).map_err(|source| self.origin.unreadable(source))?;
             files
         };
@@ -122,7 +125,7 @@ impl Deb {
         loop {
             let (member, size) = self.member()?;
             if let Some(compression) = member.strip_prefix("data.tar") {
-                return decoder(&self.origin, compression, (&mut self.input).take(size));
+                return decoder(&self.origin, compression, (&mut self.input).take(size), size.min(self.len));
             }
             // `deb(5)`: members whose names begin with an underscore may stand before data.tar, and are skipped.
             if !member.starts_with('_') {
@@ -159,27 +162,23 @@ impl Deb {
     }
 }
 
-/// Decompresses a member by the ending of its name; within bounds ([`bounded`]).
-fn decoder<'r>(origin: &Origin, compression: &str, input: impl Read + 'r) -> Result<Box<dyn Read + 'r>, Error> {
+/// Decompresses a member of `len` bytes by the ending of its name; within bounds ([`bounded`]).
+fn decoder<'r>(origin: &Origin, compression: &str, input: impl Read + 'r, len: u64) -> Result<Box<dyn Read + 'r>, Error> {
     let unreadable = |source| origin.unreadable(source);
-    let input = bounded::Counted::new(input);
-    Ok(match compression {
+    let decoder: Box<dyn Read + 'r> = match compression {
         "" => Box::new(input),
-        ".gz" => Box::new(input.decoded(|input| Ok(flate2::read::GzDecoder::new(input))).map_err(unreadable)?),
-        ".xz" => Box::new(
-            input
-                .decoded(|input| {
-                    let stream = liblzma::stream::Stream::new_stream_decoder(XZ_MEMORY, 0)?;
-                    Ok(liblzma::read::XzDecoder::new_stream(input, stream))
-                })
-                .map_err(unreadable)?,
-        ),
-        ".zst" => Box::new(input.decoded(zstd::stream::read::Decoder::new).map_err(unreadable)?),
+        ".gz" => Box::new(flate2::read::GzDecoder::new(input)),
+        ".xz" => {
+            let stream = liblzma::stream::Stream::new_stream_decoder(XZ_MEMORY, 0).map_err(|error| unreadable(error.into()))?;
+            Box::new(liblzma::read::XzDecoder::new_stream(input, stream))
+        }
+        ".zst" => Box::new(zstd::stream::read::Decoder::new(input).map_err(unreadable)?),
         other => {
             let problem = format!("“{other}” is a compression that this program does not read (it reads .gz, .xz and .zst)");
             return Err(origin.bad(problem));
         }
-    })
+    };
+    Ok(Box::new(bounded::Decoded::new(decoder, len)))
 }
 
 fn read_control(origin: &Origin, input: Box<dyn Read + '_>) -> Result<BTreeMap<String, Vec<u8>>, Error> {
@@ -240,6 +239,14 @@ mod tests {
             deb.data().unwrap().read_to_end(&mut data).unwrap();
             assert!(data.len() >= 1024 && data.len() % 512 == 0, "{compression}: {}", data.len());
         }
+    }
+
+    /// As `atlc-examples` of Debian 12, whose first tenth stands for most of it.
+    #[test]
+    fn a_package_that_begins_with_zeros_is_read() {
+        let (zeros, noise) = (vec![0; 60 << 20], crate::store::tests::noise(200 << 10, 1));
+        let deb = DebBuilder::new("demo", "1").file("zeros", &zeros, 0o644).file("noise", &noise, 0o644).compression(".zst").build();
+        examine(deb).unwrap();
     }
 
     #[test]

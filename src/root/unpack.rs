@@ -284,8 +284,8 @@ fn extended_attributes(entry: &mut tar::Entry<'_, impl Read>) -> io::Result<Vec<
 /// Looks at everything of an entry that unpacking looks at.
 #[cfg(any(test, feature = "fuzzing"))]
 pub(super) fn examine(entry: &mut tar::Entry<'_, impl Read>) -> io::Result<()> {
-    let paths = [Some(entry.path_bytes()), entry.link_name_bytes()];
-    for path in paths.into_iter().flatten() {
+    let target = entry.link_name_bytes().filter(|_| entry.header().entry_type() == EntryType::Link);
+    for path in [Some(entry.path_bytes()), target].into_iter().flatten() {
         checked(Path::new(OsStr::from_bytes(&path))).map_err(io::Error::other)?;
     }
     let header = entry.header();
