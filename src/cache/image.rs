@@ -12,7 +12,7 @@ use crate::format::record::{FORMAT, ImageDocument, Import, RECORD_LIMIT};
 use crate::format::row::ImageRow;
 use crate::format::totals::UsageRow;
 use crate::progress::{Cancel, Progress};
-use crate::store::{self, Counted, Object, ReadTxn, StagedBlob, StagedImage, Store, Used, failpoint};
+use crate::store::{self, Counted, Object, Published, ReadTxn, StagedBlob, StagedImage, Store, Used, failpoint};
 
 /// The longest lock and the longest annotations, in bytes.
 const DOCUMENT_LIMIT: u64 = 64 << 20;
@@ -222,8 +222,12 @@ impl<'a> ImageCache<'a> {
             if !txn.publish_image(self.store, &image)? {
                 continue;
             }
-            for blob in [&lock, &annotations, &record] {
+            for blob in [&lock, &annotations] {
                 txn.publish(self.store, blob, 1)?;
+            }
+            // The same record as before another one took its place, all within a second.
+            if txn.publish(self.store, &record, 1)? == Published::Known {
+                super::claim_again(&self.store.blob_path(&record.digest))?;
             }
             let before = txn.get::<ImageRow>(spec.digest().as_bytes())?;
             for blob in before.iter().flat_map(|row| [row.record, row.manifest, row.lock, row.annotations]) {
