@@ -11,6 +11,7 @@ readonly NEEDED=(
     "debugfs e2fsprogs"
     "newuidmap uidmap"
     "zstd zstd"
+    "faketime faketime"
     "gpg gnupg"
     "unshare util-linux"
     "mount mount"
