@@ -33,7 +33,7 @@ pub(crate) fn nothing_to_verify(ui: Ui, json: bool) -> io::Result<()> {
 }
 
 fn lines(outcome: &Verification) -> Vec<String> {
-    let Findings { damaged, framing, rows, names, images, counts, orphans, strangers, .. } = &outcome.findings;
+    let Findings { damaged, framing, rows, names, images, counts, counters, orphans, strangers, .. } = &outcome.findings;
     let mut lines = Vec::new();
     for (damage, owners) in damaged.iter().zip(&outcome.owners) {
         let what = if let Object::Chunk(digest) = damage.object { format!("chunk {} in ", digest.short()) } else { String::new() };
@@ -63,6 +63,9 @@ fn lines(outcome: &Verification) -> Vec<String> {
     for count in counts {
         let (kind, digest) = object(&count.object);
         lines.push(format!("wrong in the index: {kind} {digest}: {} references instead of {}", count.found, count.counted));
+    }
+    if *counters > 0 {
+        lines.push(format!("wrong in the index: {counters} counters are not what its rows add up to"));
     }
     lines.extend(orphans.iter().map(|orphan| format!("orphan: {}, {}", orphan.path.display(), ByteSize(orphan.len))));
     lines.extend(strangers.iter().map(|path| format!("not of a store: {}", path.display())));
@@ -100,10 +103,10 @@ fn row_object(row: &WrongRow) -> (&'static str, String) {
 fn closing_line(outcome: &Verification, took: Duration) -> String {
     let Checked { blobs, packs, chunks, bytes } = outcome.findings.checked;
     let [blobs, packs, chunks] = [(blobs, "blob"), (packs, "pack"), (chunks, "chunk")].map(|(number, noun)| text::count(number, noun));
-    let Findings { damaged, framing, rows, names, images, counts, orphans, .. } = &outcome.findings;
+    let Findings { damaged, framing, rows, names, images, counts, counters, orphans, .. } = &outcome.findings;
     let found = [
         (damaged.len() + framing.len(), "damaged"),
-        (rows.len() + names.len() + counts.len(), "wrong in the index"),
+        (rows.len() + names.len() + counts.len() + *counters as usize, "wrong in the index"),
         (images.len(), "incomplete"),
         (orphans.len(), "that nothing knows"),
     ];
@@ -140,6 +143,8 @@ struct Report {
     names: Vec<WrongName>,
     images: Vec<Belongs>,
     counts: Vec<Count>,
+    /// How many counters of the index are wrong.
+    counters: u64,
     orphans: Vec<Orphan>,
     strangers: Vec<String>,
     unwritten_names: usize,
@@ -267,6 +272,7 @@ impl Report {
             names: findings.names.iter().map(name).collect(),
             images: findings.images.iter().filter_map(image).collect(),
             counts: findings.counts.iter().map(count).collect(),
+            counters: findings.counters,
             orphans: findings.orphans.iter().map(orphan).collect(),
             strangers: findings.strangers.iter().map(|path| path.to_string_lossy().into_owned()).collect(),
             unwritten_names: findings.unwritten.len(),

@@ -35,7 +35,7 @@ pub fn plan(store: &Store, limits: &Limits, strays: bool) -> Result<Plan> {
     choice.room(limits, images, packages)?;
     if strays {
         let quarantined = limits.package_age.map_or(0, |age| age.as_secs());
-        choice.strays(|stray, now| match stray.kind {
+        choice.strays(Reason::Age, |stray, now| match stray.kind {
             StrayKind::Orphan => true,
             StrayKind::Partial => now.saturating_sub(stray.since) >= PARTIAL_AGE,
             StrayKind::Quarantined => quarantined > 0 && now.saturating_sub(stray.since) >= quarantined,
@@ -61,7 +61,7 @@ pub fn plan_clean(store: &Store, clean: &Clean) -> Result<Plan> {
         choice.remove(&candidate, Reason::Asked)?;
     }
     if clean.rest {
-        choice.strays(|_, _| true)?;
+        choice.strays(Reason::Asked, |_, _| true)?;
     }
     Ok(choice.end())
 }
@@ -221,7 +221,7 @@ impl<'a> Choice<'a> {
         Ok(())
     }
 
-    fn strays(&mut self, goes: impl Fn(&Stray, u64) -> bool) -> Result<()> {
+    fn strays(&mut self, because: Reason, goes: impl Fn(&Stray, u64) -> bool) -> Result<()> {
         for stray in self.store.strays()? {
             if !goes(&stray, self.now) {
                 continue;
@@ -231,7 +231,7 @@ impl<'a> Choice<'a> {
                 StrayKind::Partial => Name::Partial(stray.path),
                 StrayKind::Quarantined => Name::Quarantined(stray.path),
             };
-            let because = if stray.kind == StrayKind::Orphan { Reason::Leftover } else { Reason::Age };
+            let because = if stray.kind == StrayKind::Orphan { Reason::Leftover } else { because };
             let blob = crate::digest::Digest::of(b"");
             self.plan.entries.push(Entry { name, because, bytes: stray.len, last_used: stray.since, uses: 0, blob });
         }

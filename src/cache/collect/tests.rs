@@ -354,6 +354,7 @@ fn cleaning_takes_whole_classes_and_leaves_the_pinned() {
     assert_eq!(clean(Clean { images: true, ..Clean::default() }), because(Reason::Asked, &["image"]));
     let all = plan_clean(&scene.store, &Clean { packages: true, images: true, rest: true }).unwrap();
     assert_eq!((all.entries.len(), all.kept.pinned), (4, 1));
+    assert!(all.entries.iter().all(|entry| entry.because == Reason::Asked));
     carry_out(&scene.store, &all, &Cancel::default()).unwrap();
     assert_whole(&scene.store);
     assert_eq!((files(scene.store.dir()).len(), fs::read_dir(scene.store.partials_dir()).unwrap().count()), (1, 0));

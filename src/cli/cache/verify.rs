@@ -36,7 +36,7 @@ Examples:
 
 JSON: {checked: {blobs, packs, chunks, bytes}, damaged: [{object, digest, path, problem, belongs_to: [{kind, name, spec_hash, \
 remedy}]}], mendable: [{object, digest, problem}], names: [{kind, name, problem}], images: [{kind, name, spec_hash, remedy}], \
-counts: [{object, digest, found, counted}], orphans: [{path, size}], strangers: [path], unwritten_names, known_lost, \
+counts: [{object, digest, found, counted}], counters, orphans: [{path, size}], strangers: [path], unwritten_names, known_lost, \
 repaired: {given_up, corrected, names_removed, names_written, images_marked, orphans_removed, bytes_freed} or null, \
 seconds}. An object is a blob, chunk, pack or image; a kind is package, metadata or image. Sizes are bytes. Fields may be added, none goes.
 

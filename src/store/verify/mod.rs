@@ -10,6 +10,7 @@
 
 mod blobs;
 mod count;
+mod counters;
 mod names;
 mod packs;
 mod repair;
@@ -46,6 +47,8 @@ pub struct Findings {
     pub images: Vec<Digest>,
     /// Counts of references that are wrong.
     pub counts: Vec<WrongCount>,
+    /// How many counters of the index (totals, live bytes of packs) are not what its rows add up to.
+    pub counters: u64,
     /// Files that nothing in the index knows.
     pub orphans: Vec<Orphan>,
     /// Files that are none of a store's. They stay where they are.
@@ -139,8 +142,8 @@ pub struct Orphan {
 impl Findings {
     /// Whether anything is not what it should be. What nobody misses (orphans, names without a file) is not counted.
     pub fn is_damaged(&self) -> bool {
-        let Self { damaged, framing, rows, names, images, counts, .. } = self;
-        !(damaged.is_empty() && framing.is_empty() && rows.is_empty() && names.is_empty() && images.is_empty() && counts.is_empty())
+        let Self { damaged, framing, rows, names, images, counts, counters, .. } = self;
+        !(damaged.is_empty() && framing.is_empty() && rows.is_empty() && names.is_empty() && images.is_empty() && counts.is_empty()) || *counters > 0
     }
 }
 
@@ -158,6 +161,7 @@ impl Store {
         let seen = blobs::check(self, &snapshot, &chunks, &mut findings, progress, cancel)?;
         names::check(&snapshot, &seen, &mut findings);
         Recount::of(&snapshot, &seen).compare(&snapshot, &mut findings);
+        findings.counters = counters::wrong(&snapshot);
         findings.orphans.extend(snapshot.orphans(self));
         findings.known_lost = snapshot.known_lost();
         self.drop_outdated(&mut findings)?;

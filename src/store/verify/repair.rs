@@ -79,6 +79,9 @@ impl Store {
         if !findings.counts.is_empty() || done != Repaired::default() {
             done.corrected += self.put_counts(&txn, cancel)?;
         }
+        if findings.counters > 0 {
+            done.corrected += txn.put_counters()?;
+        }
         for orphan in &findings.orphans {
             if is_orphan(&txn, &orphan.object)? && remove(&orphan.path)? {
                 done.orphans_removed += 1;

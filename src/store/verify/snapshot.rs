@@ -1,10 +1,11 @@
 //! Rows and files of one moment.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::{Findings, Orphan};
 use crate::digest::Digest;
 use crate::format::row::{BlobRow, ChunkRow, ImageRow, MetadataRow, PackRow, PackageRow, Row, TrashRow};
+use crate::format::totals::{Amount, Total};
 use crate::store::error::{Object, Problem, Result};
 use crate::store::files::Files;
 use crate::store::{ReadTxn, Store};
@@ -17,6 +18,7 @@ pub(super) struct Snapshot {
     pub(super) packages: Vec<(Vec<u8>, PackageRow)>,
     pub(super) metadata: Vec<(Vec<u8>, MetadataRow)>,
     pub(super) images: HashMap<Digest, ImageRow>,
+    pub(super) totals: BTreeMap<Total, Amount>,
     trash: HashSet<Object>,
     pub(super) files: Files,
 }
@@ -33,6 +35,7 @@ impl Snapshot {
             packages: txn.all()?,
             metadata: txn.all()?,
             images: rows(&txn)?,
+            totals: txn.totals()?.into_iter().collect(),
             trash: txn.all::<TrashRow>()?.iter().filter_map(|(key, _)| Object::from_key(key)).collect(),
             files: Files::of(&store.layout)?,
         };
