@@ -113,7 +113,12 @@ impl<'a> PackageCache<'a> {
         let mut found = look()?;
         let held: Vec<Object> = found.iter().flatten().map(|package| Object::Blob(package.digest)).collect();
         if !held.is_empty() {
-            self.store.hold(&held)?;
+            match self.store.hold(&held) {
+                Ok(()) => {}
+                // A store without room can be read all the same. A collection that comes in between makes the build fetch again.
+                Err(error) if error.is_full() => return Ok(found),
+                Err(error) => return Err(error.into()),
+            }
             // What is still there now stays. What has come since is not held.
             for (package, now) in found.iter_mut().zip(look()?) {
                 *package = package.take().and(now);
