@@ -86,7 +86,7 @@ pub(super) fn run(session: &Session, arguments: Arguments) -> Result {
     request.output_dir = arguments.output;
     request.rebuild = arguments.rebuild;
     request.source_date_epoch = source_date_epoch;
-    let store = if caches.packages || caches.images { Some(session.open_store(&cancel)?) } else { None };
+    let store = if caches.packages || caches.images { Some(session.open_store(&config, &cancel)?) } else { None };
 
     let outcome = build(&request, store.as_ref(), &*session.view, &cancel);
     session.view.close();

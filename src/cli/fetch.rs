@@ -59,7 +59,7 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> Result {
     let specs: Vec<(&PathBuf, Result<Loaded>)> = arguments.specs.iter().map(|path| (path, spec::load(path).map_err(Error::from))).collect();
     let usable: Vec<&Loaded> = specs.iter().filter_map(|(_, spec)| spec.as_ref().ok()).collect();
     Mirror::check_used(&mirrors, &usable)?;
-    let store = session.open_store(&cancel)?;
+    let store = session.open_store(&config, &cancel)?;
 
     let mut fetched: Vec<(&Path, Fetched)> = Vec::new();
     let mut failed: Vec<(&Path, Error)> = Vec::new();

@@ -52,9 +52,11 @@ impl Session {
         })
     }
 
-    /// The store, made if it is not there. Waits for other processes until `cancel`.
-    pub(super) fn open_store(&self, cancel: &Cancel) -> Result<Store> {
-        self.open(&self.store_dir()?, cancel)
+    /// The store as configured, made if it is not there. Waits for other processes until `cancel`.
+    pub(super) fn open_store(&self, config: &Config, cancel: &Cancel) -> Result<Store> {
+        let mut store = self.open(&self.store_dir()?, cancel)?;
+        store.set_compression_level(config.storage.compression_level);
+        Ok(store)
     }
 
     /// The store, if it is there: who only looks makes none.

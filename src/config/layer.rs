@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::limit::{free, gigabytes, number};
 use super::{Config, Proxy};
 use crate::distro;
+use crate::store::LEVELS;
 use crate::units::{ByteSize, Limit};
 use crate::yaml::{Field, Fields, Located, Node, Report, web_address};
 
@@ -19,6 +20,7 @@ const MOST_IMAGES: u32 = 1_000_000;
 #[derive(Default)]
 pub(super) struct Layer {
     min_free: Option<ByteSize>,
+    compression_level: Option<i32>,
     package_cache: Option<bool>,
     package_max_size: Option<Limit<ByteSize>>,
     package_retention: Option<Limit<u32>>,
@@ -52,6 +54,7 @@ impl Layer {
                 cache.finish();
             }
             layer.min_free = storage.optional("min_free_gb").and_then(|field| free(&field));
+            layer.compression_level = storage.optional("compression_level").and_then(|field| level(&field));
             storage.finish();
         }
         layer.workers = document.optional("workers").and_then(|field| field.integer(1, 64)).and_then(|number| usize::try_from(number.value).ok());
@@ -71,6 +74,7 @@ impl Layer {
         }
         let storage = &mut config.storage;
         set(&mut storage.min_free, self.min_free.map(|size| (size.0 > 0).then_some(size)));
+        set(&mut storage.compression_level, self.compression_level);
         set(&mut storage.package_cache.enabled, self.package_cache);
         set(&mut storage.package_cache.max_size, self.package_max_size.map(Limit::into_option));
         set(&mut storage.package_cache.retention_days, self.package_retention.map(Limit::into_option));
@@ -83,6 +87,11 @@ impl Layer {
         config.keyrings.extend(self.keyrings);
         set(&mut config.proxy, self.proxy.map(Some));
     }
+}
+
+fn level(field: &Field<'_>) -> Option<i32> {
+    let (least, most) = LEVELS.into_inner();
+    field.integer(least.into(), most.into()).and_then(|number| i32::try_from(number.value).ok())
 }
 
 fn value<T>(located: Located<T>) -> T {

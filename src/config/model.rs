@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 
 use crate::cache::collect::Limits;
+use crate::store;
 use crate::units::ByteSize;
 
 /// Everything that can be configured.
@@ -35,6 +36,8 @@ pub struct Storage {
     pub image_cache: ImageCache,
     /// `min_free_gb`, in bytes: what shall stay free on the file system of the store. None is no such wish.
     pub min_free: Option<ByteSize>,
+    /// The zstd level of the images that are kept from now on, 1 to 19.
+    pub compression_level: i32,
 }
 
 /// `storage.package_cache`.
@@ -84,6 +87,7 @@ impl Default for Config {
                 package_cache: PackageCache { enabled: true, max_size: Some(ByteSize(10_000_000_000)), retention_days: Some(30) },
                 image_cache: ImageCache { enabled: true, max_count: Some(5), max_size: None, retention_days: None },
                 min_free: None,
+                compression_level: store::LEVEL,
             },
             workers: 8,
             mirrors: BTreeMap::new(),

@@ -59,7 +59,7 @@ storage:
 ";
     let variables = [("IMAGE_COMPOSER_STORAGE_PACKAGE_CACHE_RETENTION_DAYS", "unlimited")];
     let Configuration { config, warnings, .. } = with(folder.path(), &variables, Some(text)).unwrap();
-    let Storage { package_cache, image_cache, min_free } = config.storage;
+    let Storage { package_cache, image_cache, min_free, .. } = config.storage;
     assert_eq!((package_cache.max_size, package_cache.retention_days), (Some(ByteSize(50_000_000_000)), None));
     assert_eq!((image_cache.max_count, image_cache.max_size, image_cache.retention_days), (None, Some(ByteSize(1_500_000_000)), Some(7)));
     assert_eq!((min_free, warnings), (Some(ByteSize(20_000_000_000)), Vec::new()));
@@ -85,6 +85,16 @@ storage:
 }
 
 #[test]
+fn a_level_that_zstd_does_not_have_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let level = |text: &str| with(folder.path(), &[], Some(&format!("storage: {{compression_level: {text}}}\n")));
+    assert_eq!(level("1").unwrap().config.storage.compression_level, 1);
+    for text in ["0", "20", "-3", "fast"] {
+        assert!(level(text).is_err(), "{text}");
+    }
+}
+
+#[test]
 fn every_key_is_a_variable() {
     let folder = tempfile::tempdir().unwrap();
     let variables = [
@@ -96,6 +106,7 @@ fn every_key_is_a_variable() {
         ("IMAGE_COMPOSER_STORAGE_IMAGE_CACHE_MAX_SIZE_GB", "4"),
         ("IMAGE_COMPOSER_STORAGE_IMAGE_CACHE_RETENTION_DAYS", "5"),
         ("IMAGE_COMPOSER_STORAGE_MIN_FREE_GB", "6.5"),
+        ("IMAGE_COMPOSER_STORAGE_COMPRESSION_LEVEL", "7"),
         ("IMAGE_COMPOSER_WORKERS", "4"),
         ("IMAGE_COMPOSER_PROXY", "http://me:secret@p:1"),
         ("IMAGE_COMPOSER_MIRRORS_DEBIAN_SECURITY", "http://a/s file:///b/s"),

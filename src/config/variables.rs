@@ -54,6 +54,7 @@ fn keys() -> Vec<(Vec<&'static str>, Form)> {
         (vec!["storage", "image_cache", "max_size_gb"], Form::Plain),
         (vec!["storage", "image_cache", "retention_days"], Form::Plain),
         (vec!["storage", "min_free_gb"], Form::Plain),
+        (vec!["storage", "compression_level"], Form::Plain),
         (vec!["workers"], Form::Plain),
         (vec!["proxy"], Form::Text),
     ];

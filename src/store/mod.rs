@@ -57,6 +57,7 @@ pub(crate) use failpoint::failpoint;
 pub(crate) use gc::{Foresight, Stray, StrayKind};
 pub(crate) use index::{ReadTxn, WriteTxn};
 pub(crate) use ingest::StagedImage;
+pub use ingest::{LEVEL, LEVELS};
 pub use reader::{BlobReader, open_file};
 pub use rebuild::{Rebuilt, rebuild_index};
 pub use scratch::Scratch;
@@ -126,6 +127,7 @@ pub struct Store {
     access: Access,
     damage: Mutex<damage::Found>,
     notes: Mutex<uses::Notes>,
+    compression_level: i32,
     // The last to go.
     _door: Door,
 }
@@ -161,7 +163,7 @@ impl Store {
             }
             Access::ReadOnly(reason) => (Index::open_read_only(&layout, reason, options)?, None),
         };
-        Ok(Self { layout, index, lease, access, damage: Mutex::default(), notes: Mutex::default(), _door: door })
+        Ok(Self { layout, index, lease, access, damage: Mutex::default(), notes: Mutex::default(), compression_level: LEVEL, _door: door })
     }
 
     /// Whether this process may change the store. Where it may not, everything that is asked for is found, marks of use and damage are not made, and
@@ -190,6 +192,11 @@ impl Store {
     fn lease(&self) -> Result<&Arc<Lease>> {
         self.check_writable()?;
         Ok(self.lease.as_ref().expect("who may write has a lease"))
+    }
+
+    /// Compresses images that are kept from now on at this level, or at the nearest of [`LEVELS`].
+    pub fn set_compression_level(&mut self, level: i32) {
+        self.compression_level = level.clamp(*LEVELS.start(), *LEVELS.end());
     }
 
     /// The directory of the store, absolute.
@@ -275,7 +282,12 @@ impl Store {
 
     /// The row of a blob whose file is there with the right length. One that is not is marked as lost.
     pub(crate) fn intact_blob(&self, txn: &ReadTxn<'_>, digest: &Digest) -> Result<Option<BlobRow>> {
-        let Some(row) = txn.get::<BlobRow>(digest.as_bytes())?.filter(|row| !row.lost) else { return Ok(None) };
+        self.intact_row(digest, txn.get::<BlobRow>(digest.as_bytes())?)
+    }
+
+    /// [`Store::intact_blob`] where the row was read already.
+    pub(crate) fn intact_row(&self, digest: &Digest, row: Option<BlobRow>) -> Result<Option<BlobRow>> {
+        let Some(row) = row.filter(|row| !row.lost) else { return Ok(None) };
         if self.is_found_lost(&Object::Blob(*digest)) {
             return Ok(None);
         }

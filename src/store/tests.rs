@@ -382,3 +382,22 @@ fn a_pack_that_is_all_live_is_not_its_own_replacement() {
     restore(&store, &manifest, &out).unwrap();
     assert!(fs::read(&out).unwrap() == bytes);
 }
+
+#[test]
+fn the_level_changes_the_room_that_an_image_takes_and_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let raw = dir.path().join("raw");
+    let lines: Vec<String> = (0..60_000_u64).map(|number| format!("{} {}", number * number, number % 97)).collect();
+    let text = lines.join("\n");
+    fs::write(&raw, &text).unwrap();
+    let stored = [1, 19].map(|level| {
+        let (_dir, mut store) = store();
+        store.set_compression_level(level);
+        let (manifest, image) = keep(&store, &raw);
+        restore(&store, &manifest, &dir.path().join("out")).unwrap();
+        assert!(fs::read(dir.path().join("out")).unwrap() == text.as_bytes());
+        (manifest.raw_digest, image)
+    });
+    assert_eq!(stored[0].0, stored[1].0);
+    assert!(stored[1].1 < stored[0].1, "{stored:?}");
+}

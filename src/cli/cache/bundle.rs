@@ -112,7 +112,7 @@ fn kept(store: &Store, hash: SpecHash, no_images: bool) -> Result<Option<SpecHas
 /// Takes a bundle in.
 pub(super) fn import(session: &Session, config: &Config, file: BundleFile, force: bool, json: bool, cancel: &Cancel) -> Result {
     let begun = Instant::now();
-    let store = session.open_store(cancel)?;
+    let store = session.open_store(config, cancel)?;
     let outcome = transfer::import_bundle(&store, file, force, &*session.view, cancel);
     session.view.close();
     session.warn_of_damage(&store);

@@ -95,7 +95,7 @@ pub(super) fn run(session: &Session, config: &Config, arguments: &Arguments) -> 
         max_size: arguments.max_size,
         replace: arguments.force,
     };
-    let store = session.open_store(&cancel)?;
+    let store = session.open_store(config, &cancel)?;
     let outcome = transfer::import(&store, &request, &*session.view, &cancel);
     session.view.close();
     session.warn_of_damage(&store);
