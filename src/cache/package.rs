@@ -66,9 +66,26 @@ impl<'a> PackageCache<'a> {
     /// # Errors
     /// An index that cannot be read.
     pub fn lookup(&self, coordinates: &Coordinates, sha256: &Sha256) -> Result<Option<CachedPackage>> {
+        Ok(self.lookup_all(&[(coordinates, sha256)])?.pop().flatten())
+    }
+
+    /// Looks up many packages, in their order, as they are at one moment; as [`PackageCache::lookup`] does, which opens the tables each time.
+    ///
+    /// # Errors
+    /// An index that cannot be read.
+    pub fn lookup_all(&self, wanted: &[(&Coordinates, &Sha256)]) -> Result<Vec<Option<CachedPackage>>> {
         let txn = self.store.read()?;
-        let Some(row) = txn.get::<PackageRow>(&key(coordinates))?.filter(|row| row.sha256 == *sha256) else { return Ok(None) };
-        Ok(self.store.intact_blob(&txn, &row.blob)?.map(|blob| self.package(&row.blob, blob.raw_len, blob.stored_len)))
+        let keys: Vec<Vec<u8>> = wanted.iter().map(|(coordinates, _)| key(coordinates)).collect();
+        let rows = txn.get_all::<PackageRow>(keys.iter().map(Vec::as_slice))?;
+        let promised = |(row, (_, sha256)): (Option<PackageRow>, &(&Coordinates, &Sha256))| Some(row.filter(|row| row.sha256 == **sha256)?.blob);
+        let digests: Vec<Option<Digest>> = rows.into_iter().zip(wanted).map(promised).collect();
+        let mut rows = txn.get_all::<BlobRow>(digests.iter().flatten().map(|digest| digest.as_bytes().as_slice()))?.into_iter();
+        let package = |digest: Option<Digest>| {
+            let Some(digest) = digest else { return Ok(None) };
+            let row = rows.next().flatten();
+            Ok(self.store.intact_row(&digest, row)?.map(|blob| self.package(&digest, blob.raw_len, blob.stored_len)))
+        };
+        digests.into_iter().map(package).collect()
     }
 
     /// Stores a package as it streams in, if it has the promised digest. The same bytes under two coordinates are stored once.
@@ -109,8 +126,7 @@ impl<'a> PackageCache<'a> {
     /// # Errors
     /// An index that cannot be read or written.
     pub fn take(&self, wanted: &[(&Coordinates, &Sha256)]) -> Result<Vec<Option<CachedPackage>>> {
-        let look = || wanted.iter().map(|(coordinates, sha256)| self.lookup(coordinates, sha256)).collect::<Result<Vec<_>>>();
-        let mut found = look()?;
+        let mut found = self.lookup_all(wanted)?;
         let held: Vec<Object> = found.iter().flatten().map(|package| Object::Blob(package.digest)).collect();
         if !held.is_empty() {
             match self.store.hold(&held) {
@@ -120,7 +136,7 @@ impl<'a> PackageCache<'a> {
                 Err(error) => return Err(error.into()),
             }
             // What is still there now stays. What has come since is not held.
-            for (package, now) in found.iter_mut().zip(look()?) {
+            for (package, now) in found.iter_mut().zip(self.lookup_all(wanted)?) {
                 *package = package.take().and(now);
             }
         }

@@ -53,6 +53,19 @@ fn a_package_is_found_under_its_name_and_promise_alone() {
 }
 
 #[test]
+fn many_packages_are_looked_up_in_their_order() {
+    let (_dir, store) = store();
+    let cache = PackageCache::new(&store);
+    let names = ["a", "b", "c"].map(|name| (coordinates(name, "debian"), Sha256::of(name.as_bytes())));
+    let kept: Vec<CachedPackage> = names.iter().map(|(name, sha256)| cache.insert(name, sha256, &mut name.name().as_bytes()).unwrap()).collect();
+    fs::remove_file(&kept[0].path).unwrap();
+    let (unknown, other) = (coordinates("d", "debian"), Sha256::of(b"other"));
+    let wanted = [(&names[2].0, &names[2].1), (&names[0].0, &names[0].1), (&unknown, &other), (&names[2].0, &other), (&names[1].0, &names[1].1)];
+    assert_eq!(cache.lookup_all(&wanted).unwrap(), [Some(kept[2].clone()), None, None, None, Some(kept[1].clone())]);
+    assert_eq!(cache.lookup_all(&[]).unwrap(), []);
+}
+
+#[test]
 fn what_was_not_promised_or_stops_early_leaves_nothing() {
     struct Broken(u8);
     impl Read for Broken {
