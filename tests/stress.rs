@@ -9,5 +9,7 @@ mod stress {
     mod audit;
     mod crowd;
     mod process;
+    #[cfg(debug_assertions)]
+    mod steps;
     mod world;
 }

@@ -1,7 +1,6 @@
 //! Processes that work on one store at once, and others that are killed in the midst of it.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write as _};
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
@@ -13,7 +12,7 @@ use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 
 use super::audit;
-use super::process::{ended, process, said, was_killed};
+use super::process::{ended, process, said, tell, was_killed};
 use super::world::{self, GENERATIONS, PACKAGES, SPECS};
 
 /// How many processes work from the beginning to the end, and how many are killed meanwhile, in so many rows.
@@ -112,7 +111,7 @@ pub(super) fn work(dir: &Path, seed: u64, millis: u64) {
         assert!(damage.is_empty(), "{damage:?}");
     }
     for (what, times) in done {
-        io::stdout().write_all(format!("done: {what} {times}\n").as_bytes()).unwrap();
+        tell(&format!("done: {what} {times}"));
     }
 }
 
@@ -121,19 +120,19 @@ fn step(store: &Store, random: &mut StdRng, room: &Path) -> &'static str {
     let (spec, generation) = (random.gen_range(0..SPECS), random.gen_range(0..GENERATIONS));
     match random.gen_range(0..100) {
         0..30 => {
-            world::put_package(store, package, repository, generation);
+            world::put_package(store, package, repository, generation).unwrap();
             "package-put"
         }
         30..55 if world::read_package(store, package, repository, generation) => "package-read",
         30..55 => "no-package",
         55..65 => {
-            world::put_image(store, spec, generation, room);
+            world::put_image(store, spec, generation, room).unwrap();
             "image-put"
         }
         65..78 if world::read_image(store, spec, room) => "image-read",
         65..78 => "no-image",
         78..82 => {
-            world::put_metadata(store, generation);
+            world::put_metadata(store, generation).unwrap();
             "metadata-put"
         }
         82..86 if world::read_metadata(store) => "metadata-read",

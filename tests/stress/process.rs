@@ -18,6 +18,11 @@ pub(super) fn process(task: &str, store: &Path) -> Command {
     command
 }
 
+/// The lines that a process wrote with this at their beginning, without it.
+pub(super) fn told(output: &Output, about: &str) -> Vec<String> {
+    said(output).lines().filter_map(|line| line.strip_prefix(about)).map(str::to_owned).collect()
+}
+
 /// Waits for a process, and returns what it wrote. It must have ended well.
 pub(super) fn ended(child: Child) -> String {
     let output = child.wait_with_output().unwrap();
@@ -34,12 +39,20 @@ pub(super) fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
+/// Writes a line for the process that started this one.
+#[expect(clippy::print_stdout, reason = "a test's standard output is how it is heard")]
+pub(super) fn tell(line: &str) {
+    println!("{line}");
+}
+
 #[test]
 #[ignore = "the other processes begin here: it tests nothing by itself"]
 fn a_process_with_a_task() {
     let (Ok(task), Some(store)) = (std::env::var(TASK), std::env::var_os("IMAGE_COMPOSER_TEST_STORE")) else { return };
     let words: Vec<&str> = task.split(' ').collect();
     match words.as_slice() {
+        #[cfg(debug_assertions)]
+        ["try", operation] => super::steps::try_and_try_again(operation, Path::new(&store)),
         ["work", seed, millis] => super::crowd::work(Path::new(&store), seed.parse().unwrap(), millis.parse().unwrap()),
         _ => panic!("no such task: {task}"),
     }

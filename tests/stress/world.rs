@@ -3,10 +3,12 @@
 use std::fs::File;
 use std::io::Read as _;
 use std::os::unix::fs::FileExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use image_composer::cache::{Coordinates, ImageCache, ImageRecord, MetadataAttributes, MetadataCache, NewImage, NewMetadata, PackageCache, SpecHash};
+use image_composer::cache::{
+    self, Coordinates, ImageCache, ImageRecord, MetadataAttributes, MetadataCache, NewImage, NewMetadata, PackageCache, SpecHash,
+};
 use image_composer::digest::{Digest, Sha256};
 use image_composer::progress::{Cancel, Silent};
 use image_composer::store::{Store, open_file};
@@ -18,7 +20,7 @@ pub(super) const GENERATIONS: u64 = 3;
 
 /// The pieces that disks are made of, in bytes; several times as long as the longest chunk would make the test slow, as long as a few average ones is
 /// enough.
-const PIECE: usize = 300_000;
+const PIECE: usize = 150_000;
 
 fn noise(len: usize, seed: &str) -> Vec<u8> {
     let mut bytes = vec![0; len];
@@ -35,9 +37,22 @@ fn package(number: u64, generation: u64) -> Vec<u8> {
     noise(2_000 + 3_777 * number as usize, &format!("package {number} {generation}"))
 }
 
-pub(super) fn put_package(store: &Store, number: u64, repository: u64, generation: u64) {
+pub(super) fn put_package(store: &Store, number: u64, repository: u64, generation: u64) -> cache::Result<()> {
     let bytes = package(number, generation);
-    PackageCache::new(store).insert(&coordinates(number, repository), &Sha256::of(&bytes), &mut bytes.as_slice()).unwrap();
+    PackageCache::new(store).insert(&coordinates(number, repository), &Sha256::of(&bytes), &mut bytes.as_slice()).map(drop)
+}
+
+/// The file of a package's blob.
+pub(super) fn package_file(store: &Store, number: u64, generation: u64) -> PathBuf {
+    store.blob_path(&Digest::of(&package(number, generation)))
+}
+
+/// Takes a package for use, as a build does.
+pub(super) fn take_package(store: &Store, number: u64, generation: u64) -> cache::Result<()> {
+    let (bytes, name) = (package(number, generation), coordinates(number, 0));
+    PackageCache::new(store).take(&[(&name, &Sha256::of(&bytes))]).map(drop)?;
+    PackageCache::new(store).mark_used([&name]);
+    Ok(())
 }
 
 /// Takes a package for use, as a build does, and reads it if it is there.
@@ -78,7 +93,7 @@ fn disk_digest(number: u64, generation: u64) -> Digest {
     Digest::of(&disk)
 }
 
-pub(super) fn put_image(store: &Store, number: u64, generation: u64, room: &Path) {
+pub(super) fn put_image(store: &Store, number: u64, generation: u64, room: &Path) -> cache::Result<()> {
     let raw = room.join("in.raw");
     write_disk(&raw, number, generation);
     let new = NewImage {
@@ -93,7 +108,18 @@ pub(super) fn put_image(store: &Store, number: u64, generation: u64, room: &Path
         releases: Vec::new(),
         imported: None,
     };
-    ImageCache::new(store).insert(&spec(number), &new, &raw, &Silent, &Cancel::default()).unwrap();
+    ImageCache::new(store).insert(&spec(number), &new, &raw, &Silent, &Cancel::default()).map(drop)
+}
+
+/// Writes an image that may be damaged to nowhere; says whether it was there and whole.
+pub(super) fn try_image(store: &Store, number: u64, room: &Path) -> cache::Result<bool> {
+    let cache = ImageCache::new(store);
+    let Some(image) = cache.lookup(&spec(number))? else { return Ok(false) };
+    let out = room.join("try.raw");
+    match cache.write_to(&image, (&File::create(&out).unwrap(), &out), &Silent, &Cancel::default()) {
+        Err(error) if error.is_damage() => Ok(false),
+        written => written.map(|()| true),
+    }
 }
 
 /// Takes an image for use, as a build does, and reads it if it is there.
@@ -120,11 +146,11 @@ fn metadata(file: usize, generation: u64) -> Vec<u8> {
     format!("{} of {generation}\n", FILES[file]).into_bytes()
 }
 
-pub(super) fn put_metadata(store: &Store, generation: u64) {
+pub(super) fn put_metadata(store: &Store, generation: u64) -> cache::Result<()> {
     let attributes = MetadataAttributes { etag: Some(generation.to_string()), last_modified: None, verified_by: Vec::new() };
     let contents = [metadata(0, generation), metadata(1, generation)];
     let new = |file: usize| NewMetadata { archive: "a", path: FILES[file], bytes: &contents[file], attributes: &attributes };
-    MetadataCache::new(store).insert_all(&[new(0), new(1)]).unwrap();
+    MetadataCache::new(store).insert_all(&[new(0), new(1)])
 }
 
 /// Reads the metadata if it is there. What another process replaces at that moment may be gone, and is then a miss.
@@ -164,5 +190,7 @@ pub(super) fn contents(dir: &Path) -> Vec<String> {
         contents.push(format!("metadata {archive} {path}: {}", Digest::of(&metadata.read(&entry).unwrap())));
     }
     assert!(store.take_damage().is_empty());
+    // Images are listed by the second in which they came.
+    contents.sort();
     contents
 }
