@@ -4,7 +4,8 @@
 //! That write transaction is the only lock of the store: files appear and disappear only inside it. This file is the only one that knows redb.
 
 use std::cell::RefCell;
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
+use std::io;
 use std::marker::PhantomData;
 use std::ops::ControlFlow;
 use std::os::unix::fs::FileExt;
@@ -20,9 +21,10 @@ use redb::{
 use super::access::WhyReadOnly;
 use super::error::{Error, Result};
 use super::failpoint;
-use super::layout::Layout;
+use super::layout::{self, Layout};
+use super::lease::{self, Lease};
 use super::tally::Tally;
-use super::{Options, Scratch, Waiting, lease};
+use super::{Options, Scratch, Waiting};
 use crate::format::row::{BlobRow, ChunkRow, HoldRow, ImageRow, MetadataRow, PackRow, PackageRow, Row, TrashRow};
 use crate::format::totals::{Amount, TotalRow, UsageRow};
 
@@ -80,8 +82,12 @@ impl std::fmt::Debug for Index {
 
 impl Index {
     /// Opens or makes the index of a store.
-    pub(crate) fn open(layout: &Layout, options: Options) -> Result<Self> {
-        Self::open_at(layout, layout.index(), options)
+    pub(crate) fn open(layout: &Layout, lease: &Lease, options: Options) -> Result<Self> {
+        let path = layout.index();
+        if !path.exists() {
+            make(&path, &lease.fresh("i"))?;
+        }
+        Self::open_at(layout, path, options)
     }
 
     /// Opens or makes an index of a store that lies elsewhere than where the store has it.
@@ -164,6 +170,8 @@ impl Index {
             return Ok(());
         }
         drop(txn);
+        // The names of the index and of what was made before it. Where there are tables this was done.
+        layout::sync_dir(&self.root)?;
         let txn = self.write()?;
         for table in TABLES {
             txn.txn.open_table(Definition::new(table)).map_err(self.error())?;
@@ -233,6 +241,27 @@ impl Index {
     fn decode<R: Row>(&self, bytes: &[u8]) -> Result<R> {
         R::decode(bytes).map_err(|source| Error::Row { path: self.path.clone(), table: R::TABLE, source })
     }
+}
+
+/// Makes an empty database at `staging`, and gives it its place once it is durable: one that a loss of power left half-made could never be opened.
+fn make(path: &Path, staging: &Path) -> Result<()> {
+    let mut builder = Database::builder();
+    builder.set_concurrency_mode(ConcurrencyMode::MultiWriter);
+    drop(builder.create(staging).map_err(index_error(staging))?);
+    File::open(staging).and_then(|file| file.sync_all()).map_err(Error::io("sync", staging))?;
+    failpoint!("store::index::make");
+    match fs::hard_link(staging, path) {
+        Ok(()) => {}
+        // Another process was faster.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        // A file system without hard links: it is made in its place.
+        Err(error) if matches!(error.kind(), io::ErrorKind::Unsupported | io::ErrorKind::PermissionDenied) => {}
+        Err(error) => return Err(Error::io("create", path)(error)),
+    }
+    failpoint!("store::index::made");
+    // It would go with the lease as well.
+    let _ = fs::remove_file(staging);
+    Ok(())
 }
 
 fn index_error<E: Into<redb::Error>>(path: &Path) -> impl FnOnce(E) -> Error {

@@ -121,6 +121,13 @@ impl Layout {
             create_dir(&self.root.join(name), mode)?;
         }
         self.create_file("CACHEDIR.TAG", CACHEDIR_TAG)?;
+        // The folders above may be as new as the store. Some belong to others: those are older, and may not be ours to open.
+        for dir in self.root.ancestors().skip(1) {
+            match sync_dir(dir) {
+                Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::PermissionDenied => break,
+                synced => synced?,
+            }
+        }
         self.create_file("format", &format!("{FORMAT_PREFIX}{FORMAT}\n"))?;
         sync_dir(&self.root)
     }

@@ -159,7 +159,7 @@ impl Store {
             Access::ReadWrite => {
                 lease::clean(&layout)?;
                 let lease = Arc::new(Lease::take(&layout)?);
-                (Index::open(&layout, options)?, Some(lease))
+                (Index::open(&layout, &lease, options)?, Some(lease))
             }
             Access::ReadOnly(reason) => (Index::open_read_only(&layout, reason, options)?, None),
         };
