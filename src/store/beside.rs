@@ -39,12 +39,12 @@ impl Store {
     }
 }
 
-/// The files of a directory; none where it is not there.
+/// The files of a directory; none where it is not there, or is another user's: interrupted downloads are for their owner's eyes alone.
 fn files(dir: &Path) -> Result<Files> {
     let mut files = Files::default();
     let entries = match fs::read_dir(dir) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(files),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied) => return Ok(files),
         Err(error) => return Err(Error::io("list", dir)(error)),
     };
     for entry in entries {

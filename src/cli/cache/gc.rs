@@ -70,7 +70,8 @@ pub(super) fn run(session: &Session, config: &Config, arguments: &Arguments) -> 
     let Some(store) = session.existing_store_until(&cancel)? else {
         return Ok(session.ui.no_store_to_collect(asked)?);
     };
-    let plan = collect::plan(&store, &arguments.over(config.storage.limits()), true)?;
+    // Leftovers are looked for where they can be removed: other users may not even look.
+    let plan = collect::plan(&store, &arguments.over(config.storage.limits()), store.is_writable())?;
     let done = if arguments.dry_run { None } else { Some(collect::carry_out(&store, &plan, &cancel)) };
     session.warn_of_damage(&store);
     let outcome = Outcome { plan: &plan, done: done.transpose()?, took: begun.elapsed() };
