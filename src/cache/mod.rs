@@ -3,6 +3,8 @@
 //! A cache answers with a miss whenever it cannot prove a hit: another promised digest, a file that is gone, bytes that are not what they were. What is
 //! found damaged on the way is in [`crate::store::Store::take_damage`], for the command's report.
 
+#[doc(hidden)]
+pub mod benching;
 pub mod bundle;
 pub mod collect;
 mod coordinates;
