@@ -21,6 +21,7 @@ mod bundle;
 mod cut;
 mod damage;
 mod door;
+mod early_sync;
 mod error;
 pub(crate) mod failpoint;
 mod files;

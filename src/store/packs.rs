@@ -8,6 +8,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::early_sync::EarlySync;
 use super::error::{Error, Object, Result};
 use super::index::WriteTxn;
 use super::lease::Lease;
@@ -44,6 +45,7 @@ pub(crate) struct PackWriter {
 #[derive(Debug)]
 struct Open {
     file: File,
+    early: EarlySync,
     staged: StagedPack,
 }
 
@@ -63,10 +65,16 @@ impl PackWriter {
             none => none.insert(Open::create(&self.lease)?),
         };
         failpoint!("store::packs::write");
-        open.file.write_all(frame).map_err(Error::io("write", &open.staged.path))?;
+        let written = open.file.write_all(frame).and_then(|()| open.early.wrote(frame.len() as u64));
+        written.map_err(Error::io("write", &open.staged.path))?;
         open.staged.entries.push(Entry { digest, offset: open.staged.stored_len, stored_len: frame.len() as u32, raw_len });
         open.staged.stored_len += frame.len() as u64;
         Ok(())
+    }
+
+    /// Bytes that were written so far.
+    pub(crate) fn stored_len(&self) -> u64 {
+        self.done.iter().chain(self.open.as_ref().map(|open| &open.staged)).map(|pack| pack.stored_len).sum()
     }
 
     /// Closes the last pack, and returns all.
@@ -76,12 +84,12 @@ impl PackWriter {
     }
 
     fn close(&mut self) -> Result<()> {
-        let Some(Open { mut file, mut staged }) = self.open.take() else { return Ok(()) };
+        let Some(Open { mut file, mut early, mut staged }) = self.open.take() else { return Ok(()) };
         let (id, footer) = pack::encode_footer(&staged.entries)?;
         failpoint!("store::packs::write");
         file.write_all(&footer).map_err(Error::io("write", &staged.path))?;
         failpoint!("store::packs::sync");
-        file.sync_data().map_err(Error::io("sync", &staged.path))?;
+        early.finish().and_then(|()| file.sync_data()).map_err(Error::io("sync", &staged.path))?;
         failpoint!("store::packs::synced");
         staged.id = id;
         staged.stored_len += footer.len() as u64;
@@ -97,7 +105,8 @@ impl Open {
         let mut file = OpenOptions::new().write(true).create_new(true).open(&path).map_err(Error::io("create", &path))?;
         file.write_all(&pack::encode_head()).map_err(Error::io("write", &path))?;
         let staged = StagedPack { id: Digest::of(b""), entries: Vec::new(), stored_len: HEAD_LEN, path };
-        Ok(Self { file, staged })
+        let early = EarlySync::new(&file).map_err(Error::io("open", &staged.path))?;
+        Ok(Self { file, early, staged })
     }
 }
 

@@ -275,15 +275,22 @@ impl Cutter {
         let mut buffer = std::mem::take(&mut self.buffer);
         self.file.read_exact_at(&mut buffer[..wanted], self.at).map_err(Error::io("read", &self.path))?;
         let mut bytes = &buffer[..wanted];
-        self.hasher.update(bytes);
         self.at += wanted as u64;
-        while !bytes.is_empty() {
-            let (part, after) = bytes.split_at(self.to_border().min(bytes.len() as u64) as usize);
-            self.take(part, window);
-            self.advance(part.len() as u64, window);
-            bytes = after;
-        }
-        self.buffer = buffer;
+        // The digest of the whole and the cuts have nothing to do with each other.
+        let mut hasher = std::mem::take(&mut self.hasher);
+        let digest = || {
+            hasher.update(&buffer[..wanted]);
+        };
+        let cut = || {
+            while !bytes.is_empty() {
+                let (part, after) = bytes.split_at(self.to_border().min(bytes.len() as u64) as usize);
+                self.take(part, window);
+                self.advance(part.len() as u64, window);
+                bytes = after;
+            }
+        };
+        rayon::join(cut, digest);
+        (self.hasher, self.buffer) = (hasher, buffer);
         Ok(())
     }
 
@@ -376,7 +383,7 @@ impl Cutter {
     fn digest_zeros(&mut self, mut count: u64) {
         while count > 0 {
             let part = count.min(READ_LEN as u64);
-            self.hasher.update(&ZEROS[..part as usize]);
+            self.hasher.update_rayon(&ZEROS[..part as usize]);
             count -= part;
         }
     }
