@@ -139,6 +139,17 @@ impl Error {
         }
     }
 
+    /// Whether the store has no room for what the build needs.
+    pub fn is_without_room(&self) -> bool {
+        match self {
+            Self::Download(error) => error.is_full(),
+            Self::Store(error) | Self::Cache(cache::Error::Store(error)) | Self::Repository(repo::Error::Cache(cache::Error::Store(error))) => {
+                error.is_full()
+            }
+            _ => false,
+        }
+    }
+
     /// The end of what a failed program printed.
     pub fn output_tail(&self) -> Option<&str> {
         match self {

@@ -27,7 +27,7 @@ pub use error::Error;
 pub use fetch::{Fetched, fetch};
 pub use report::{ImageOutcome, MissReason, Output, PackageCounts, Report};
 pub use request::{Caches, Request, Workers};
-pub use tidy::{Collection, tidy};
+pub use tidy::{Collection, room_hint, tidy};
 
 use crate::cache::{self, ImageCache, ImageRecord, MetadataCache, NewImage, ReleaseDate, SpecHash};
 use crate::disk;
@@ -36,7 +36,7 @@ use crate::progress::{Cancel, Event, Phase, Progress};
 use crate::repo::{self, LoadOptions, PackageRecord, Universe};
 use crate::resolve::{self, Lock};
 use crate::root::sandbox::Mapping;
-use crate::store::{Scratch, Store};
+use crate::store::{Options, Scratch, Store};
 use crate::transfer::partial::Partial;
 use crate::units::ByteSize;
 use error::with_causes;
@@ -62,7 +62,15 @@ pub fn build(request: &Request, store: Option<&Store>, progress: &dyn Progress, 
     };
     let outcome = build.cached().and_then(|cached| match cached {
         Cached::Hit(report) => Ok(*report),
-        Cached::Miss(because) => build.build(because),
+        Cached::Miss(because) => {
+            if let Some(Err(error)) = store.map(Store::check_writable) {
+                build.warn(&format!("{error}; the build keeps nothing"));
+            }
+            match build.build(because) {
+                Err(error) if error.is_without_room() => build.build_beside(because, error),
+                built => built,
+            }
+        }
     });
     let mut report = outcome.inspect_err(|_| {
         // What was used counts, too, where nothing came of it. That it cannot be noted is not what went wrong.
@@ -137,9 +145,6 @@ impl Build<'_> {
     /// The way of a miss: from repositories to the output files.
     fn build(&self, because: MissReason) -> Result<Report, Error> {
         let mapping = requirements()?;
-        if let Some(Err(error)) = self.packages.or(self.images).map(Store::check_writable) {
-            self.progress.report(Event::Warning(&format!("{error}; the build keeps nothing")));
-        }
         let scratch = self.scratch()?;
         let client = self.client()?;
         let universe = self.universe(&client)?;
@@ -167,6 +172,22 @@ impl Build<'_> {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// The same for a store that has no room for what the build needs: it is only looked at then, and the rest lies among the temporary files.
+    fn build_beside(&self, because: MissReason, full: Error) -> Result<Report, Error> {
+        let Some(store) = self.packages.or(self.images).filter(|store| store.is_writable()) else { return Err(full) };
+        let options = Options { cancel: self.cancel.clone(), look_only: true, ..Options::from_env()? };
+        let looking = Store::open_with(store.dir(), options)?;
+        let room = tidy::room_hint(store, &self.request.limits).map_or_else(String::new, |hint| format!("; {hint}"));
+        self.warn(&format!("there is no room in the store {}: the build goes on beside it, and keeps nothing{room}", store.dir().display()));
+        let packages = self.packages.map(|_| &looking);
+        Build { request: self.request, hash: self.hash, images: None, packages, progress: self.progress, cancel: self.cancel, begun: self.begun }
+            .build(because)
+    }
+
+    fn warn(&self, text: &str) {
+        self.progress.report(Event::Warning(text));
     }
 
     /// Whether the worker failed because of a blob that is damaged; it is marked as lost.
@@ -243,7 +264,8 @@ impl Build<'_> {
         match ImageCache::new(store).insert(&self.hash, &image, raw, self.progress, self.cancel) {
             Ok(record) => Ok(Some(record)),
             Err(cache::Error::Store(error)) if error.is_full() => {
-                self.progress.report(Event::Warning(&format!("the image is not kept for the next time: {}", with_causes(&error))));
+                let room = tidy::room_hint(store, &self.request.limits).map_or_else(String::new, |hint| format!("; {hint}"));
+                self.warn(&format!("the image is not kept for the next time: {}{room}", with_causes(&error)));
                 Ok(None)
             }
             Err(error) => Err(error.into()),

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::error::with_causes;
-use crate::cache::collect::{self, Limit, Limits, Plan};
+use crate::cache::collect::{self, Clean, Limit, Limits, Plan};
 use crate::progress::{Cancel, Event, Progress};
 use crate::store::Store;
 use crate::units::ByteSize;
@@ -41,6 +41,19 @@ pub fn tidy(store: &Store, limits: Limits, progress: &dyn Progress, cancel: &Can
             warn("the caches could not be brought within their limits", with_causes(&error));
             None
         }
+    }
+}
+
+/// What makes room in a store; none where nothing that we know would.
+pub fn room_hint(store: &Store, limits: &Limits) -> Option<String> {
+    // A hint that cannot be made is left out.
+    let freed = |plan: Result<Plan, _>| plan.ok().map_or(0, |plan: Plan| plan.freed);
+    let gc = freed(collect::plan(store, limits, true));
+    let clean = freed(collect::plan_clean(store, &Clean { packages: true, images: true, rest: true }));
+    match (gc, clean) {
+        (0, 0) => None,
+        (0, clean) => Some(format!("“image-composer cache gc” would free nothing, “image-composer cache clean --all” {}", ByteSize(clean))),
+        (gc, _) => Some(format!("“image-composer cache gc” would free {}", ByteSize(gc))),
     }
 }
 

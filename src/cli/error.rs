@@ -131,6 +131,15 @@ impl Error {
         }
     }
 
+    /// Whether the store has no room for something.
+    pub(super) fn is_without_room(&self) -> bool {
+        match self {
+            Self::Store(error) => error.is_full(),
+            Self::Build(error) => error.is_without_room(),
+            _ => false,
+        }
+    }
+
     /// How it is shown.
     pub(super) fn problem(&self) -> Problem<'_> {
         let diagnostics = if let Self::Mistakes { diagnostics, .. } = self { diagnostics.as_slice() } else { &[] };

@@ -128,7 +128,11 @@ pub(crate) fn main(arguments: Vec<OsString>) -> u8 {
     match outcome {
         Ok(()) => exit::DONE,
         Err(error) => {
-            ui.fail(&error.problem());
+            let mut problem = error.problem();
+            if error.is_without_room() {
+                problem.hint = [problem.hint.take(), session.room_hint()].into_iter().flatten().reduce(|hint, room| format!("{hint}; {room}"));
+            }
+            ui.fail(&problem);
             error.exit_code()
         }
     }

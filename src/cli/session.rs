@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use image_composer::build;
 use image_composer::config::{self, Config, Environment};
 use image_composer::progress::Cancel;
 use image_composer::store::{Options, Store, Waiting};
@@ -91,6 +92,12 @@ impl Session {
         let store = Store::open_with(dir, self.options(cancel)?)?;
         self.ui.detail(|| format!("store: {}", dir.display()));
         Ok(store)
+    }
+
+    /// What would make room in the store. Nothing where that cannot be said: another error is told already.
+    pub(super) fn room_hint(&self) -> Option<String> {
+        let config = config::load(&self.environment, self.config_file.as_deref()).ok()?.config;
+        build::room_hint(&self.existing_store().ok()??, &config.storage.limits())
     }
 
     /// Says what was found damaged in the store on the way.

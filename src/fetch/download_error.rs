@@ -1,10 +1,11 @@
 //! What a download reports when not everything arrived.
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use super::Error;
-use crate::cache::Coordinates;
+use crate::cache::{self, Coordinates};
 use crate::progress::Cancelled;
 
 /// Why a download is not complete. What had arrived has been published all the same.
@@ -63,6 +64,20 @@ impl DownloadError {
     /// Whether a server sent something else than the signed index promised, for at least one of the packages.
     pub fn is_integrity(&self) -> bool {
         self.transfers().any(|error| matches!(error, Error::WrongDigest { .. } | Error::WrongSize { .. }))
+    }
+
+    /// Whether packages could not be stored for lack of room.
+    pub fn is_full(&self) -> bool {
+        let full = |error: &std::io::Error| matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded);
+        match self {
+            Self::Failed { failures, .. } => failures.iter().flat_map(|failure| &failure.reasons).any(|reason| match reason {
+                FailureReason::Publish(source) => matches!(source.downcast_ref(), Some(cache::Error::Store(error)) if error.is_full()),
+                FailureReason::Transfer(Error::File { source, .. }) => full(source),
+                FailureReason::Transfer(_) | FailureReason::NoAddress => false,
+            }),
+            Self::Partials { source, .. } => full(source),
+            Self::Cancelled(_) => false,
+        }
     }
 
     /// What the user can do about it.

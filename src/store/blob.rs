@@ -41,51 +41,63 @@ impl Store {
     pub(crate) fn stage(&self, header: Header, level: i32, source: &mut dyn Read) -> Result<StagedBlob> {
         let path = self.lease()?.fresh("b");
         let mut staged = StagedBlob { digest: Digest::of(b""), header, raw_len: 0, stored_len: 0, path };
-        let path = staged.path.clone();
-        let write_error = || Error::io("write", &path);
-        failpoint!("store::blob::create");
-        let mut file = OpenOptions::new().write(true).create_new(true).open(&path).map_err(Error::io("create", &path))?;
-        failpoint!("store::blob::write");
-        let head = blob::encode_head(&staged.header)?;
-        file.write_all(&head).map_err(write_error())?;
-        staged.stored_len = head.len() as u64;
-
-        let mut compressor = zstd::bulk::Compressor::new(level).map_err(write_error())?;
-        // zstd checks it while it decodes: a reader learns of a flipped bit in the frame where it is, not at the end of the file.
-        compressor.include_checksum(true).map_err(write_error())?;
-        let mut hasher = blake3::Hasher::new();
-        let mut raw = Vec::new();
-        let mut frame = Vec::new();
-        loop {
-            raw.clear();
-            source.take(FRAME_RAW_LEN as u64).read_to_end(&mut raw).map_err(Error::Source)?;
-            // An empty blob has one empty frame, so that every blob is a valid .zst file of its content.
-            if raw.is_empty() && staged.raw_len > 0 {
-                break;
-            }
-            hasher.update(&raw);
-            frame.clear();
-            frame.reserve(zstd::zstd_safe::compress_bound(raw.len()));
-            compressor.compress_to_buffer(&raw, &mut frame).map_err(write_error())?;
-            failpoint!("store::blob::write");
-            file.write_all(&frame).map_err(write_error())?;
-            staged.raw_len += raw.len() as u64;
-            staged.stored_len += frame.len() as u64;
-            if raw.len() < FRAME_RAW_LEN {
-                break;
-            }
+        let Err(error) = fill(&mut staged, level, source) else { return Ok(staged) };
+        if !error.is_full() {
+            return Err(error);
         }
-        failpoint!("store::blob::sync");
-        file.sync_data().map_err(Error::io("sync", &path))?;
-        failpoint!("store::blob::synced");
-        staged.digest = hasher.finalize().into();
-        Ok(staged)
+        // What is staged is compressed already, or small: its raw length is near enough. A source that cannot be read to its end needs no less.
+        let needed = staged.raw_len + io::copy(source, &mut io::sink()).unwrap_or(0);
+        drop(staged);
+        Err(self.lacking(error, needed))
     }
 
     /// [`Store::stage`] for bytes in memory.
     pub(crate) fn stage_bytes(&self, header: Header, bytes: &[u8]) -> Result<StagedBlob> {
         self.stage(header, LEVEL_PLAIN, &mut &*bytes)
     }
+}
+
+/// Writes the file of a staged blob, and completes what is known of it.
+fn fill(staged: &mut StagedBlob, level: i32, source: &mut dyn Read) -> Result<()> {
+    let path = staged.path.clone();
+    let write_error = || Error::io("write", &path);
+    failpoint!("store::blob::create");
+    let mut file = OpenOptions::new().write(true).create_new(true).open(&path).map_err(Error::io("create", &path))?;
+    failpoint!("store::blob::write");
+    let head = blob::encode_head(&staged.header)?;
+    file.write_all(&head).map_err(write_error())?;
+    staged.stored_len = head.len() as u64;
+
+    let mut compressor = zstd::bulk::Compressor::new(level).map_err(write_error())?;
+    // zstd checks it while it decodes: a reader learns of a flipped bit in the frame where it is, not at the end of the file.
+    compressor.include_checksum(true).map_err(write_error())?;
+    let mut hasher = blake3::Hasher::new();
+    let mut raw = Vec::new();
+    let mut frame = Vec::new();
+    loop {
+        raw.clear();
+        source.take(FRAME_RAW_LEN as u64).read_to_end(&mut raw).map_err(Error::Source)?;
+        // An empty blob has one empty frame, so that every blob is a valid .zst file of its content.
+        if raw.is_empty() && staged.raw_len > 0 {
+            break;
+        }
+        staged.raw_len += raw.len() as u64;
+        hasher.update(&raw);
+        frame.clear();
+        frame.reserve(zstd::zstd_safe::compress_bound(raw.len()));
+        compressor.compress_to_buffer(&raw, &mut frame).map_err(write_error())?;
+        failpoint!("store::blob::write");
+        file.write_all(&frame).map_err(write_error())?;
+        staged.stored_len += frame.len() as u64;
+        if raw.len() < FRAME_RAW_LEN {
+            break;
+        }
+    }
+    failpoint!("store::blob::sync");
+    file.sync_data().map_err(Error::io("sync", &path))?;
+    failpoint!("store::blob::synced");
+    staged.digest = hasher.finalize().into();
+    Ok(())
 }
 
 /// What publishing did.

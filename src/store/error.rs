@@ -8,7 +8,7 @@ use super::access::WhyReadOnly;
 use crate::digest::Digest;
 use crate::format::FormatError;
 use crate::progress::Cancelled;
-use crate::units::human_duration;
+use crate::units::{ByteSize, human_duration};
 
 /// What can go wrong in the store.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +27,19 @@ pub enum Error {
     /// What was to be stored could not be read.
     #[error("cannot read what is to be stored")]
     Source(#[source] io::Error),
+    /// There is no room for what was to be stored.
+    #[error("the store {} lacks about {}: {} are free on its file system", path.display(), ByteSize(*missing), ByteSize(*free))]
+    NoRoom {
+        /// The store.
+        path: PathBuf,
+        /// Bytes that are missing, as far as they are known.
+        missing: u64,
+        /// Bytes that are free once what was begun is gone.
+        free: u64,
+        /// What was tried.
+        #[source]
+        source: Box<Self>,
+    },
     /// The directory holds other things.
     #[error("{} is neither empty nor a store", .0.display())]
     NotAStore(PathBuf),
@@ -207,8 +220,10 @@ impl Error {
 
     /// Whether there is no room for what should be stored.
     pub fn is_full(&self) -> bool {
-        let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded, io::ErrorKind::FileTooLarge];
-        self.system_error().is_some_and(|error| full.contains(&error.kind()))
+        if let Self::NoRoom { .. } = self {
+            return true;
+        }
+        self.system_error().is_some_and(|error| FULL.contains(&error.kind()))
     }
 
     /// What the operating system said, where that is the cause.
@@ -243,6 +258,7 @@ impl Error {
             ),
             error if error.is_of_index() => Some("“image-composer cache rebuild-index” makes the index again from the files of the store".to_owned()),
             Self::LockTimeout(_) => Some("write a whole number of seconds, such as 600".to_owned()),
+            Self::NoRoom { source, .. } => source.hint(),
             Self::Io { .. } | Self::Index { .. } => self.system_error().and_then(io_hint),
             Self::Vanished => Some("run the command again".to_owned()),
             _ => None,
@@ -253,6 +269,9 @@ impl Error {
 fn names(holders: &[String]) -> String {
     if holders.is_empty() { "another process".to_owned() } else { holders.join(", ") }
 }
+
+/// What the operating system says where there is no room.
+const FULL: [io::ErrorKind; 3] = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded, io::ErrorKind::FileTooLarge];
 
 fn io_hint(error: &io::Error) -> Option<String> {
     match error.kind() {

@@ -12,6 +12,7 @@ use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::ops::RangeInclusive;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use rayon::prelude::*;
@@ -65,6 +66,7 @@ impl Store {
     /// Stages the file `raw` as an image. Reports its bytes as [`Phase::Keep`].
     pub(crate) fn stage_image(&self, raw: &Path, progress: &dyn Progress, cancel: &Cancel) -> Result<StagedImage> {
         let file = File::open(raw).map_err(Error::io("open", raw))?;
+        let allocated = file.metadata().map_err(Error::io("inspect", raw))?.blocks().saturating_mul(512);
         let mut cutter = Cutter::new(file, raw.to_owned())?;
         progress.report(Event::Start { phase: Phase::Keep, total: Some(cutter.len()) });
         let mut ingest = Ingest {
@@ -74,12 +76,18 @@ impl Store {
             chunks: Vec::new(),
             parts: Parts::default(),
             frames: Vec::new(),
+            taken: 0,
         };
         let mut served = Window::default();
         let mut next = cutter.window(Window::default(), cancel)?;
         while let Some(window) = next {
             let (following, taken) = rayon::join(|| cutter.window(served, cancel), || ingest.take(&window, cancel));
-            taken?;
+            if let Err(error) = taken {
+                let needed = ingest.needed(allocated);
+                drop(ingest);
+                return Err(self.lacking(error, needed));
+            }
+            ingest.taken += window.pieces.iter().map(|piece| if let Piece::Data(_, length) = piece { *length } else { 0 }).sum::<u64>();
             progress.report(Event::Advance { phase: Phase::Keep, by: window.covered });
             (next, served) = (following?, window);
         }
@@ -101,9 +109,17 @@ struct Ingest<'a> {
     chunks: Vec<Digest>,
     parts: Parts,
     frames: Vec<Vec<u8>>,
+    /// Bytes of data of the windows that are done.
+    taken: u64,
 }
 
 impl Ingest<'_> {
+    /// How many bytes the image will need in the store, if its `data` goes on as it began.
+    fn needed(&self, data: u64) -> u64 {
+        let (stored, taken) = (u128::from(self.packs.stored_len()), u128::from(self.taken));
+        (stored * u128::from(data)).checked_div(taken).map_or(data, |needed| u64::try_from(needed).unwrap_or(u64::MAX))
+    }
+
     fn take(&mut self, window: &Window, cancel: &Cancel) -> Result<()> {
         let (kinds, raw): (Vec<Kind>, Vec<&[u8]>) = window.chunks().unzip();
         let digests: Vec<Digest> = raw.par_iter().map(|bytes| Digest::of(bytes)).collect();

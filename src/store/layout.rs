@@ -224,7 +224,8 @@ pub(crate) fn create_dir(path: &Path, mode: u32) -> Result<()> {
             failpoint!("store::layout::dir_created");
             sync_dir(path.parent().unwrap_or(path))
         }
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        // Who made it may have died before its name was durable. Where nothing has changed this costs nothing.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => sync_dir(path.parent().unwrap_or(path)),
         Err(error) => Err(Error::io("create", path)(error)),
     }
 }

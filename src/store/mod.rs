@@ -238,6 +238,16 @@ impl Store {
         Ok(room.f_bavail.saturating_mul(room.f_frsize))
     }
 
+    /// The same error, or, if it is that there is no room, one that says how much of `needed` bytes is missing. What was begun must be gone by now.
+    pub(crate) fn lacking(&self, error: Error, needed: u64) -> Error {
+        match self.free_bytes() {
+            Ok(free) if error.is_full() && needed > free => {
+                Error::NoRoom { path: self.dir().to_owned(), missing: needed - free, free, source: Box::new(error) }
+            }
+            _ => error,
+        }
+    }
+
     /// Where the file of a blob lies, for [`open_file`] in another process. Says nothing about whether it is there.
     pub fn blob_path(&self, digest: &Digest) -> PathBuf {
         self.layout.blob(digest)

@@ -401,3 +401,15 @@ fn the_level_changes_the_room_that_an_image_takes_and_nothing_else() {
     assert_eq!(stored[0].0, stored[1].0);
     assert!(stored[1].1 < stored[0].1, "{stored:?}");
 }
+
+#[test]
+fn how_much_room_is_missing_is_told_where_it_is_known() {
+    let (_dir, store) = store();
+    let full = || Error::io("write", &store.dir().join("x"))(std::io::Error::from(std::io::ErrorKind::StorageFull));
+    let error = store.lacking(full(), u64::MAX);
+    let Error::NoRoom { missing, free, .. } = &error else { panic!("{error:?}") };
+    assert!(missing.checked_add(*free) == Some(u64::MAX) && error.is_full() && error.hint().is_some());
+    assert!(error.to_string().contains(" lacks about 16.0 EiB: "), "{error}");
+    assert!(matches!(store.lacking(full(), 0), Error::Io { .. }), "nothing is known of it");
+    assert!(matches!(store.lacking(Error::Vanished, u64::MAX), Error::Vanished));
+}

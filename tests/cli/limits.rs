@@ -311,3 +311,21 @@ fn an_import_keeps_to_the_limits_of_the_configuration() {
     assert!(err.contains("limits: removed 1 image, "), "{err}");
     assert_eq!((&json_of(&out)["collection"]["images"], images(home.path()).len()), (&json!(1), 1));
 }
+
+#[test]
+fn an_error_for_lack_of_room_says_what_would_make_some() {
+    let home = tempfile::tempdir().unwrap();
+    keep_three_images(home.path());
+    let other = home.path().join("other.raw");
+    fs::write(&other, noise("other", 1 << 20)).unwrap();
+    let import = |configured: &[(&str, &str)]| {
+        let mut command = program(home.path(), &["cache", "import", other.to_str().unwrap()]);
+        command.env("IMAGE_COMPOSER_FAILPOINT", "store::packs::write=enospc");
+        outcome(command.envs(configured.to_vec()))
+    };
+    let (status, _, err) = import(&[]);
+    assert!(status == 1 && err.contains("“image-composer cache gc” would free nothing, “image-composer cache clean --all” "), "{err}");
+    let (status, _, err) = import(&[("IMAGE_COMPOSER_STORAGE_IMAGE_CACHE_MAX_COUNT", "1")]);
+    assert!(status == 1 && err.contains("“image-composer cache gc” would free 2.0"), "{err}");
+    assert_eq!(images(home.path()).len(), 3);
+}
