@@ -63,8 +63,6 @@ pub struct Report {
     pub kernels: Vec<String>,
     /// In the order of the layout.
     pub partitions: Vec<Usage>,
-    /// Where files begin on the disk: offsets in bytes, ascending, each once. Good places to cut the image for storing.
-    pub file_starts: Vec<u64>,
 }
 
 /// How full a partition is.
@@ -113,18 +111,16 @@ fn fill(tree: &Tree, layout: layout::Checked<'_>, installed: &boot::Installed, o
     disk.set_len(layout.layout.size).map_err(Error::io("size", out))?;
 
     let identity = fat::Identity { volume_id: layout.layout.uuid(&format!("file system {}", layout.esp.name)).volume_id(), time: layout.layout.time };
-    let esp = fat::write((&disk, out), layout.esp, identity, &installed.esp, tree, cancel)?;
+    let esp_used = fat::write((&disk, out), layout.esp, identity, &installed.esp, tree, cancel)?;
     boot::clear(tree, &layout.esp.mount_point)?;
-    let root = ext4::write((&disk, out), layout.layout, layout.root, tree, scratch, cancel)?;
+    let root_used = ext4::write((&disk, out), layout.layout, layout.root, tree, scratch, cancel)?;
     // Last, because `mke2fs` looks at what a disk has before it writes, and asks.
     gpt::write(layout.layout, &disk, out)?;
 
     let usage = |partition: &Partition| Usage {
         name: partition.name.clone(),
         size: partition.len,
-        used: if partition.kind == PartitionKind::Esp { esp.used } else { root.used },
+        used: if partition.kind == PartitionKind::Esp { esp_used } else { root_used },
     };
-    let mut file_starts = [esp.files.as_slice(), root.files.as_slice()].concat();
-    file_starts.sort_unstable();
-    Ok(Report { kernels: installed.kernels.clone(), partitions: layout.layout.partitions.iter().map(usage).collect(), file_starts })
+    Ok(Report { kernels: installed.kernels.clone(), partitions: layout.layout.partitions.iter().map(usage).collect() })
 }

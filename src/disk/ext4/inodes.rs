@@ -1,4 +1,4 @@
-//! After `mke2fs`: walks the inode tables, sets the times that came from the build machine, and learns where files begin.
+//! After `mke2fs`: walks the inode tables, and sets the times that came from the build machine.
 //!
 //! `mke2fs -d` copies change and access times from the tree, where they say when the build ran, and does not copy the mode of the tree itself. Both
 //! are set here, with the inodes' checksums, by the layout of ext4 (the kernel's `Documentation/filesystems/ext4`): the same as `debugfs -w` with
@@ -11,21 +11,16 @@ use std::path::Path;
 use super::{BLOCK, INODE};
 use crate::disk::crc32c::crc32c;
 use crate::disk::error::Error;
-use crate::disk::fat::Written;
 use crate::disk::layout::Partition;
 use crate::progress::Cancel;
 
 const SUPERBLOCK: u64 = 1024;
 const ROOT_INODE: u32 = 2;
-/// Below are the root folder, the journal and what else is no file of the tree.
-const FIRST_INODE: u32 = 11;
 
 /// Bits of the superblock and of group descriptors, by their names in the kernel.
 const INCOMPAT_64BIT: u32 = 0x80;
 const RO_COMPAT_METADATA_CSUM: u32 = 0x400;
 const BG_INODE_UNINIT: u16 = 1;
-const EXTENTS_FL: u32 = 0x8_0000;
-const EXTENT_MAGIC: u16 = 0xf30a;
 
 /// Offsets in an inode of the seconds of a time and of its extra bits.
 const ACCESS: (usize, usize) = (8, 140);
@@ -46,11 +41,10 @@ pub(super) struct Settings {
     pub(super) root_mode: u16,
 }
 
-/// Sets the inodes of the file system in a partition.
-pub(super) fn settle(disk: (&File, &Path), partition: &Partition, settings: Settings, cancel: &Cancel) -> Result<Written, Error> {
+/// Sets the inodes of the file system in a partition; returns how many bytes of it are in use.
+pub(super) fn settle(disk: (&File, &Path), partition: &Partition, settings: Settings, cancel: &Cancel) -> Result<u64, Error> {
     let place = Place { file: disk.0, path: disk.1, start: partition.start, len: partition.len };
     let superblock = Superblock::read(&place)?;
-    let mut files = Vec::new();
     for group in 0..superblock.groups {
         cancel.check()?;
         let descriptor = place.read(superblock.descriptors + group * 64, 64)?;
@@ -65,17 +59,12 @@ pub(super) fn settle(disk: (&File, &Path), partition: &Partition, settings: Sett
             if inode.iter().all(|byte| *byte == 0) {
                 continue;
             }
-            if number >= FIRST_INODE {
-                files.extend(first_block(inode, &place)?.map(|block| partition.start + block * BLOCK));
-            }
             set(inode, number, settings);
             superblock.seal(inode, number);
         }
         place.write(table * BLOCK, &inodes)?;
     }
-    files.sort_unstable();
-    files.dedup();
-    Ok(Written { used: superblock.used, files })
+    Ok(superblock.used)
 }
 
 fn set(inode: &mut [u8], number: u32, settings: Settings) {
@@ -112,30 +101,6 @@ fn put_time(inode: &mut [u8], (seconds, extra): (usize, usize), time: u64) {
         let epoch = (time.wrapping_sub(signed.cast_unsigned()) >> 32) as u32 & 3;
         inode[extra..extra + 4].copy_from_slice(&epoch.to_le_bytes());
     }
-}
-
-/// Where a regular file's first block is; none where it has none.
-fn first_block(inode: &[u8], place: &Place<'_>) -> Result<Option<u64>, Error> {
-    let is_file = short(inode, 0) & 0o170_000 == 0o100_000;
-    if !is_file || long(inode, 32) & EXTENTS_FL == 0 {
-        return Ok(None);
-    }
-    let mut node = inode[40..100].to_vec();
-    // A tree of extents is at most five deep.
-    for _ in 0..=5 {
-        if short(&node, 0) != EXTENT_MAGIC {
-            return Err(Error::Ext4("a file whose extents begin with the wrong number"));
-        }
-        if short(&node, 2) == 0 {
-            return Ok(None);
-        }
-        if short(&node, 6) == 0 {
-            return Ok(Some(u64::from(short(&node, 18)) << 32 | u64::from(long(&node, 20))));
-        }
-        let below = u64::from(short(&node, 20)) << 32 | u64::from(long(&node, 16));
-        node = place.read(below.saturating_mul(BLOCK), BLOCK)?;
-    }
-    Err(Error::Ext4("a file whose extents are too deep"))
 }
 
 /// What the superblock says that is needed here.

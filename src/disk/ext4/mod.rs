@@ -17,7 +17,6 @@ use std::path::Path;
 
 use self::needs::Needs;
 use super::error::Error;
-use super::fat::Written;
 use super::layout::{Layout, Partition};
 use super::program::{self, MKE2FS};
 use crate::progress::Cancel;
@@ -57,7 +56,7 @@ const CONFIG: &str = "\
 	}
 ";
 
-/// Makes the root file system. `disk` has its full length and is zero there. `scratch` is a folder for small files.
+/// Makes the root file system; returns how many bytes of it are in use. `disk` has its full length and is zero there. `scratch` is a folder for small files.
 pub(super) fn write(
     disk: (&File, &Path),
     layout: &Layout,
@@ -65,7 +64,7 @@ pub(super) fn write(
     tree: &Tree,
     scratch: &Path,
     cancel: &Cancel,
-) -> Result<Written, Error> {
+) -> Result<u64, Error> {
     let needs = Needs::of(tree, cancel)?;
     let blocks = partition.len / BLOCK;
     let inodes = needs.inodes_for(partition.len);

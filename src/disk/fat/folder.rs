@@ -45,8 +45,6 @@ pub(super) struct Piece {
     pub(super) cluster: Option<u64>,
     /// How many clusters.
     pub(super) clusters: u64,
-    /// Whether it is a file, and not a folder.
-    pub(super) is_file: bool,
     pub(super) content: Content,
 }
 
@@ -140,7 +138,7 @@ impl Layouter<'_> {
             return Err(Error::FatName { path: path.to_owned(), problem: "there are too many files in one folder" });
         }
         let at = self.plan.pieces.len();
-        let cluster = if fixed.is_none() { self.piece(entries.max(1) * 32, false) } else { self.fixed_piece() };
+        let cluster = if fixed.is_none() { self.piece(entries.max(1) * 32) } else { self.fixed_piece() };
         if let Some(above) = above {
             bytes.extend_from_slice(&self.entry(*b".          ", ATTRIBUTE_FOLDER, cluster, 0));
             bytes.extend_from_slice(&self.entry(*b"..         ", ATTRIBUTE_FOLDER, above, 0));
@@ -155,7 +153,7 @@ impl Layouter<'_> {
                 }
                 Node::File(content) => {
                     let len = content.len();
-                    let first = if len == 0 { 0 } else { self.piece(len, true) };
+                    let first = if len == 0 { 0 } else { self.piece(len) };
                     if let Some(piece) = self.plan.pieces.last_mut().filter(|_| len > 0) {
                         piece.content = content;
                     }
@@ -170,16 +168,16 @@ impl Layouter<'_> {
     }
 
     /// The next clusters for so many bytes; the content is filled in by the caller.
-    fn piece(&mut self, len: u64, is_file: bool) -> u64 {
+    fn piece(&mut self, len: u64) -> u64 {
         let clusters = len.div_ceil(self.geometry.cluster_len());
         let cluster = self.plan.next_cluster;
         self.plan.next_cluster += clusters;
-        self.plan.pieces.push(Piece { cluster: Some(cluster), clusters, is_file, content: Content::Bytes(Vec::new()) });
+        self.plan.pieces.push(Piece { cluster: Some(cluster), clusters, content: Content::Bytes(Vec::new()) });
         cluster
     }
 
     fn fixed_piece(&mut self) -> u64 {
-        self.plan.pieces.push(Piece { cluster: None, clusters: 0, is_file: false, content: Content::Bytes(Vec::new()) });
+        self.plan.pieces.push(Piece { cluster: None, clusters: 0, content: Content::Bytes(Vec::new()) });
         0
     }
 

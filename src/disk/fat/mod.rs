@@ -57,22 +57,14 @@ pub(super) struct Identity {
     pub(super) time: u64,
 }
 
-/// What became of a partition.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Written {
-    /// Bytes in use.
-    pub(super) used: u64,
-    /// Where files begin: offsets from the start of the disk, ascending.
-    pub(super) files: Vec<u64>,
-}
-
 /// Whether a text can be a volume label.
 pub(super) fn is_label(label: &str) -> bool {
     let allowed = label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b' ' | b'-' | b'_'));
     allowed && (1..=11).contains(&label.len()) && label.trim() == label
 }
 
-/// Makes the file system of a partition. `disk` has its full length and is zero there; `path` is its place, for errors.
+/// Makes the file system of a partition; returns how many bytes of it are in use. `disk` has its full length and is zero there; `path` is its place, for
+/// errors.
 pub(super) fn write(
     disk: (&File, &Path),
     partition: &Partition,
@@ -80,7 +72,7 @@ pub(super) fn write(
     files: &[FatFile],
     tree: &Tree,
     cancel: &Cancel,
-) -> Result<Written, Error> {
+) -> Result<u64, Error> {
     let geometry = Geometry::of(partition.len).ok_or_else(|| too_small(partition, geometry::SMALLEST - partition.len.min(geometry::SMALLEST)))?;
     let mut root = Folder::default();
     for file in files {
@@ -94,7 +86,6 @@ pub(super) fn write(
     }
 
     let out = Out { file: disk.0, path: disk.1, start: partition.start };
-    let mut written = Written { used: (plan.next_cluster - 2) * geometry.cluster_len(), files: Vec::new() };
     geometry.write_head(&out, partition, identity.volume_id, label, &plan)?;
     for piece in &plan.pieces {
         cancel.check()?;
@@ -103,11 +94,8 @@ pub(super) fn write(
             Content::Bytes(bytes) => out.write(bytes, place)?,
             Content::Tree { path, len } => copy(tree, path, *len, &out, place, cancel)?,
         }
-        if piece.is_file {
-            written.files.push(partition.start + place);
-        }
     }
-    Ok(written)
+    Ok((plan.next_cluster - 2) * geometry.cluster_len())
 }
 
 fn too_small(partition: &Partition, missing: u64) -> Error {
