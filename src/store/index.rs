@@ -147,7 +147,8 @@ impl Index {
         let copy = scratch.path().join("index.redb");
         // The file of one moment: nobody commits meanwhile.
         let turn = if matches!(self.db, Db::Open(..)) { Some(self.write()?) } else { None };
-        std::fs::copy(&self.path, &copy).map_err(Error::io("read", &self.path))?;
+        failpoint!("store::index::copy");
+        std::fs::copy(&self.path, &copy).map_err(Error::io("copy", &self.path))?;
         drop(turn);
         let mut builder = Database::builder();
         builder.set_cache_size(CACHE_LEN);

@@ -12,7 +12,7 @@ use image_composer::store::{Object, Options, Store};
 use serde_json::json;
 
 use super::cache::json_of;
-use crate::support::program::run;
+use crate::support::program::{outcome, program, run};
 
 /// Bytes that do not compress.
 fn noise(len: usize, seed: u8) -> Vec<u8> {
@@ -347,4 +347,13 @@ fn a_sealed_store_says_what_was_done() {
     assert!(err.contains("is in use by process "), "{err}");
     drop(open);
     assert_eq!(run(home.path(), &["cache", "seal"]).0, 0);
+}
+
+#[test]
+fn a_store_without_room_can_be_checked() {
+    let home = tempfile::tempdir().unwrap();
+    filled(home.path());
+    let mut command = program(home.path(), &["cache", "verify"]);
+    let (status, _, err) = outcome(command.env("IMAGE_COMPOSER_FAILPOINT", "store::index::copy=enospc"));
+    assert!(status == 0 && err.contains("all is well"), "{err}");
 }

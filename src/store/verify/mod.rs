@@ -23,7 +23,7 @@ pub(super) use count::{Recount, named};
 pub use repair::Repaired;
 
 use super::error::{Damage, Object, Problem, Result};
-use super::{Store, inspect};
+use super::{Scratch, Store, inspect};
 use crate::digest::Digest;
 use crate::format::pack::Entry;
 use crate::format::row::ChunkRow;
@@ -153,7 +153,11 @@ impl Store {
     /// # Errors
     /// An index that cannot be read ([`super::Error::is_of_index`]), a file system that fails, the user's wish to stop.
     pub(crate) fn check(&self, progress: &dyn Progress, cancel: &Cancel) -> Result<Findings> {
-        self.index.check(&self.scratch()?)?;
+        match self.scratch().and_then(|scratch| self.index.check(&scratch)) {
+            // A store without room can be checked all the same.
+            Err(error) if error.is_full() => self.index.check(&Scratch::elsewhere()?)?,
+            checked => checked?,
+        }
         let snapshot = Snapshot::take(self)?;
         progress.report(Event::Start { phase: Phase::Inspect, total: Some(snapshot.files.total_len()) });
         let mut findings = Findings { strangers: snapshot.files.strangers.clone(), ..Findings::default() };
