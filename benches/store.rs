@@ -13,7 +13,7 @@ use image_composer::cache::collect::{self, Clean, Limits};
 use image_composer::cache::{ImageCache, ImageRecord, NewImage, PackageCache, SpecHash, benching};
 use image_composer::digest::Digest;
 use image_composer::progress::{Cancel, Silent};
-use image_composer::store::Store;
+use image_composer::store::{Output, Store};
 
 const MIB: usize = 1 << 20;
 
@@ -76,7 +76,9 @@ fn images(criterion: &mut Criterion) {
     group.bench_function("write out", |bencher| {
         bencher.iter(|| {
             let file = File::create(&out).expect("a file");
-            ImageCache::new(&known).write_to(&record, (&file, &out), &Silent, &Cancel::default()).expect("an image");
+            ImageCache::new(&known)
+                .write_to(&record, Output { file: &file, path: &out, stays: false }, &Silent, &Cancel::default())
+                .expect("an image");
         });
     });
     group.finish();

@@ -36,7 +36,8 @@ use crate::progress::{Cancel, Event, Phase, Progress};
 use crate::repo::{self, LoadOptions, PackageRecord, Universe};
 use crate::resolve::{self, Lock};
 use crate::root::sandbox::Mapping;
-use crate::store::{Options, Scratch, Store};
+use crate::spec::model::Artifact;
+use crate::store::{self, Options, Scratch, Store};
 use crate::transfer::partial::Partial;
 use crate::units::ByteSize;
 use error::with_causes;
@@ -120,7 +121,8 @@ impl Build<'_> {
         };
         let dir = OutputDir::prepare(self.request)?;
         let raw = dir.partial()?;
-        match cache.write_to(&record, (raw.as_file(), raw.path()), self.progress, self.cancel) {
+        let stays = self.request.spec.spec.disk.artifacts.contains(&Artifact::Raw);
+        match cache.write_to(&record, store::Output { file: raw.as_file(), path: raw.path(), stays }, self.progress, self.cancel) {
             Ok(()) => {}
             Err(error) if error.is_damage() => {
                 self.progress.report(Event::Warning(&format!(

@@ -1,6 +1,5 @@
 //! The image cache: finished images under the hash of their whole spec.
 
-use std::fs::File;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Duration;
@@ -12,7 +11,7 @@ use crate::format::record::{FORMAT, ImageDocument, Import, RECORD_LIMIT};
 use crate::format::row::ImageRow;
 use crate::format::totals::UsageRow;
 use crate::progress::{Cancel, Progress};
-use crate::store::{self, Counted, Object, Published, ReadTxn, StagedBlob, StagedImage, Store, Used, failpoint};
+use crate::store::{self, Counted, Object, Output, Published, ReadTxn, StagedBlob, StagedImage, Store, Used, failpoint};
 
 /// The longest lock and the longest annotations, in bytes.
 const DOCUMENT_LIMIT: u64 = 64 << 20;
@@ -256,7 +255,7 @@ impl<'a> ImageCache<'a> {
     ///
     /// # Errors
     /// [`store::Error::Damaged`] when a part is missing or wrong: from now on [`ImageCache::lookup`] has a miss for this image.
-    pub fn write_to(&self, image: &ImageRecord, out: (&File, &Path), progress: &dyn Progress, cancel: &Cancel) -> Result<()> {
+    pub fn write_to(&self, image: &ImageRecord, out: Output<'_>, progress: &dyn Progress, cancel: &Cancel) -> Result<()> {
         let manifest = self.store.read_manifest(&image.manifest);
         let written = manifest.and_then(|manifest| self.store.restore(&manifest, out, progress, cancel));
         if written.as_ref().is_err_and(store::Error::is_damage) {

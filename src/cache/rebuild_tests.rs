@@ -13,7 +13,7 @@ use crate::format::row::{BlobRow, ChunkRow, HoldRow, ImageRow, MetadataRow, Pack
 use crate::format::totals::TotalRow;
 use crate::progress::{Cancel, Silent};
 use crate::store::tests::noise;
-use crate::store::{Options, Rebuilt, rebuild_index};
+use crate::store::{Options, Output, Rebuilt, rebuild_index};
 
 #[derive(Debug, Clone, Copy)]
 enum Step {
@@ -192,7 +192,7 @@ fn what_is_missing_or_wrong_is_told_and_mended_by_the_next_build() {
 
         put_image(&store, dir.path(), 0, 0);
         let (image, out) = (cache.lookup(&spec).unwrap().unwrap(), dir.path().join("out"));
-        cache.write_to(&image, (&File::create(&out).unwrap(), &out), &Silent, &Cancel::default()).unwrap();
+        cache.write_to(&image, Output { file: &File::create(&out).unwrap(), path: &out, stays: false }, &Silent, &Cancel::default()).unwrap();
         assert!(fs::read(out).unwrap() == fs::read(dir.path().join("raw")).unwrap());
         let findings = check();
         assert!(!findings.is_damaged() && findings.known_lost == 0, "{kind}: {findings:?}");

@@ -10,6 +10,7 @@ use super::*;
 use crate::digest::Sha256;
 use crate::format::row::{BlobRow, MetadataRow, PackageRow};
 use crate::progress::{Cancel, Silent};
+use crate::store::Output;
 use crate::store::tests::noise;
 
 fn store() -> (tempfile::TempDir, Store) {
@@ -256,7 +257,7 @@ fn an_image_is_kept_and_served() {
     assert_eq!((record.build_time, record.uses, &record.releases), (Duration::from_millis(31_400), 0, &new_image(b"").releases));
     assert_eq!((cache.read_lock(&record).unwrap(), cache.read_annotations(&record).unwrap()), (b"lock".to_vec(), b"{}".to_vec()));
     let out = dir.path().join("out.raw");
-    cache.write_to(&record, (&fs::File::create(&out).unwrap(), &out), &Silent, &Cancel::default()).unwrap();
+    cache.write_to(&record, Output { file: &fs::File::create(&out).unwrap(), path: &out, stays: false }, &Silent, &Cancel::default()).unwrap();
     assert!(fs::read(&out).unwrap() == bytes);
     cache.mark_used(&spec);
     store.flush().unwrap();
@@ -324,7 +325,9 @@ fn a_damaged_image_is_a_miss_until_it_is_built_again() {
         content[at] ^= 0x10;
         fs::write(&damaged, content).unwrap();
         let served = cache.lookup(&spec).unwrap().map(|record| {
-            cache.read_lock(&record).and_then(|_| cache.write_to(&record, (&fs::File::create(&out).unwrap(), &out), &Silent, &Cancel::default()))
+            cache.read_lock(&record).and_then(|_| {
+                cache.write_to(&record, Output { file: &fs::File::create(&out).unwrap(), path: &out, stays: false }, &Silent, &Cancel::default())
+            })
         });
         match served {
             None => assert_eq!(part, 2),
@@ -335,7 +338,7 @@ fn a_damaged_image_is_a_miss_until_it_is_built_again() {
         }
         assert_eq!(store.take_damage().len(), 1, "{part}");
         let record = insert(&cache, &spec, b"lock", &path);
-        cache.write_to(&record, (&fs::File::create(&out).unwrap(), &out), &Silent, &Cancel::default()).unwrap();
+        cache.write_to(&record, Output { file: &fs::File::create(&out).unwrap(), path: &out, stays: false }, &Silent, &Cancel::default()).unwrap();
         assert!(fs::read(&out).unwrap() == bytes);
         assert_eq!(cache.read_lock(&record).unwrap(), b"lock");
         assert_eq!([record.manifest, record.lock].map(|blob| references(&store, &blob)), [1, 1], "{part}");

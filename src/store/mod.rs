@@ -61,6 +61,7 @@ pub(crate) use ingest::StagedImage;
 pub use ingest::{LEVEL, LEVELS};
 pub use reader::{BlobReader, open_file};
 pub use rebuild::{Rebuilt, rebuild_index};
+pub use restore::Output;
 pub use scratch::Scratch;
 pub use seal::{Sealed, seal};
 pub use uses::Counted;

@@ -1,13 +1,18 @@
 //! Writes an image out: chunks are read, decoded and checked on all threads, and land in a sparse file.
+//!
+//! What bounds it is the decoding (two thirds of the processor time; the rest is the kernel's copying). Packs are read with `pread` and not through a map:
+//! a map takes as long (1.66 against 1.62 s for an image of 1.34 GiB, medians of ten), and a device that fails to read would end the process.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
 
+use super::early_sync::EarlySync;
 use super::error::{Damage, Error, Object, Problem, Result};
 use super::{Store, blob};
 use crate::digest::Digest;
@@ -30,6 +35,18 @@ struct Decoder {
     decompressor: Option<zstd::bulk::Decompressor<'static>>,
     stored: Vec<u8>,
     raw: Vec<u8>,
+}
+
+/// Where an image is written.
+#[derive(Debug, Clone, Copy)]
+pub struct Output<'a> {
+    /// Open for writing; what is in it goes.
+    pub file: &'a File,
+    /// Its name, for errors.
+    pub path: &'a Path,
+    /// Whether the file is what the user gets, and will be synced: then its bytes go to the device while it is written. A file that only serves to make
+    /// another may never have to reach it.
+    pub stays: bool,
 }
 
 /// A chunk of the image, and where its parts go.
@@ -58,15 +75,15 @@ impl Store {
         Ok(Manifest::decode(&bytes)?)
     }
 
-    /// Writes the image of a manifest to a file (with its name, for errors), in place of what is in it. Reports the bytes as [`Phase::Write`].
+    /// Writes the image of a manifest to a file, in place of what is in it. Reports the bytes as [`Phase::Write`].
     ///
     /// # Errors
     /// [`Error::Damaged`] when a chunk is missing or wrong; it is already marked as lost. After any error the file is of no use.
-    pub(crate) fn restore(&self, manifest: &Manifest, (file, out): (&File, &Path), progress: &dyn Progress, cancel: &Cancel) -> Result<()> {
+    pub(crate) fn restore(&self, manifest: &Manifest, out: Output<'_>, progress: &dyn Progress, cancel: &Cancel) -> Result<()> {
         // To nothing first, so that all of it is a hole.
-        file.set_len(0).and_then(|()| file.set_len(manifest.raw_len)).map_err(Error::io("write", out))?;
+        out.file.set_len(0).and_then(|()| out.file.set_len(manifest.raw_len)).map_err(Error::io("write", out.path))?;
         progress.report(Event::Start { phase: Phase::Write, total: Some(manifest.raw_len) });
-        let mut damaged = match self.write_chunks(manifest, file, out, progress, cancel) {
+        let mut damaged = match self.write_chunks(manifest, out, progress, cancel) {
             Err(Error::Damaged(damage)) => vec![damage],
             written => written?,
         };
@@ -81,17 +98,25 @@ impl Store {
     }
 
     /// Writes all chunks that can be written, and returns what is wrong with the others.
-    fn write_chunks(&self, manifest: &Manifest, file: &File, out: &Path, progress: &dyn Progress, cancel: &Cancel) -> Result<Vec<Damage>> {
+    fn write_chunks(&self, manifest: &Manifest, out: Output<'_>, progress: &dyn Progress, cancel: &Cancel) -> Result<Vec<Damage>> {
         let (jobs, packs, holes) = self.settled_plan(manifest)?;
         progress.report(Event::Advance { phase: Phase::Write, by: holes });
+        let syncing = |result: std::io::Result<()>| result.map_err(Error::io("sync", out.path));
+        let early = if out.stays { Some(EarlySync::new(out.file).map(Mutex::new).map_err(Error::io("open", out.path))?) } else { None };
         let write = |batch: &[Job]| {
             cancel.check()?;
             let pack = Pack { file: &packs[&batch[0].row.pack], path: self.layout.pack(&batch[0].row.pack) };
-            let (written, damaged) = DECODER.with_borrow_mut(|decoder| decoder.write_batch(batch, &pack, file, out))?;
+            let (written, damaged) = DECODER.with_borrow_mut(|decoder| decoder.write_batch(batch, &pack, out))?;
             progress.report(Event::Advance { phase: Phase::Write, by: written });
+            if let Some(early) = &early {
+                syncing(early.lock().unwrap_or_else(PoisonError::into_inner).wrote(written))?;
+            }
             Ok(damaged)
         };
         let damaged: Vec<Vec<Damage>> = batches(&jobs).into_par_iter().map(write).collect::<Result<_>>()?;
+        if let Some(early) = early {
+            syncing(early.into_inner().unwrap_or_else(PoisonError::into_inner).finish())?;
+        }
         Ok(damaged.into_iter().flatten().collect())
     }
 
@@ -171,8 +196,8 @@ struct Pack<'a> {
 }
 
 impl Decoder {
-    /// Writes the chunks of a batch to `file`; returns how many bytes that were, and the chunks that could not be read.
-    fn write_batch(&mut self, batch: &[Job], pack: &Pack<'_>, file: &File, out: &Path) -> Result<(u64, Vec<Damage>)> {
+    /// Writes the chunks of a batch; returns how many bytes that were, and the chunks that could not be read.
+    fn write_batch(&mut self, batch: &[Job], pack: &Pack<'_>, out: Output<'_>) -> Result<(u64, Vec<Damage>)> {
         let mut stored = std::mem::take(&mut self.stored);
         let (mut written, mut damaged) = (0, Vec::new());
         let (first, last) = (&batch[0].row, &batch[batch.len() - 1].row);
@@ -188,7 +213,7 @@ impl Decoder {
                 Ok(raw) => {
                     for target in &job.targets {
                         let part = &raw[target.offset as usize..][..target.length as usize];
-                        file.write_all_at(part, target.at).map_err(Error::io("write", out))?;
+                        out.file.write_all_at(part, target.at).map_err(Error::io("write", out.path))?;
                         written += part.len() as u64;
                     }
                 }

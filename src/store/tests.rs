@@ -238,7 +238,7 @@ fn keep(store: &Store, raw: &Path) -> (Manifest, u64) {
 }
 
 fn restore(store: &Store, manifest: &Manifest, out: &Path) -> Result<()> {
-    store.restore(manifest, (&fs::File::create(out).unwrap(), out), &Silent, &Cancel::default())
+    store.restore(manifest, Output { file: &fs::File::create(out).unwrap(), path: out, stays: true }, &Silent, &Cancel::default())
 }
 
 #[test]
@@ -356,7 +356,10 @@ fn stopping_leaves_nothing() {
     assert!(matches!(store.stage_image(&raw, &Silent, &cancel), Err(Error::Cancelled(_))));
     let (manifest, _) = keep(&store, &raw);
     let out = tempfile::tempfile().unwrap();
-    assert!(matches!(store.restore(&manifest, (&out, Path::new("out")), &Silent, &cancel), Err(Error::Cancelled(_))));
+    assert!(matches!(
+        store.restore(&manifest, Output { file: &out, path: Path::new("out"), stays: true }, &Silent, &cancel),
+        Err(Error::Cancelled(_))
+    ));
     let tmp: Vec<_> = fs::read_dir(store.dir().join("tmp")).unwrap().map(|dir| fs::read_dir(dir.unwrap().path()).unwrap().count()).collect();
     assert_eq!(tmp, [0]);
 }

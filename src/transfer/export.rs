@@ -8,7 +8,7 @@ use super::{Error, Result};
 use crate::cache::{ImageCache, ImageRecord};
 use crate::disk::formats::{self, Conversion, FileFormat, Format, Out, Raw, zst};
 use crate::progress::{Cancel, Event, Progress};
-use crate::store::Store;
+use crate::store::{Output, Store};
 use crate::units::ByteSize;
 
 /// Bytes given to a stream at a time.
@@ -67,7 +67,7 @@ impl Plan {
 pub fn export(store: &Store, plan: Plan, progress: &dyn Progress, cancel: &Cancel) -> Result<Exported> {
     let dir = folder(&plan.path);
     remove_stale(dir).map_err(Error::io("list", dir))?;
-    let partial = make(store, &plan.image, plan.format, dir, progress, cancel)?;
+    let partial = make(store, &plan.image, plan.format, (dir, true), progress, cancel)?;
     let (size, allocated) = partial.publish(&plan.path).map_err(Error::io("write", &plan.path))?;
     mark_used(store, &plan.image, progress);
     Ok(Exported { plan, size: ByteSize(size), allocated: ByteSize(allocated) })
@@ -90,7 +90,7 @@ pub fn stream(store: &Store, what: &Stream, out: &mut dyn Write, progress: &dyn 
     formats::check_size(what.image.raw_len, what.format.disk)?;
     let scratch = store.scratch()?;
     check_room(scratch.path(), &what.image, what.format)?;
-    let partial = make(store, &what.image, what.format, scratch.path(), progress, cancel)?;
+    let partial = make(store, &what.image, what.format, (scratch.path(), false), progress, cancel)?;
     let mut file = partial.as_file();
     let mut buffer = vec![0; BUFFER];
     let mut size = 0;
@@ -109,11 +109,19 @@ pub fn stream(store: &Store, what: &Stream, out: &mut dyn Write, progress: &dyn 
     Ok(ByteSize(size))
 }
 
-/// A finished file without a name.
-fn make(store: &Store, image: &ImageRecord, format: FileFormat, dir: &Path, progress: &dyn Progress, cancel: &Cancel) -> Result<Partial> {
+/// A finished file without a name in a folder, and whether it will get one.
+fn make(
+    store: &Store,
+    image: &ImageRecord,
+    format: FileFormat,
+    (dir, stays): (&Path, bool),
+    progress: &dyn Progress,
+    cancel: &Cancel,
+) -> Result<Partial> {
     let new = || Partial::new(dir).map_err(Error::io("write in", dir));
     let mut partial = new()?;
-    ImageCache::new(store).write_to(image, (partial.as_file(), partial.path()), progress, cancel)?;
+    let out = Output { file: partial.as_file(), path: partial.path(), stays: stays && format == FileFormat::from(Format::Raw) };
+    ImageCache::new(store).write_to(image, out, progress, cancel)?;
     if format.disk != Format::Raw {
         let converted = new()?;
         let raw = Raw::new(partial.as_file(), partial.path())?;

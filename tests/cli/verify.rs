@@ -8,7 +8,7 @@ use image_composer::cache::verify::{Owner, Verification, verify};
 use image_composer::cache::{Coordinates, ImageCache, MetadataAttributes, MetadataCache, NewImage, PackageCache, SpecHash};
 use image_composer::digest::{Digest, Sha256};
 use image_composer::progress::{Cancel, Silent};
-use image_composer::store::{Object, Options, Store};
+use image_composer::store::{Object, Options, Output, Store};
 use serde_json::json;
 
 use super::cache::json_of;
@@ -122,7 +122,9 @@ fn use_all(dir: &Path, home: &Path) {
     let (images, out) = (ImageCache::new(&store), home.join("out"));
     for seed in [3, 4] {
         if let Some(image) = images.lookup(&SpecHash::from(Digest::of(&[seed]))).unwrap() {
-            images.write_to(&image, (&fs::File::create(&out).unwrap(), &out), &Silent, &Cancel::default()).unwrap();
+            images
+                .write_to(&image, Output { file: &fs::File::create(&out).unwrap(), path: &out, stays: false }, &Silent, &Cancel::default())
+                .unwrap();
             assert!(fs::read(&out).unwrap() == fs::read(home.join(format!("{seed}.raw"))).unwrap());
         }
         put_image(&store, home, seed);

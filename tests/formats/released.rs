@@ -10,7 +10,7 @@ use std::time::Duration;
 use image_composer::cache::{Coordinates, ImageCache, Import, MetadataAttributes, MetadataCache, NewImage, PackageCache, ReleaseDate, SpecHash};
 use image_composer::digest::{Digest, Sha256};
 use image_composer::progress::{Cancel, Silent};
-use image_composer::store::Store;
+use image_composer::store::{Output, Store};
 
 use super::by_hand::{blobs, chunks, files};
 
@@ -112,7 +112,14 @@ fn copy(from: &Path, to: &Path) {
 fn disk_of(store: &Store, spec: &SpecHash) -> Vec<u8> {
     let (images, out) = (ImageCache::new(store), tempfile::NamedTempFile::new().unwrap());
     let record = images.lookup(spec).unwrap().unwrap();
-    images.write_to(&record, (&File::options().write(true).open(out.path()).unwrap(), out.path()), &Silent, &Cancel::default()).unwrap();
+    images
+        .write_to(
+            &record,
+            Output { file: &File::options().write(true).open(out.path()).unwrap(), path: out.path(), stays: false },
+            &Silent,
+            &Cancel::default(),
+        )
+        .unwrap();
     fs::read(out.path()).unwrap()
 }
 

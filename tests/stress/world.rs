@@ -11,7 +11,7 @@ use image_composer::cache::{
 };
 use image_composer::digest::{Digest, Sha256};
 use image_composer::progress::{Cancel, Silent};
-use image_composer::store::{Store, open_file};
+use image_composer::store::{Output, Store, open_file};
 
 /// How many packages, specs and files of metadata there are, and how many contents each name has in turn.
 pub(super) const PACKAGES: u64 = 24;
@@ -116,7 +116,7 @@ pub(super) fn try_image(store: &Store, number: u64, room: &Path) -> cache::Resul
     let cache = ImageCache::new(store);
     let Some(image) = cache.lookup(&spec(number))? else { return Ok(false) };
     let out = room.join("try.raw");
-    match cache.write_to(&image, (&File::create(&out).unwrap(), &out), &Silent, &Cancel::default()) {
+    match cache.write_to(&image, Output { file: &File::create(&out).unwrap(), path: &out, stays: false }, &Silent, &Cancel::default()) {
         Err(error) if error.is_damage() => Ok(false),
         written => written.map(|()| true),
     }
@@ -135,7 +135,9 @@ fn check_image(store: &Store, image: &ImageRecord, room: &Path) {
     let number = image.name.strip_prefix("image").unwrap().parse().unwrap();
     let generation = image.version.parse().unwrap();
     let out = room.join("out.raw");
-    ImageCache::new(store).write_to(image, (&File::create(&out).unwrap(), &out), &Silent, &Cancel::default()).unwrap();
+    ImageCache::new(store)
+        .write_to(image, Output { file: &File::create(&out).unwrap(), path: &out, stays: false }, &Silent, &Cancel::default())
+        .unwrap();
     let digest = Digest::of(&std::fs::read(&out).unwrap());
     assert_eq!((digest, image.raw_digest), (disk_digest(number, generation), digest), "{} {}", image.name, image.version);
 }

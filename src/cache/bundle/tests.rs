@@ -16,7 +16,7 @@ use crate::format::row::{BlobRow, ChunkRow, ImageRow, MetadataRow, PackRow, Pack
 use crate::format::skippable;
 use crate::progress::{Cancel, Silent};
 use crate::store::tests::noise;
-use crate::store::{BundleError, Store, open_file};
+use crate::store::{BundleError, Output, Store, open_file};
 
 struct World {
     _dir: tempfile::TempDir,
@@ -105,7 +105,7 @@ impl World {
         let cache = ImageCache::new(&self.store);
         let record = cache.lookup(hash).unwrap().unwrap();
         let out = tempfile::NamedTempFile::new().unwrap();
-        cache.write_to(&record, (out.as_file(), out.path()), &Silent, &Cancel::default()).unwrap();
+        cache.write_to(&record, Output { file: out.as_file(), path: out.path(), stays: false }, &Silent, &Cancel::default()).unwrap();
         fs::read(out.path()).unwrap()
     }
 

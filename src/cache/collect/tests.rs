@@ -16,7 +16,7 @@ use crate::format::row::{BlobRow, ChunkRow, ImageRow, MetadataRow, PackRow, Pack
 use crate::format::totals::{Amount, Class, Total};
 use crate::progress::{Cancel, Silent};
 use crate::store::tests::noise;
-use crate::store::{Object, Store};
+use crate::store::{Object, Output, Store};
 
 const DAY: u64 = 24 * 3600;
 
@@ -78,7 +78,7 @@ impl Scene {
         let cache = ImageCache::new(&self.store);
         let Some(record) = cache.lookup(spec).unwrap() else { return false };
         let out = self.dir.path().join("out");
-        cache.write_to(&record, (&fs::File::create(&out).unwrap(), &out), &Silent, &Cancel::default()).unwrap();
+        cache.write_to(&record, Output { file: &fs::File::create(&out).unwrap(), path: &out, stays: false }, &Silent, &Cancel::default()).unwrap();
         assert!(fs::read(&out).unwrap() == disk(seeds));
         true
     }
