@@ -84,6 +84,19 @@ impl Tree {
         self.open_at(path.as_ref(), OFlags::PATH).is_ok()
     }
 
+    /// The permission bits of what is at `path`, symbolic links followed; none where there is nothing.
+    pub(crate) fn permissions(&self, path: impl AsRef<Path>) -> Result<Option<u32>, Error> {
+        let path = path.as_ref();
+        match self.open_at(path, OFlags::PATH) {
+            Ok(fd) => {
+                let stat = rustix::fs::fstat(&fd).map_err(Error::at("look at", path))?;
+                Ok(Some(Mode::from_raw_mode(stat.st_mode).as_raw_mode() & 0o7777))
+            }
+            Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
+            Err(errno) => Err(Error::at("look at", path)(errno)),
+        }
+    }
+
     /// Opens a regular file for reading; none where there is nothing. Symbolic links are followed within the tree.
     pub fn file(&self, path: impl AsRef<Path>) -> Result<Option<File>, Error> {
         let path = path.as_ref();

@@ -24,6 +24,7 @@ pub(super) fn root(loaded: &Loaded, records: &[PackageRecord], sources: Vec<root
     let users = system.users.iter().map(|user| root::User {
         name: user.name.clone(),
         password: user.password.as_ref().map(|password| root::PasswordHash(password.0.clone())),
+        password_max_age: user.password_max_age,
         groups: user.groups.clone(),
         sudo: user.sudo,
         home: user.home.clone(),

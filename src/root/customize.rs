@@ -3,10 +3,10 @@
 use std::io::{Read as _, Write as _};
 use std::path::Path;
 
-use super::Error;
 use super::install::INITRD_LATER;
-use super::plan::{File, Plan, User};
+use super::plan::{File, Plan};
 use super::sandbox::Cell;
+use super::{Error, users};
 use crate::digest::Digest;
 use crate::progress::Cancel;
 use crate::tree::Tree;
@@ -16,7 +16,7 @@ pub(super) fn customize(tree: &Tree, plan: &Plan, cancel: &Cancel) -> Result<(),
     let cell = Cell::new(tree.path(), plan.time);
     hostname(tree, &plan.hostname)?;
     for user in &plan.users {
-        make_user(tree, &cell, user, cancel)?;
+        users::make(tree, &cell, user, cancel)?;
     }
     for file in &plan.files {
         copy_file(tree, file)?;
@@ -25,6 +25,7 @@ pub(super) fn customize(tree: &Tree, plan: &Plan, cancel: &Cancel) -> Result<(),
     for command in &plan.commands {
         quiet.run(&format!("the command “{command}” of configurations"), &["/bin/sh", "-c", command], b"", &mut |_| {}, cancel)?;
     }
+    users::check_login_programs(tree, &plan.users)?;
     initrds(tree, &cell, cancel)
 }
 
@@ -34,74 +35,6 @@ fn hostname(tree: &Tree, name: &str) -> Result<(), Error> {
         "127.0.0.1\tlocalhost\n127.0.1.1\t{name}\n\n::1\t\tlocalhost ip6-localhost ip6-loopback\nff02::1\t\tip6-allnodes\nff02::2\t\tip6-allrouters\n"
     );
     Ok(tree.write("etc/hosts", hosts.as_bytes(), 0o644)?)
-}
-
-fn make_user(tree: &Tree, cell: &Cell, user: &User, cancel: &Cancel) -> Result<(), Error> {
-    let run = |command: &[&str], input: &[u8]| cell.run(&format!("{} for user {}", command[0], user.name), command, input, &mut |_| {}, cancel);
-    let groups = user.groups.join(",");
-    if account(tree, &user.name)?.is_some() {
-        for (option, value) in [("--home", &user.home), ("--shell", &user.shell)] {
-            if let Some(value) = value {
-                run(&["usermod", option, value, &user.name], b"")?;
-            }
-        }
-    } else {
-        let shell = user.shell.as_deref().unwrap_or("/bin/bash");
-        let mut command = vec!["useradd", "--create-home", "--user-group", "--shell", shell];
-        if let Some(home) = &user.home {
-            command.extend(["--home-dir", home]);
-        }
-        command.push(&user.name);
-        run(&command, b"")?;
-    }
-    if !groups.is_empty() {
-        run(&["usermod", "--append", "--groups", &groups, &user.name], b"")?;
-    }
-    // The hash goes through a pipe: a command line can be read by others.
-    let password = user.password.as_ref().map_or("!", |hash| hash.0.as_str());
-    run(&["chpasswd", "--encrypted"], format!("{}:{password}\n", user.name).as_bytes())?;
-    if user.sudo {
-        if !tree.exists("usr/bin/sudo") {
-            return Err(Error::Unfulfilled {
-                problem: format!("user {} has “sudo: true”, but the image has no sudo", user.name),
-                hint: "add “sudo” to systemConfig.packages".to_owned(),
-            });
-        }
-        tree.write(format!("etc/sudoers.d/90-{}", user.name), format!("{} ALL=(ALL:ALL) NOPASSWD: ALL\n", user.name).as_bytes(), 0o440)?;
-    }
-    if !user.ssh_authorized_keys.is_empty() {
-        authorize(tree, user)?;
-    }
-    Ok(())
-}
-
-fn authorize(tree: &Tree, user: &User) -> Result<(), Error> {
-    let unknown = || Error::Unfulfilled {
-        problem: format!("user {} has no line in /etc/passwd after it was made", user.name),
-        hint: "see whether a package of the spec replaces useradd".to_owned(),
-    };
-    let (uid, gid, home) = account(tree, &user.name)?.ok_or_else(unknown)?;
-    let dir = Path::new(&home).join(".ssh");
-    let file = dir.join("authorized_keys");
-    let mut keys: String = user.ssh_authorized_keys.iter().map(|key| key.trim()).collect::<Vec<_>>().join("\n");
-    keys.push('\n');
-    tree.write(&file, keys.as_bytes(), 0o600)?;
-    tree.set_mode(&dir, 0o700)?;
-    for path in [&dir, &file] {
-        tree.set_owner(path, uid, gid)?;
-    }
-    Ok(())
-}
-
-/// Numbers and home directory of a user of the tree.
-fn account(tree: &Tree, name: &str) -> Result<Option<(u32, u32, String)>, Error> {
-    Ok(tree.read_text("etc/passwd")?.lines().find_map(|line| {
-        let words: Vec<&str> = line.split(':').collect();
-        match words[..] {
-            [user, _, uid, gid, _, home, _] if user == name => Some((uid.parse().ok()?, gid.parse().ok()?, home.to_owned())),
-            _ => None,
-        }
-    }))
 }
 
 /// Copies a file of the host, and checks on the way that it is still the one that the spec's hash speaks of.

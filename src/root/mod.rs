@@ -22,6 +22,7 @@ mod settle;
 #[cfg(test)]
 pub(crate) mod testing;
 mod unpack;
+mod users;
 mod workspace;
 
 use std::path::Path;

@@ -71,7 +71,9 @@ pub struct User {
     pub name: String,
     /// The password field of `/etc/shadow`; none is a locked password.
     pub password: Option<PasswordHash>,
-    /// Supplementary groups.
+    /// After how many days the password must be changed; none is never.
+    pub password_max_age: Option<u32>,
+    /// Supplementary groups; those that are not there are made.
     pub groups: Vec<String>,
     /// Whether it may run every command through `sudo` without a password.
     pub sudo: bool,

@@ -51,8 +51,8 @@ fn complete_system(draft: SystemDraft, image: &Image, arch: Architecture, profil
 }
 
 fn complete_user(draft: UserDraft, image: &Image) -> User {
-    let UserDraft { name, password, groups, sudo, home, shell, ssh_authorized_keys } = draft;
+    let UserDraft { name, password, password_max_age, groups, sudo, home, shell, ssh_authorized_keys } = draft;
     let password = password.map(|written| written.into_password(&image.name, &name));
     let groups = groups.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
-    User { name, password, groups, sudo, home, shell, ssh_authorized_keys }
+    User { name, password, password_max_age, groups, sudo, home, shell, ssh_authorized_keys }
 }

@@ -46,6 +46,7 @@ pub(super) struct SystemDraft {
 pub(super) struct UserDraft {
     pub(super) name: String,
     pub(super) password: Option<Written>,
+    pub(super) password_max_age: Option<u32>,
     pub(super) groups: Vec<String>,
     pub(super) sudo: bool,
     pub(super) home: Option<String>,

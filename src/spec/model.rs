@@ -156,13 +156,15 @@ pub struct User {
     pub name: String,
     /// How it can log in with a password; none is a locked password.
     pub password: Option<Password>,
-    /// Supplementary groups, sorted; they must be there when all packages are.
+    /// After how many days the password must be changed; none is never.
+    pub password_max_age: Option<u32>,
+    /// Supplementary groups, sorted; those that no package brings are made.
     pub groups: Vec<String>,
     /// Whether it may run every command as root through `sudo`, without a password.
     pub sudo: bool,
     /// The home directory; none is `/home/<name>`.
     pub home: Option<String>,
-    /// The login shell; none is `/bin/bash`.
+    /// What runs at a login; none is `/bin/bash`.
     pub shell: Option<String>,
     /// Lines of `~/.ssh/authorized_keys`.
     pub ssh_authorized_keys: Vec<String>,

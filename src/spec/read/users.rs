@@ -6,7 +6,10 @@ use super::{checked, checked_list};
 use crate::spec::draft::UserDraft;
 use crate::spec::names;
 use crate::spec::password::{Algorithm, PasswordError, Written};
-use crate::yaml::Field;
+use crate::yaml::{Field, Fields};
+
+/// The longest age of a password in days: what Debian writes for “never”, and more than `/etc/shadow` needs.
+const MAX_AGE_LIMIT: i64 = 99_999;
 
 pub(super) fn read(field: &Field<'_>) -> Vec<UserDraft> {
     let mut users = Vec::new();
@@ -23,8 +26,6 @@ pub(super) fn read(field: &Field<'_>) -> Vec<UserDraft> {
 
 fn read_user(item: &Field<'_>) -> Option<UserDraft> {
     let mut fields = item.fields()?;
-    fields.refuse("passwordMaxAge", "run chage in configurations");
-    fields.refuse("startupScript", "name the program in shell");
     fields.refuse("sshAuthorizedKeysFiles", "write the keys into sshAuthorizedKeys");
     let name = fields.required("name").and_then(|field| checked(&field, names::user));
     let algorithm_field = fields.optional("hash_algo");
@@ -34,12 +35,13 @@ fn read_user(item: &Field<'_>) -> Option<UserDraft> {
     let sudo = fields.optional("sudo").and_then(|field| field.boolean()).is_some_and(|located| located.value);
     let home_field = fields.optional("home");
     let home = home_field.as_ref().and_then(|field| checked(field, names::passwd_path));
-    let shell = fields.optional("shell").and_then(|field| checked(&field, names::passwd_path));
+    let shell = login_program(&mut fields);
+    let password_max_age = fields.optional("passwordMaxAge").and_then(|field| field.integer(0, MAX_AGE_LIMIT)).map(|located| located.value);
     let keys = fields.optional("sshAuthorizedKeys").map(|field| ssh_keys(&field)).unwrap_or_default();
     fields.finish();
 
     let name = name?;
-    if let Some(field) = home_field.filter(|_| name == "root") {
+    if let Some(field) = home_field.filter(|_| name == "root" && home.as_deref() != Some("/root")) {
         field.error_with_hint("cannot be given for root", "leave it out: it is /root");
     }
     // A wrong algorithm is reported already: what it would have meant for the password is unknown.
@@ -48,7 +50,20 @@ fn read_user(item: &Field<'_>) -> Option<UserDraft> {
         (Some((Some(text), field)), Some(Some(algorithm))) => read_password(&field, &text.value, Some(algorithm.value)),
         _ => None,
     };
-    Some(UserDraft { name, password, groups, sudo, home, shell, ssh_authorized_keys: keys })
+    // As in the language's other programs, which cannot tell 0 from a field that is not there.
+    let password_max_age = password_max_age.and_then(|days| u32::try_from(days).ok()).filter(|days| *days > 0);
+    let home = home.filter(|_| name != "root");
+    Some(UserDraft { name, password, password_max_age, groups, sudo, home, shell, ssh_authorized_keys: keys })
+}
+
+/// What runs when the user logs in: the `shell`, or a `startupScript`, which the language puts in its place in `/etc/passwd`.
+fn login_program(fields: &mut Fields<'_>) -> Option<String> {
+    let script = fields.optional("startupScript");
+    let shell = fields.optional("shell");
+    if let (Some(script), Some(_)) = (&script, &shell) {
+        script.error_with_hint("is what runs at a login, and so is shell", "give one of them; a script can end with “exec bash”");
+    }
+    script.or(shell).and_then(|field| checked(&field, names::passwd_path))
 }
 
 fn read_password(field: &Field<'_>, text: &str, algorithm: Option<Algorithm>) -> Option<Written> {

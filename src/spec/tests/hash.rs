@@ -78,10 +78,11 @@ fn changes(spec: &Spec) -> Vec<(&'static str, Spec)> {
     change!("system.configurations", system.configurations = Vec::new());
     change!("system.cmdline", system.cmdline = "quiet".to_owned());
     change!("system.bootloader", system.bootloader = BootProvider::SystemdBoot);
-    let User { name: _, password: _, groups: _, sudo: _, home: _, shell: _, ssh_authorized_keys: _ } = &users[1];
+    let User { name: _, password: _, password_max_age: _, groups: _, sudo: _, home: _, shell: _, ssh_authorized_keys: _ } = &users[1];
     change!("user.name", system.users[1].name = "other".to_owned());
     change!("user.password", system.users[1].password = Some(Password("$6$a$b".to_owned())));
     change!("a locked user.password", system.users[1].password = None);
+    change!("user.password_max_age", system.users[1].password_max_age = Some(1));
     change!("user.groups", system.users[1].groups = Vec::new());
     change!("user.sudo", system.users[1].sudo = false);
     change!("user.home", system.users[1].home = None);

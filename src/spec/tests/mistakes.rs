@@ -100,8 +100,10 @@ systemConfig:
       groups: [Adm, '<sudo>']
       home: home/alice
       shell: /bin/ba:sh
-      passwordMaxAge: 5
+      passwordMaxAge: -1
+      startupScript: /bin/a
     - name: bob
+      shell: /bin/ba:sh
     - name: bob
     - password: x
     - name: root
