@@ -84,6 +84,11 @@ impl Tree {
         self.open_at(path.as_ref(), OFlags::PATH).is_ok()
     }
 
+    /// Whether there is a directory at `path`, symbolic links followed.
+    pub(crate) fn is_directory(&self, path: impl AsRef<Path>) -> bool {
+        self.open_at(path.as_ref(), OFlags::PATH | OFlags::DIRECTORY).is_ok()
+    }
+
     /// The permission bits of what is at `path`, symbolic links followed; none where there is nothing.
     pub(crate) fn permissions(&self, path: impl AsRef<Path>) -> Result<Option<u32>, Error> {
         let path = path.as_ref();
@@ -181,6 +186,19 @@ impl Tree {
         match rustix::fs::symlinkat(target, &parent, name) {
             Ok(()) | Err(Errno::EXIST) => Ok(()),
             Err(errno) => Err(Error::at("link", path)(errno)),
+        }
+    }
+
+    /// Makes a symbolic link in place of what file or link is there; directories on the way are made.
+    pub(crate) fn replace_link(&self, target: &str, path: &Path) -> Result<(), Error> {
+        self.create_dirs(path.parent().unwrap_or(Path::new("")))?;
+        let (parent, name) = self.parent(path)?;
+        loop {
+            match rustix::fs::symlinkat(target, &parent, name) {
+                Ok(()) => return Ok(()),
+                Err(Errno::EXIST) => rustix::fs::unlinkat(&parent, name, AtFlags::empty()).map_err(Error::at("replace", path))?,
+                Err(errno) => return Err(Error::at("link", path)(errno)),
+            }
         }
     }
 

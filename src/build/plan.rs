@@ -33,8 +33,13 @@ pub(super) fn root(loaded: &Loaded, records: &[PackageRecord], sources: Vec<root
     });
     let files = system.additional_files.iter().map(|file| root::File {
         local: file.local.clone(),
-        digest: file.digest,
+        content: match &file.content {
+            model::Content::File(digest) => root::Content::File(*digest),
+            model::Content::Folder => root::Content::Folder,
+            model::Content::Link(target) => root::Content::Link(target.clone()),
+        },
         mode: file.mode,
+        owner: file.owner.clone(),
         destination: file.destination.clone(),
     });
     root::Plan {

@@ -1,13 +1,9 @@
 //! What the spec asks for on top of the packages: host name, users, files, commands, and the initrds that see all of it.
 
-use std::io::{Read as _, Write as _};
-use std::path::Path;
-
 use super::install::INITRD_LATER;
-use super::plan::{File, Plan};
+use super::plan::Plan;
 use super::sandbox::Cell;
-use super::{Error, users};
-use crate::digest::Digest;
+use super::{Error, files, users};
 use crate::progress::Cancel;
 use crate::tree::Tree;
 
@@ -19,7 +15,7 @@ pub(super) fn customize(tree: &Tree, plan: &Plan, cancel: &Cancel) -> Result<(),
         users::make(tree, &cell, user, cancel)?;
     }
     for file in &plan.files {
-        copy_file(tree, file)?;
+        files::copy(tree, file)?;
     }
     let quiet = cell.clone().with_stub(INITRD_LATER.0, INITRD_LATER.1);
     for command in &plan.commands {
@@ -35,30 +31,6 @@ fn hostname(tree: &Tree, name: &str) -> Result<(), Error> {
         "127.0.0.1\tlocalhost\n127.0.1.1\t{name}\n\n::1\t\tlocalhost ip6-localhost ip6-loopback\nff02::1\t\tip6-allnodes\nff02::2\t\tip6-allrouters\n"
     );
     Ok(tree.write("etc/hosts", hosts.as_bytes(), 0o644)?)
-}
-
-/// Copies a file of the host, and checks on the way that it is still the one that the spec's hash speaks of.
-fn copy_file(tree: &Tree, file: &File) -> Result<(), Error> {
-    let mut from = std::fs::File::open(&file.local).map_err(Error::io("read", &file.local))?;
-    let destination = Path::new(&file.destination);
-    let mut to = tree.create(destination, file.mode)?;
-    let mut hasher = blake3::Hasher::new();
-    let mut buffer = vec![0; 1 << 17];
-    loop {
-        let count = from.read(&mut buffer).map_err(Error::io("read", &file.local))?;
-        if count == 0 {
-            break;
-        }
-        hasher.update(&buffer[..count]);
-        to.write_all(&buffer[..count]).map_err(crate::tree::Error::at("write", destination))?;
-    }
-    if Digest::from(hasher.finalize()) != file.digest {
-        return Err(Error::Unfulfilled {
-            problem: format!("{} changed while the image was built", file.local.display()),
-            hint: "build again".to_owned(),
-        });
-    }
-    Ok(())
 }
 
 /// Makes the initrd of every kernel, once, after everything that it copies is in place.

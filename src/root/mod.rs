@@ -14,6 +14,7 @@ mod customize;
 mod deb;
 mod dpkg;
 mod error;
+mod files;
 mod install;
 mod order;
 mod plan;
@@ -30,7 +31,7 @@ use std::path::Path;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use deb::examine;
 pub use error::Error;
-pub use plan::{File, Package, PasswordHash, Plan, Source, User};
+pub use plan::{Content, File, Package, PasswordHash, Plan, Source, User};
 pub use workspace::Workspace;
 
 use crate::progress::{Cancel, Event, Phase, Progress};

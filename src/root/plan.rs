@@ -96,15 +96,29 @@ impl std::fmt::Debug for PasswordHash {
     }
 }
 
-/// A file to copy into the tree, owned by root.
+/// What a file to copy is.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Content {
+    /// A regular file, and what its bytes must be: one that changed since the spec was read is an error.
+    File(Digest),
+    /// A folder, without what is in it.
+    Folder,
+    /// A symbolic link with this target.
+    Link(String),
+}
+
+/// A file, folder or link to copy into the tree.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct File {
     /// On the host.
     pub local: PathBuf,
-    /// What its bytes must be: a file that changed since the spec was read is an error.
-    pub digest: Digest,
-    /// Permission bits.
+    /// What it is.
+    pub content: Content,
+    /// Permission bits; a folder that is there keeps its own.
     pub mode: u32,
+    /// `user` or `user:group`, by name in the tree or by number; none is root. A folder that is there keeps its own.
+    pub owner: Option<String>,
     /// In the tree; absolute.
     pub destination: String,
 }

@@ -97,6 +97,30 @@ pub(super) fn check_login_programs(tree: &Tree, users: &[User]) -> Result<(), Er
     Ok(())
 }
 
+/// The numbers of an owner, `user` or `user:group`, by names of the tree or by numbers. `whose` is what shall belong to it.
+pub(super) fn owner(tree: &Tree, owner: &str, whose: &str) -> Result<(u32, u32), Error> {
+    let missing = |what: &str| Error::Unfulfilled {
+        problem: format!("{whose} shall belong to “{owner}”, and the image has no {what}"),
+        hint: "make it with users or a package, or write user and group as numbers, 1000:1000".to_owned(),
+    };
+    let (user, group) = owner.split_once(':').map_or((owner, None), |(user, group)| (user, Some(group)));
+    let account = line_of(&tree.read_text("etc/passwd")?, user);
+    let number = |line: &Option<Vec<String>>, place: usize| line.as_ref()?.get(place)?.parse::<u32>().ok();
+    let user = user.parse().ok().or_else(|| number(&account, 2)).ok_or_else(|| missing("such user"))?;
+    let Some(group) = group else {
+        return Ok((user, number(&account, 3).ok_or_else(|| missing("user with that number, whose group it could have"))?));
+    };
+    let found = line_of(&tree.read_text("etc/group")?, group);
+    Ok((user, group.parse().ok().or_else(|| number(&found, 2)).ok_or_else(|| missing("such group"))?))
+}
+
+/// The words of the line of `/etc/passwd` or `/etc/group` that has this name or number.
+fn line_of(text: &str, name: &str) -> Option<Vec<String>> {
+    let mut lines = text.lines().map(|line| line.split(':').map(str::to_owned).collect::<Vec<_>>());
+    let place = if name.bytes().all(|byte| byte.is_ascii_digit()) { 2 } else { 0 };
+    lines.find(|words| words.get(place).is_some_and(|word| word == name))
+}
+
 /// Numbers and home directory of a user of the tree.
 fn account(tree: &Tree, name: &str) -> Result<Option<(u32, u32, String)>, Error> {
     Ok(tree.read_text("etc/passwd")?.lines().find_map(|line| {

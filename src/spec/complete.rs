@@ -35,15 +35,13 @@ fn complete_system(draft: SystemDraft, image: &Image, arch: Architecture, profil
     if draft.users.iter().any(|user| user.sudo) {
         packages.insert("sudo".to_owned());
     }
-    let mut additional_files = draft.additional_files;
-    additional_files.sort_by(|a, b| a.destination.cmp(&b.destination));
     System {
         name: draft.name.unwrap_or_else(|| "default".to_owned()),
         description: draft.description,
         hostname: draft.hostname.unwrap_or_else(|| names::hostname_of_image(&image.name)),
         packages: packages.into_iter().collect(),
         users: draft.users.into_iter().map(|user| complete_user(user, image)).collect(),
-        additional_files,
+        additional_files: draft.additional_files,
         configurations: draft.configurations,
         cmdline: draft.cmdline.unwrap_or_else(|| DEFAULT_CMDLINE.to_owned()),
         bootloader,

@@ -181,16 +181,30 @@ impl std::fmt::Debug for Password {
     }
 }
 
-/// A file of the host that is copied into the image.
+/// What a file of the host is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Content {
+    /// A regular file; its contents when the spec was loaded.
+    File(Digest),
+    /// A folder; what is in it stands beside it.
+    Folder,
+    /// A symbolic link, and where it leads.
+    Link(String),
+}
+
+/// A file, folder or link of the host that is copied into the image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct AdditionalFile {
-    /// The file on the host, absolute. Its place has no influence on the image; its digest and mode do.
+    /// The file on the host, absolute. Its place has no influence on the image; its contents and mode do.
     #[serde(skip)]
     pub local: PathBuf,
-    /// Its contents when the spec was loaded.
-    pub digest: Digest,
-    /// Its permission bits when the spec was loaded.
+    /// What it is.
+    pub content: Content,
+    /// The permission bits: the spec's, else those of the file when the spec was loaded. A folder that the image has keeps its own, and a link has none.
     pub mode: u32,
+    /// `user` or `user:group`, by name or number; none is root. A folder that the image has keeps its own.
+    pub owner: Option<String>,
     /// Where it goes: absolute, without `..`.
     pub destination: String,
 }

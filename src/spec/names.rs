@@ -39,6 +39,15 @@ fn account(text: &str) -> bool {
     fits && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte))
 }
 
+/// Who a file belongs to: `user`, or `user:group`, each by its name or number.
+pub(super) fn owner(text: &str) -> Result<(), Expected> {
+    // An ordinary user who builds has 65,536 numbers to give (subuid(5)).
+    let number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u16>().is_ok();
+    let part = |text: &str| account(text) || number(text);
+    let holds = text.split_once(':').map_or_else(|| part(text), |(user, group)| part(user) && part(group));
+    check(holds, "“user” or “user:group”, by name or by a number up to 65535")
+}
+
 /// A host name (RFC 1123 §2.1), at most 64 bytes long as Linux wants it.
 pub(super) fn hostname(text: &str) -> Result<(), Expected> {
     let label = |label: &str| {
@@ -107,6 +116,10 @@ mod tests {
         assert_eq!(sort(image_part, &["a", "debian-12_x+1.0", "", ".a", "-a", "a b", "a/b", "é", "..", &"a".repeat(65)]), ["a", "debian-12_x+1.0"]);
         assert_eq!(sort(package, &["g++", "0ad", "libc6.1", "a", "-a", "Bash", "a=1", "a:amd64", "linux*", ""]), ["g++", "0ad", "libc6.1"]);
         assert_eq!(sort(user, &["root", "_apt", "a-b", "0a", "A", "", "-a", "a b", "a:b", "a$", &"a".repeat(33)]), ["root", "_apt", "a-b"]);
+        assert_eq!(
+            sort(owner, &["root", "a:b", "0:adm", "65535:1", "65536", "", ":", "a:", ":a", "a:b:c", "-1", "A"]),
+            ["root", "a:b", "0:adm", "65535:1"]
+        );
         assert_eq!(sort(hostname, &["a", "A1-b.c", "", "-a", "a-", "a..b", "a_b", "a.", &"a".repeat(64)]), ["a", "A1-b.c"]);
         assert_eq!(sort(absolute_path, &["/a", "/a b/c", "/", "a", "", "/a/", "/a/../b", "/./a", "//a", "/a\nb"]), ["/a", "/a b/c"]);
         assert_eq!(sort(passwd_path, &["/bin/sh", "/a:b"]), ["/bin/sh"]);

@@ -1,90 +1,85 @@
-//! Local files that a spec names.
+//! `systemConfig.additionalFiles`.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::checked;
-use crate::digest::Digest;
-use crate::spec::model::AdditionalFile;
+use super::local::{self, Local};
+use crate::spec::model::{AdditionalFile, Content};
 use crate::spec::names;
-use crate::yaml::Field;
+use crate::yaml::{Field, Scalar};
 
-/// A file as it was when the spec was loaded.
-pub(super) struct Local {
-    /// Absolute.
-    pub(super) path: PathBuf,
-    pub(super) digest: Digest,
-    /// The permission bits.
-    pub(super) mode: u32,
-}
-
-/// `systemConfig.additionalFiles`.
+/// The files of the list, and all that is in its folders; sorted by destination.
 pub(super) fn read(field: &Field<'_>, folder: &Path) -> Vec<AdditionalFile> {
-    let mut files = Vec::new();
-    let mut seen = BTreeMap::new();
+    // By destination, which puts folders before what is in them.
+    let mut files: BTreeMap<String, (Field<'_>, AdditionalFile)> = BTreeMap::new();
     for item in field.list().unwrap_or_default() {
-        let Some(mut fields) = item.fields() else { continue };
-        fields.refuse("stage", "leave it out");
-        let local = fields.required("local").and_then(|field| local(&field, folder));
-        let destination_field = fields.required("final");
-        let destination = destination_field.as_ref().and_then(|field| checked(field, names::absolute_path));
-        fields.finish();
-        let (Some(field), Some(destination)) = (destination_field, destination) else { continue };
-        if let Some(first) = seen.insert(destination.clone(), item.place()) {
-            field.error(&format!("is the same as that in line {}: “{destination}”", first.line));
-        }
-        if let Some(Local { path, digest, mode }) = local {
-            files.push((field, AdditionalFile { local: path, digest, mode, destination }));
+        let Some(found) = read_item(&item, folder) else { continue };
+        for file in found {
+            match files.get(&file.destination) {
+                Some((_, other)) if other.content == Content::Folder && file.content == Content::Folder => {}
+                Some((first, _)) => item.error(&format!("has the same destination as that in line {}: “{}”", first.place().line, file.destination)),
+                None => drop(files.insert(file.destination.clone(), (item.clone(), file))),
+            }
         }
     }
-    for (field, file) in &files {
+    for (item, file) in files.values() {
         let parents = Path::new(&file.destination).ancestors().skip(1);
-        if let Some(parent) = parents.filter_map(Path::to_str).find(|parent| seen.contains_key(*parent)) {
-            field.error(&format!("lies beneath “{parent}”, which is another file of the list"));
+        let not_folder = |parent: &&str| files.get(*parent).is_some_and(|(_, parent)| parent.content != Content::Folder);
+        if let Some(parent) = parents.filter_map(Path::to_str).find(not_folder) {
+            item.error(&format!("lies beneath “{parent}”, which is another file of the list"));
         }
     }
-    files.into_iter().map(|(_, file)| file).collect()
+    files.into_values().map(|(_, file)| file).collect()
 }
 
-/// The regular file that a field names, relative to `folder`. Everything that is wrong with it is reported.
-pub(super) fn local(field: &Field<'_>, folder: &Path) -> Option<Local> {
-    let written = checked(field, |text| if text.is_empty() || text.contains('\0') { Err("the path of a file") } else { Ok(()) })?;
-    let path = match std::path::absolute(folder.join(&written)) {
-        Ok(path) => path,
-        Err(error) => {
-            field.error(&format!("cannot be made an absolute path: {error}"));
-            return None;
-        }
+fn read_item(item: &Field<'_>, folder: &Path) -> Option<Vec<AdditionalFile>> {
+    let mut fields = item.fields()?;
+    // Where no baseline is laid over there is one stage only: before the initrd is made.
+    fields.optional("stage").and_then(|field| field.one_of(&[("pre-initramfs", ()), ("", ())], &[]));
+    let found = fields.required("local").and_then(|field| local::tree(&field, folder));
+    // Where nothing was found that is reported already.
+    let is_folder = found.as_ref().is_none_or(|found| found.first().is_some_and(|(_, local)| local.content == Content::Folder));
+    let destination = fields.required("final").and_then(|field| destination(&field, is_folder));
+    let mode = fields.optional("mode").map(|field| mode(&field));
+    let owner = fields.optional("owner").map(|field| checked(&field, names::owner));
+    fields.finish();
+
+    let (found, destination) = (found?, destination?);
+    let mode = mode.map_or(Some(None), |mode| mode.map(Some))?;
+    let owner = owner.map_or(Some(None), |owner| owner.map(Some))?;
+    let files = found.into_iter().map(|(beneath, Local { path, content, mode: of_host })| {
+        let mode = match (mode, &content) {
+            (None, _) | (_, Content::Link(_)) => of_host,
+            (Some(mode), Content::File(_)) => mode,
+            // Who may read what is in a folder may also look into it, as chmod(1) has it for X.
+            (Some(mode), Content::Folder) => mode & 0o777 | (mode & 0o444) >> 2,
+        };
+        AdditionalFile { local: path, content, mode, owner: owner.clone(), destination: format!("{destination}{beneath}") }
+    });
+    // The root of the image is there.
+    Some(files.filter(|file| !file.destination.is_empty()).collect())
+}
+
+/// Without a slash at its end; empty for the root of the image.
+fn destination(field: &Field<'_>, is_folder: bool) -> Option<String> {
+    let written = field.text()?.value;
+    match written.strip_suffix('/') {
+        Some(folder) if is_folder && (folder.is_empty() || names::absolute_path(folder).is_ok()) => Some(folder.to_owned()),
+        _ => checked(field, names::absolute_path),
+    }
+}
+
+/// Permission bits, always octal: in YAML 1.2 a plain `0644` would be the number 644, which nobody means.
+fn mode(field: &Field<'_>) -> Option<u32> {
+    let written = match field.scalar() {
+        Some(Scalar::Text(text) | Scalar::Integer(text)) => text.strip_prefix("0o").unwrap_or(text),
+        _ => "",
     };
-    match digest(&path) {
-        Ok((digest, mode)) => Some(Local { path, digest, mode }),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            field.error_with_hint(&format!("names a file that is not there: {}", path.display()), "paths are relative to the spec");
-            None
-        }
-        Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
-            field.error_with_hint(&format!("is not a regular file: {}", path.display()), "name each file on its own");
-            None
-        }
-        Err(error) => {
-            field.error(&format!("cannot be read: {}: {error}", path.display()));
-            None
-        }
+    let digits = written.strip_prefix('0').filter(|rest| rest.len() >= 3).unwrap_or(written);
+    let holds = matches!(digits.len(), 3 | 4) && digits.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
+    if !holds {
+        return field.wrong_type("permissions of three or four octal digits, such as \"0644\"", None);
     }
-}
-
-/// Digest and permission bits of a regular file; anything else is `InvalidInput`.
-fn digest(path: &Path) -> io::Result<(Digest, u32)> {
-    // Looked at before it is opened: opening a pipe would wait for a writer.
-    if !std::fs::metadata(path)?.is_file() {
-        return Err(io::ErrorKind::InvalidInput.into());
-    }
-    let file = File::open(path)?;
-    let mode = file.metadata()?.permissions().mode() & 0o7777;
-    let mut hasher = blake3::Hasher::new();
-    hasher.update_reader(file)?;
-    Ok((hasher.finalize().into(), mode))
+    u32::from_str_radix(digits, 8).ok()
 }

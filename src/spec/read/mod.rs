@@ -3,6 +3,7 @@
 mod disk;
 mod files;
 mod image;
+mod local;
 mod repositories;
 mod system;
 mod target;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::{checked, files};
+use super::{checked, local};
 use crate::distro::Profile;
 use crate::spec::model::PackageRepository;
 use crate::spec::names;
@@ -74,7 +74,7 @@ fn components(field: &Field<'_>) -> Option<Vec<String>> {
     Some(components)
 }
 
-fn key(field: &Field<'_>, folder: &Path) -> Option<files::Local> {
+fn key(field: &Field<'_>, folder: &Path) -> Option<local::LocalFile> {
     let text = field.text()?.value;
     if text.starts_with("http://") || text.starts_with("https://") {
         let hint = "download it, check its fingerprint, and name the file";
@@ -89,5 +89,5 @@ fn key(field: &Field<'_>, folder: &Path) -> Option<files::Local> {
         field.error_with_hint("is an address", "write the path alone");
         return None;
     }
-    files::local(field, folder)
+    local::file(field, folder)
 }

@@ -88,8 +88,12 @@ fn changes(spec: &Spec) -> Vec<(&'static str, Spec)> {
     change!("user.home", system.users[1].home = None);
     change!("user.shell", system.users[1].shell = None);
     change!("user.ssh_authorized_keys", system.users[1].ssh_authorized_keys = Vec::new());
-    let AdditionalFile { local: _, digest: _, mode: _, destination: _ } = &additional_files[0];
-    change!("file.digest", system.additional_files[0].digest = Digest::of(b"other"));
+    let AdditionalFile { local: _, content: _, mode: _, owner: _, destination: _ } = &additional_files[0];
+    change!("file.content", system.additional_files[0].content = Content::File(Digest::of(b"other")));
+    change!("a folder", system.additional_files[0].content = Content::Folder);
+    change!("a link", system.additional_files[0].content = Content::Link("a".to_owned()));
+    change!("the target of a link", system.additional_files[0].content = Content::Link("b".to_owned()));
+    change!("file.owner", system.additional_files[0].owner = Some("0:0".to_owned()));
     change!("file.mode", system.additional_files[0].mode = 0o4755);
     change!("file.destination", system.additional_files[0].destination = "/other".to_owned());
 
@@ -161,6 +165,62 @@ packageRepositories: [{codename: a, url: 'https://h/d', pkey: k}]
     assert_ne!(first, hash_in("two", "b", 0o644, "k"));
     assert_ne!(first, hash_in("two", "a", 0o755, "k"));
     assert_ne!(first, hash_in("two", "a", 0o644, "l"));
+}
+
+#[test]
+fn whatever_is_in_a_folder_changes_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = |fields: &str| {
+        format!(
+            "image: {{name: a, version: '1'}}\ntarget: {{dist: debian12, arch: x86_64}}\nsystemConfig:\n  additionalFiles: [{{local: d, final: /opt/{fields}}}]\n"
+        )
+    };
+    let below = |path: &str| folder.path().join("d").join(path);
+    let set_mode = |path: &str, mode| fs::set_permissions(below(path), fs::Permissions::from_mode(mode)).unwrap();
+    fs::create_dir_all(below("sub")).unwrap();
+    fs::write(below("sub/file"), "a").unwrap();
+    std::os::unix::fs::symlink("/etc/passwd", below("link")).unwrap();
+    set_mode("sub", 0o755);
+    set_mode("sub/file", 0o644);
+    let load_with = |fields: &str| {
+        fs::write(folder.path().join("spec.yml"), text(fields)).unwrap();
+        load(&folder.path().join("spec.yml"))
+    };
+    let hash = || load_with("").unwrap_or_else(|error| panic!("{error}")).hash(None);
+    let mut seen = vec![hash()];
+    let mut changed = |what: &str| {
+        let hash = hash();
+        assert!(!seen.contains(&hash), "{what}");
+        seen.push(hash);
+    };
+    fs::write(below("sub/file"), "b").unwrap();
+    changed("contents");
+    set_mode("sub/file", 0o600);
+    changed("the mode of a file");
+    set_mode("sub", 0o700);
+    changed("the mode of a folder");
+    fs::remove_file(below("link")).unwrap();
+    std::os::unix::fs::symlink("/etc/group", below("link")).unwrap();
+    changed("the target of a link");
+    fs::create_dir(below("empty")).unwrap();
+    changed("an empty folder");
+    fs::rename(below("sub/file"), below("sub/other")).unwrap();
+    changed("a name");
+
+    let files = load_with(", mode: 0640, owner: 'root:33'").unwrap_or_else(|error| panic!("{error}")).spec.system.additional_files;
+    let told: Vec<_> = files.iter().map(|file| (file.destination.as_str(), file.mode, file.owner.as_deref())).collect();
+    let owner = Some("root:33");
+    let expected = [
+        ("/opt", 0o750, owner),
+        ("/opt/empty", 0o750, owner),
+        ("/opt/link", 0o777, owner),
+        ("/opt/sub", 0o750, owner),
+        ("/opt/sub/other", 0o640, owner),
+    ];
+    assert_eq!(told, expected);
+    rustix::fs::mknodat(rustix::fs::CWD, below("sub/pipe"), rustix::fs::FileType::Fifo, rustix::fs::Mode::from_raw_mode(0o644), 0).unwrap();
+    let error = load_with("").unwrap_err().to_string();
+    assert!(error.contains("neither a file nor a folder nor a link") && error.trim_end().ends_with("d/sub/pipe"), "{error}");
 }
 
 #[test]

@@ -134,7 +134,8 @@ systemConfig:
 systemConfig:
   additionalFiles:
     - {local: files/none, final: /etc/none}
-    - {local: files, final: /etc/files}
+    - {local: files, final: /etc/files, mode: u+x, owner: 'a:b:c'}
+    - {local: files/motd, final: /etc/mode, mode: 888}
     - {local: files/motd, final: etc/motd}
     - {local: files/motd, final: /etc/../motd}
     - {local: files/motd, final: /etc/}
@@ -142,6 +143,10 @@ systemConfig:
     - {local: files/motd, final: /etc/motd}
     - {local: files/motd, final: /etc/motd/a}
     - {local: '', final: /a, stage: pre-initramfs}
+    - {local: /dev/null, final: /dev/null}
+    - {local: files, final: /srv}
+    - {local: files/motd, final: /srv/motd}
+    - {local: files/motd, final: /}
     - files/motd
 ",
     ),

@@ -1,4 +1,4 @@
-# What `systemConfig` says, looked for in the image: users.
+# What `systemConfig` says, looked for in the image: users, files and folders.
 
 STORE=$PLACE/store
 SPEC=$PLACE/inside.yml
@@ -6,6 +6,12 @@ SPEC=$PLACE/inside.yml
 
 printf '#!/bin/sh\nexec bash -l\n' >"$PLACE/start.sh"
 chmod 755 "$PLACE/start.sh"
+mkdir -p "$PLACE/overlay/etc/app" "$PLACE/overlay/opt/app/bin"
+echo 'setting = 1' >"$PLACE/overlay/etc/app/app.conf"
+echo 'hello' >"$PLACE/overlay/opt/app/bin/run"
+ln -s ../../../etc/app/app.conf "$PLACE/overlay/opt/app/conf"
+ln -s /etc/app/app.conf "$PLACE/overlay/etc/app/absolute"
+chmod 700 "$PLACE/overlay/etc" && chmod 750 "$PLACE/overlay/opt/app" && chmod 4755 "$PLACE/overlay/opt/app/bin/run" && chmod 640 "$PLACE/overlay/etc/app/app.conf"
 cat >"$SPEC" <<'END'
 image: { name: inside, version: "1" }
 target: { dist: debian12, arch: x86_64 }
@@ -25,6 +31,9 @@ systemConfig:
     - { name: bob, shell: /usr/sbin/nologin }
   additionalFiles:
     - { local: start.sh, final: /usr/local/bin/start }
+    - { local: overlay, final: / }
+    - { local: overlay/etc, final: /srv/data, mode: 0640, owner: alice:adm }
+    - { local: start.sh, final: /srv/setuid, mode: "4750", owner: "0:4" }
   kernel: { packages: [linux-image-cloud-amd64] }
 END
 
@@ -55,6 +64,17 @@ check "the home is where the spec says, and the user's" has /srv/alice drwxr-xr-
 check "the script is what runs at a login" equals "$(field /etc/passwd alice 7)" /usr/local/bin/start
 check "the shell is what the spec says" equals "$(field /etc/passwd bob 7)" /usr/sbin/nologin
 check "sudo needs no password" has /etc/sudoers.d/90-alice -r--r----- 0 0
+
+check "a folder that the image has keeps its mode" has /etc drwxr-xr-x 0 0
+check "a folder that it has not has the mode of the host's" has /opt/app drwxr-x--- 0 0
+check "a file in it has its mode, and is root's" has /opt/app/bin/run -rwsr-xr-x 0 0
+check "a file in it has its contents" equals "$(contents /etc/app/app.conf)" 'setting = 1'
+check "links are kept as they are" eval 'has /opt/app/conf lrwxrwxrwx 0 0 | grep -F "../../../etc/app/app.conf" && has /etc/app/absolute lrwxrwxrwx 0 0'
+ADM=$(field /etc/group adm 3)
+check "a mode for all files of a folder holds" has /srv/data/app/app.conf -rw-r----- 1000 "$ADM"
+check "and lets into the folders who may read them" has /srv/data/app drwxr-x--- 1000 "$ADM"
+check "the owner holds for links" has /srv/data/app/absolute lrwxrwxrwx 1000 "$ADM"
+check "a file that runs as its owner stays one" has /srv/setuid -rwsr-x--- 0 "$ADM"
 
 check "the image boots, and the user's script leads to a shell" boot "$RAW" raw login=alice:image-composer \
     "run:state=systemctl is-system-running --wait" \
