@@ -46,6 +46,7 @@ pub(super) fn root(loaded: &Loaded, records: &[PackageRecord], sources: Vec<root
         packages: packages.collect(),
         arch: loaded.spec.target.arch.debian().to_owned(),
         hostname: system.hostname.clone(),
+        network: system.network.clone(),
         users: users.collect(),
         files: files.collect(),
         commands: system.configurations.clone(),

@@ -3,7 +3,7 @@
 use super::install::INITRD_LATER;
 use super::plan::Plan;
 use super::sandbox::Cell;
-use super::{Error, files, users};
+use super::{Error, files, network, users};
 use crate::progress::Cancel;
 use crate::tree::Tree;
 
@@ -11,6 +11,9 @@ use crate::tree::Tree;
 pub(super) fn customize(tree: &Tree, plan: &Plan, cancel: &Cancel) -> Result<(), Error> {
     let cell = Cell::new(tree.path(), plan.time);
     hostname(tree, &plan.hostname)?;
+    if let Some(network) = &plan.network {
+        network::set_up(tree, &cell, network, cancel)?;
+    }
     for user in &plan.users {
         users::make(tree, &cell, user, cancel)?;
     }

@@ -16,6 +16,7 @@ mod dpkg;
 mod error;
 mod files;
 mod install;
+pub mod network;
 mod order;
 mod plan;
 pub mod sandbox;

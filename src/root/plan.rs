@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::network::Network;
 use crate::cache::Coordinates;
 use crate::digest::Digest;
 
@@ -16,6 +17,8 @@ pub struct Plan {
     pub arch: String,
     /// The host name.
     pub hostname: String,
+    /// How interfaces are set up, where the spec says so.
+    pub network: Option<Network>,
     /// Users to make or to change.
     pub users: Vec<User>,
     /// Files to copy into the tree.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::draft::{Draft, SystemDraft, UserDraft};
-use super::model::{Artifact, CacheUse, Disk, Image, PartitionTable, Spec, System, User};
+use super::model::{Artifact, CacheUse, Disk, Image, NetworkBackend, PartitionTable, Spec, System, User};
 use super::{layout, names};
 use crate::distro::{Architecture, BootProvider, Profile};
 
@@ -32,6 +32,13 @@ fn complete_system(draft: SystemDraft, image: &Image, arch: Architecture, profil
     packages.extend(owned(profile.base_packages));
     packages.extend(owned(profile.boot_packages(arch, bootloader)));
     packages.extend(draft.kernel_packages.unwrap_or_else(|| owned(profile.kernel_packages(arch))));
+    if let Some(network) = &draft.network {
+        // Without it nobody reads the name servers, neither those of the spec nor those of DHCP.
+        packages.insert("systemd-resolved".to_owned());
+        if network.backend == NetworkBackend::Netplan {
+            packages.insert("netplan.io".to_owned());
+        }
+    }
     if draft.users.iter().any(|user| user.sudo) {
         packages.insert("sudo".to_owned());
     }
@@ -39,6 +46,7 @@ fn complete_system(draft: SystemDraft, image: &Image, arch: Architecture, profil
         name: draft.name.unwrap_or_else(|| "default".to_owned()),
         description: draft.description,
         hostname: draft.hostname.unwrap_or_else(|| names::hostname_of_image(&image.name)),
+        network: draft.network,
         packages: packages.into_iter().collect(),
         users: draft.users.into_iter().map(|user| complete_user(user, image)).collect(),
         additional_files: draft.additional_files,

@@ -2,7 +2,7 @@
 //!
 //! What is optional is still optional here, so that a profile (and one day a parent that is extended) can fill it in.
 
-use super::model::{AdditionalFile, Artifact, Image, PackageRepository, Partition, Target};
+use super::model::{AdditionalFile, Artifact, Image, Network, PackageRepository, Partition, Target};
 use super::password::Written;
 use crate::distro::{BootProvider, Profile};
 use crate::units::ByteSize;
@@ -33,6 +33,7 @@ pub(super) struct SystemDraft {
     pub(super) name: Option<String>,
     pub(super) description: Option<String>,
     pub(super) hostname: Option<String>,
+    pub(super) network: Option<Network>,
     pub(super) packages: Vec<String>,
     pub(super) users: Vec<UserDraft>,
     pub(super) additional_files: Vec<AdditionalFile>,

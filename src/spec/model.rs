@@ -1,6 +1,7 @@
 //! A complete spec: every default filled in, every value checked.
 //!
 //! The spec hash is made from the serialized form of [`Spec`]: a field that must not change the hash says `serde(skip)`, with the reason.
+//! A field that came later is left out where a spec does not use it, so that the hash of such a spec stays what it was.
 
 use std::path::PathBuf;
 
@@ -10,6 +11,7 @@ use crate::digest::Digest;
 /// The format of an output file.
 pub use crate::disk::formats::Format as Artifact;
 pub use crate::distro::{Architecture, BootProvider};
+pub use crate::root::network::{Backend as NetworkBackend, Interface, Network, Route, Subnet};
 use crate::units::ByteSize;
 
 /// What a user asked for, merged with the profile's defaults.
@@ -135,6 +137,9 @@ pub struct System {
     pub description: Option<String>,
     /// The host name; RFC 1123.
     pub hostname: String,
+    /// How interfaces are set up, where the spec says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network: Option<Network>,
     /// All packages to install by name: the profile's, the kernel's, the boot loader's and the spec's own. Sorted, each once.
     pub packages: Vec<String>,
     /// In the order of the spec.
@@ -157,6 +162,7 @@ pub struct User {
     /// How it can log in with a password; none is a locked password.
     pub password: Option<Password>,
     /// After how many days the password must be changed; none is never.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub password_max_age: Option<u32>,
     /// Supplementary groups, sorted; those that no package brings are made.
     pub groups: Vec<String>,
@@ -204,6 +210,7 @@ pub struct AdditionalFile {
     /// The permission bits: the spec's, else those of the file when the spec was loaded. A folder that the image has keeps its own, and a link has none.
     pub mode: u32,
     /// `user` or `user:group`, by name or number; none is root. A folder that the image has keeps its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
     /// Where it goes: absolute, without `..`.
     pub destination: String,

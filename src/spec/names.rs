@@ -48,6 +48,12 @@ pub(super) fn owner(text: &str) -> Result<(), Expected> {
     check(holds, "“user” or “user:group”, by name or by a number up to 65535")
 }
 
+/// The name of a network interface, at most 15 bytes long as Linux wants it, or a pattern.
+pub(super) fn interface(text: &str) -> Result<(), Expected> {
+    let holds = (1..=15).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-*?".contains(&byte));
+    check(holds && !matches!(text, "." | ".."), "an interface's name, such as enp1s0 or en*: at most 15 letters, digits, “_.-” and “*?”")
+}
+
 /// A host name (RFC 1123 §2.1), at most 64 bytes long as Linux wants it.
 pub(super) fn hostname(text: &str) -> Result<(), Expected> {
     let label = |label: &str| {

@@ -4,6 +4,7 @@ mod disk;
 mod files;
 mod image;
 mod local;
+mod network;
 mod repositories;
 mod system;
 mod target;

@@ -2,15 +2,14 @@
 
 use std::path::Path;
 
-use super::{checked, checked_list, files, one_line, users};
+use super::{checked, checked_list, files, network, one_line, users};
 use crate::distro::BootProvider;
 use crate::spec::draft::SystemDraft;
 use crate::spec::names;
 use crate::yaml::{Field, Fields};
 
 /// What the language has, this program does not do, and a file in the image can do.
-const BY_FILES: [(&str, &str); 6] = [
-    ("network", "bring the files of /etc/systemd/network with additionalFiles"),
+const BY_FILES: [(&str, &str); 5] = [
     ("proxy", "bring /etc/environment with additionalFiles"),
     ("provisioning", "bring a systemd unit with additionalFiles and enable it in configurations"),
     ("cloudInit", "name cloud-init in packages and bring its files with additionalFiles"),
@@ -38,6 +37,7 @@ pub(super) fn read(field: &Field<'_>, folder: &Path) -> SystemDraft {
     draft.name = system.optional("name").and_then(|field| checked(&field, one_line));
     draft.description = system.optional("description").and_then(|field| checked(&field, description));
     draft.hostname = system.optional("hostname").and_then(|field| checked(&field, names::hostname));
+    draft.network = system.optional("network").and_then(|field| network::read(&field));
     draft.packages = system.optional("packages").map(|field| packages(&field)).unwrap_or_default();
     draft.users = system.optional("users").map(|field| users::read(&field)).unwrap_or_default();
     draft.additional_files = system.optional("additionalFiles").map(|field| files::read(&field, folder)).unwrap_or_default();

@@ -88,7 +88,19 @@ disk:
     ("a number as host name", "systemConfig:\n  hostname: 12\n"),
     (
         "system fields that are not supported",
-        "systemConfig:\n  network: {}\n  fde: {enabled: true}\n  immutability: {enabled: true}\n  cloudInit: {enabled: true}\n  initramfs: {template: a}\n",
+        "systemConfig:\n  proxy: {}\n  fde: {enabled: true}\n  immutability: {enabled: true}\n  cloudInit: {enabled: true}\n  initramfs: {template: a}\n",
+    ),
+    (
+        "the network",
+        "\
+systemConfig:
+  network:
+    backend: NetworkManager
+    interfaces:
+      - {name: a b, dhcp4: yes, addresses: [10.0.0.1, 10.0.0.1/33, 'fd00::1/129', 10.0.0.1/+8]}
+      - {name: eth0, gateway4: 'fd00::1', gateway6: here, mtu: 9000}
+      - {name: eth0, routes: [{to: 10.0.0.0/8, via: 'fd00::1'}, {to: everywhere}], nameservers: example.org}
+",
     ),
     (
         "users",

@@ -1,4 +1,4 @@
-# What `systemConfig` says, looked for in the image: users, files and folders.
+# What `systemConfig` says, looked for in the image: users, files and folders, the network.
 
 STORE=$PLACE/store
 SPEC=$PLACE/inside.yml
@@ -34,6 +34,10 @@ systemConfig:
     - { local: overlay, final: / }
     - { local: overlay/etc, final: /srv/data, mode: 0640, owner: alice:adm }
     - { local: start.sh, final: /srv/setuid, mode: "4750", owner: "0:4" }
+  network:
+    backend: systemd-networkd
+    interfaces:
+      - { name: "en*", addresses: [10.0.2.77/24], gateway4: 10.0.2.2, routes: [{ to: 10.9.0.0/16, via: 10.0.2.3 }], nameservers: [10.0.2.3] }
   kernel: { packages: [linux-image-cloud-amd64] }
 END
 
@@ -79,11 +83,27 @@ check "a file that runs as its owner stays one" has /srv/setuid -rwsr-x--- 0 "$A
 check "the image boots, and the user's script leads to a shell" boot "$RAW" raw login=alice:image-composer \
     "run:state=systemctl is-system-running --wait" \
     "run:home=pwd" \
-    "run:sudo=sudo -n id -u" ||
+    "run:sudo=sudo -n id -u" \
+    "run:plugged=sudo -n ip link add en9 type dummy && /lib/systemd/systemd-networkd-wait-online --interface=en9 --timeout=30" \
+    "run:address=ip -brief -4 address show | awk '\$1 ~ /^en/ { print \$3 }'" \
+    "run:routes=ip -4 route show | awk '/default|10.9/ { print \$1, \$2, \$3 }'" \
+    "run:names=resolvectl dns | awk '/\(en/ { print \$NF }'; readlink /etc/resolv.conf" ||
     return
 check "systemd says running" answers state running
 check "the user is at home" answers home /srv/alice
 check "the user becomes root" answers sudo 0
+check "an interface that comes is set up" succeeds plugged
+check "the interface has the address of the spec" answers address 10.0.2.77/24
+check "its routes are those of the spec" answers routes $'default via 10.0.2.2\n10.9.0.0/16 via 10.0.2.3'
+check "names are asked for where the spec says" answers names $'10.0.2.3\n../run/systemd/resolve/stub-resolv.conf'
+
+sed -e 's|backend: .*|backend: netplan|' -e 's|^  kernel:|  configurations: [{ cmd: "netplan generate \&\& cat /run/systemd/network/*.network >/netplan-made" }]\n  kernel:|' "$SPEC" >"$PLACE/netplan.yml"
+composer netplan build "$PLACE/netplan.yml" -o "$PLACE/netplan"
+check "an image with netplan is built, and netplan takes its file" equals "$RC" 0 || return
+check "its file systems are without fault" is_whole "$PLACE/netplan/inside-1.raw" "$PLACE/netplan/parts" || return
+ROOT=$(part_with "$PLACE/netplan/parts" ext4)
+contents /netplan-made >"$PLACE/made"
+check "netplan makes of it what the spec says" says "$PLACE/made" '^Name=en\*' '^Address=10.0.2.77/24' '^DNS=10.0.2.3' '^Gateway=10.0.2.2' '^Destination=10.9.0.0/16'
 
 sed 's|/usr/sbin/nologin|/usr/bin/nosuch|' "$SPEC" >"$PLACE/wrong.yml"
 without_network composer nosuch build "$PLACE/wrong.yml" -o "$PLACE/none" --offline
