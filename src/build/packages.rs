@@ -51,7 +51,7 @@ pub(super) fn gather(
         sources[*number] = Some(source);
     }
     if let Some(cache) = &cache {
-        cache.mark_used(present.iter().map(|record| &record.coordinates));
+        cache.mark_used(records.iter().map(|record| &record.coordinates));
         cache.count(present.len() as u64, missing.len() as u64, present.iter().map(|record| record.size).sum());
     }
     let counts = PackageCounts {

@@ -45,7 +45,7 @@ const PACKAGES: [&str; 23] = [
 ];
 
 /// A mirror of both of the profile's archives, signed with `key`.
-fn mirror(key: &TestKey) -> Tree {
+pub(super) fn mirror(key: &TestKey) -> Tree {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
     let suite = |name: &str| Repository::new(name).dated(now - 3600, 7);
     let main = PACKAGES.iter().fold(suite("bookworm"), |suite, name| suite.with(Deb::new(name, "1.0")));
@@ -57,7 +57,7 @@ fn mirror(key: &TestKey) -> Tree {
 }
 
 /// Writes a configuration that trusts `key` alone.
-fn trust(home: &Path, key: &TestKey) {
+pub(super) fn trust(home: &Path, key: &TestKey) {
     let keyring = home.join("keyring.gpg");
     fs::write(&keyring, key.public()).unwrap();
     let folder = home.join(".config/image-composer");
