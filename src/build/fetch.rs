@@ -40,7 +40,7 @@ pub fn fetch(request: &Request, store: &Store, progress: &dyn Progress, cancel: 
     let build = Build { request, hash, images: None, packages: Some(store), progress, cancel, begun: Instant::now() };
     let client = build.client()?;
     let universe = build.universe(&client)?;
-    let (lock, records) = build.resolve(universe)?;
+    let (lock, records, _) = build.resolve(universe)?;
     let scratch = store.scratch()?;
     let (_, counts) = packages::gather(request, Some(store), &client, &records, scratch.path(), progress, cancel)?;
     Ok(Fetched {

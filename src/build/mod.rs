@@ -34,7 +34,7 @@ use crate::disk;
 use crate::fetch::{Client, ClientOptions, Proxies};
 use crate::progress::{Cancel, Event, Phase, Progress};
 use crate::repo::{self, LoadOptions, PackageRecord, Universe};
-use crate::resolve::{self, Lock};
+use crate::resolve::{self, Lock, Matched};
 use crate::root::sandbox::Mapping;
 use crate::spec::model::Artifact;
 use crate::store::{self, Options, Scratch, Store};
@@ -150,7 +150,7 @@ impl Build<'_> {
         let scratch = self.scratch()?;
         let client = self.client()?;
         let universe = self.universe(&client)?;
-        let (lock, records) = self.resolve(universe)?;
+        let (lock, records, matched) = self.resolve(universe)?;
         let time = self.request.source_date_epoch.unwrap_or_else(|| lock.releases.iter().map(|release| release.date).max().unwrap_or(0));
         let dir = OutputDir::prepare(self.request)?;
         let raw = dir.partial()?;
@@ -168,7 +168,7 @@ impl Build<'_> {
                 estimate: ByteSize(records.iter().fold(0, |sum: u64, record| sum.saturating_add(record.installed_size))),
             };
             match worker::run(&mapping, &task, self.progress, self.cancel) {
-                Ok(()) => return self.finish(because, &lock, time, counts, &dir, raw),
+                Ok(()) => return Ok(Report { matched, ..self.finish(because, &lock, time, counts, &dir, raw)? }),
                 // The store has damaged bytes: they are marked as lost, and the package is fetched again.
                 Err(Error::Worker(failure)) if attempts > 1 && self.lost(&failure)? => attempts -= 1,
                 Err(error) => return Err(error),
@@ -234,17 +234,17 @@ impl Build<'_> {
         })
     }
 
-    /// The packages with their records; all others are given up, because a build is long and they are many.
-    fn resolve(&self, universe: Universe) -> Result<(Lock, Vec<PackageRecord>), Error> {
+    /// The packages with their records, and what patterns meant; all others are given up, because a build is long and they are many.
+    fn resolve(&self, universe: Universe) -> Result<(Lock, Vec<PackageRecord>, Vec<Matched>), Error> {
         self.progress.report(Event::Start { phase: Phase::Resolve, total: None });
         let system = &self.request.spec.spec.system;
         let arch = self.request.spec.spec.target.arch.debian().to_owned();
-        let request = resolve::Request { wanted: system.packages.clone(), arch, recommends: false, essentials: true };
+        let request = resolve::Request { wanted: system.packages.clone(), kernel: system.kernel.clone(), arch, recommends: false, essentials: true };
         let resolution = resolve::resolve(&request, &universe.packages, &universe.releases)?;
         let records = resolution.chosen.iter().map(|&number| universe.packages[number].clone()).collect();
         drop(universe);
         self.progress.report(Event::Finish { phase: Phase::Resolve });
-        Ok((resolution.lock, records))
+        Ok((resolution.lock, records, resolution.matched))
     }
 
     /// Files the image under its spec hash; a store without room, or one that cannot be changed, is no reason to lose the image.
@@ -296,6 +296,7 @@ impl Build<'_> {
             version: spec.image.version.clone(),
             image,
             packages,
+            matched: Vec::new(),
             releases,
             image_digest: record.map(|record| record.raw_digest),
             disk_size: spec.disk.size,

@@ -49,6 +49,7 @@ pub(super) fn root(loaded: &Loaded, records: &[PackageRecord], sources: Vec<root
         network: system.network.clone(),
         users: users.collect(),
         files: files.collect(),
+        modules: system.modules.clone(),
         commands: system.configurations.clone(),
         time,
         workers,

@@ -9,6 +9,7 @@ use super::tidy::Collection;
 use crate::cache::{Import, ReleaseDate, SpecHash};
 use crate::digest::Digest;
 use crate::progress::Phase;
+use crate::resolve::Matched;
 use crate::units::ByteSize;
 
 /// The outcome of one build.
@@ -24,6 +25,8 @@ pub struct Report {
     pub image: ImageOutcome,
     /// Which packages were needed, and where they came from; none on a hit of the image cache.
     pub packages: Option<PackageCounts>,
+    /// What patterns of package names, and the version of a kernel, meant; empty on a hit of the image cache.
+    pub matched: Vec<Matched>,
     /// The states of the repositories that the image was made from.
     pub releases: Vec<ReleaseDate>,
     /// The digest of the raw disk; none when the image was not kept and so never digested.

@@ -3,6 +3,7 @@
 pub mod deb;
 mod error;
 pub mod keyring;
+pub mod pattern;
 mod record;
 pub mod signature;
 

@@ -46,6 +46,13 @@ pub enum Unavailable {
         /// These, best first.
         available: Vec<String>,
     },
+    /// It is a pattern that means too many packages.
+    TooMany {
+        /// So many.
+        count: usize,
+        /// The most that it may mean.
+        limit: usize,
+    },
     /// It is a virtual package that several packages provide.
     Virtual {
         /// These, in the order of preference.
@@ -76,6 +83,7 @@ impl fmt::Display for UnknownName {
             Unavailable::NoPackage { nearest } if nearest.is_empty() => write!(f, "{wanted}"),
             Unavailable::NoPackage { nearest } => write!(f, "{wanted} (did you mean {}?)", nearest.join(" or ")),
             Unavailable::NoVersion { available } => write!(f, "{wanted} (there is {})", available.join(", ")),
+            Unavailable::TooMany { count, limit } => write!(f, "{wanted} (means {count} packages, and more than {limit} is hardly meant)"),
             Unavailable::Virtual { providers } => write!(f, "{wanted} (a virtual package, provided by {})", providers.join(", ")),
         }
     }

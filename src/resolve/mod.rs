@@ -14,6 +14,7 @@
 
 mod error;
 mod explain;
+mod kernel;
 mod lock;
 mod needed;
 mod provider;
@@ -28,25 +29,42 @@ mod properties;
 #[cfg(test)]
 mod tests;
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
 use crate::repo::{PackageRecord, ReleaseInfo};
 
 pub use error::{Error, Unavailable, UnknownName};
+pub use kernel::{Kernel, is_kernel};
 pub use lock::{Lock, LockedPackage, Reason};
 
 pub use universe::version_fits;
-use universe::{Satisfiers, Scope, Universe};
+use universe::{Group, Record, Satisfiers, Scope, Universe};
 
 /// What to resolve.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
-    /// Package names, each `name` or `name=version`. A virtual package can be named if one package alone provides it.
+    /// Package names, each `name` or `name=version` (where `*` at the end leaves the rest of the version open), or patterns of names. A virtual package
+    /// can be named if one package alone provides it; a pattern means all real packages whose names match.
     pub wanted: Vec<String>,
+    /// A kernel of a certain version.
+    pub kernel: Option<Kernel>,
     /// The architecture as the distribution calls it; packages of it and of `all` are used.
     pub arch: String,
     /// Whether packages that others recommend come too, where they can.
     pub recommends: bool,
     /// Whether all essential packages come too: all but tests want that.
     pub essentials: bool,
+}
+
+/// What a pattern, or a kernel's version, meant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Matched {
+    /// As it was asked for.
+    pub wanted: String,
+    /// The packages that were chosen for it, as `name=version`, by name.
+    pub packages: Vec<String>,
 }
 
 /// The answer.
@@ -56,6 +74,8 @@ pub struct Resolution {
     pub lock: Lock,
     /// The indices of their records, in the order of the lock.
     pub chosen: Vec<usize>,
+    /// What patterns meant, in the order of their texts.
+    pub matched: Vec<Matched>,
 }
 
 /// Something that must be in every solution.
@@ -81,7 +101,7 @@ enum RootKind {
 /// All wanted names that do not exist, or why what is wanted cannot be installed together.
 pub fn resolve(request: &Request, packages: &[PackageRecord], releases: &[ReleaseInfo]) -> Result<Resolution, Error> {
     let mut universe = Universe::new(packages, &request.arch);
-    let wanted = wanted::find(&mut universe, &request.wanted).map_err(Error::Unknown)?;
+    let wanted = wanted::find(&mut universe, &request.wanted, request.kernel.as_ref()).map_err(Error::Unknown)?;
     let mut roots: Vec<Root> = Vec::new();
     if request.essentials {
         roots.extend(universe.essentials().into_iter().map(|record| {
@@ -89,11 +109,14 @@ pub fn resolve(request: &Request, packages: &[PackageRecord], releases: &[Releas
             Root { satisfiers: Satisfiers { group, members: universe.in_scope(group, Scope::All).to_vec() }, kind: RootKind::Essential }
         }));
     }
+    let open: Vec<(String, Group)> =
+        wanted.iter().filter(|wanted| wanted.is_open).map(|wanted| (wanted.text.clone(), wanted.satisfiers.group)).collect();
     roots.extend(wanted.into_iter().map(|wanted| Root { satisfiers: wanted.satisfiers, kind: RootKind::Wanted(wanted.text) }));
 
     let chosen = search::search(&universe, &roots, request.recommends)?;
     let mut reasons = needed::reasons(&universe, &chosen, &roots);
 
+    let matched = matched(&universe, &chosen, &open);
     let mut chosen: Vec<_> = chosen.into_iter().collect();
     chosen.sort_by_key(|&record| {
         let coordinates = &universe.record(record).coordinates;
@@ -115,5 +138,18 @@ pub fn resolve(request: &Request, packages: &[PackageRecord], releases: &[Releas
     let packages = chosen.iter().map(locked).collect();
     let mut releases = releases.to_vec();
     releases.sort_by(|a, b| (&a.archive, &a.suite).cmp(&(&b.archive, &b.suite)));
-    Ok(Resolution { lock: Lock { packages, releases }, chosen: chosen.into_iter().map(|record| record as usize).collect() })
+    Ok(Resolution { lock: Lock { packages, releases }, chosen: chosen.into_iter().map(|record| record as usize).collect(), matched })
+}
+
+/// The chosen packages of each wanted text that left open which ones it means.
+fn matched(universe: &Universe<'_>, chosen: &BTreeSet<Record>, open: &[(String, Group)]) -> Vec<Matched> {
+    let mut matched: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    for (text, group) in open {
+        let packages = universe.versions(*group).iter().filter(|record| chosen.contains(record)).map(|&record| {
+            let coordinates = &universe.record(record).coordinates;
+            format!("{}={}", coordinates.name(), coordinates.version())
+        });
+        matched.entry(text).or_default().extend(packages);
+    }
+    matched.into_iter().map(|(wanted, packages)| Matched { wanted: wanted.to_owned(), packages: packages.into_iter().collect() }).collect()
 }

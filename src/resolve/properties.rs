@@ -133,7 +133,7 @@ proptest! {
     fn solutions_hold_and_failures_are_true(records in a_universe(), wanted in vec(select(&NAMES[..]), 1..=3), recommends: bool, shuffle: u64) {
         let mut names: Vec<String> = wanted.iter().map(|&name| name.to_owned()).collect();
         names.retain(|name| records.iter().any(|record| record.coordinates.name() == name));
-        let request = Request { wanted: names.clone(), arch: "amd64".to_owned(), recommends, essentials: true };
+        let request = Request { wanted: names.clone(), kernel: None, arch: "amd64".to_owned(), recommends, essentials: true };
         let result = resolve(&request, &records, &[]);
         names.extend(essentials(&records));
 

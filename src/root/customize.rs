@@ -3,7 +3,7 @@
 use super::install::INITRD_LATER;
 use super::plan::Plan;
 use super::sandbox::Cell;
-use super::{Error, files, network, users};
+use super::{Error, files, initrd, network, users};
 use crate::progress::Cancel;
 use crate::tree::Tree;
 
@@ -25,7 +25,8 @@ pub(super) fn customize(tree: &Tree, plan: &Plan, cancel: &Cancel) -> Result<(),
         quiet.run(&format!("the command “{command}” of configurations"), &["/bin/sh", "-c", command], b"", &mut |_| {}, cancel)?;
     }
     users::check_login_programs(tree, &plan.users)?;
-    initrds(tree, &cell, cancel)
+    initrd::modules(tree, &plan.modules)?;
+    initrd::make(tree, &cell, cancel)
 }
 
 fn hostname(tree: &Tree, name: &str) -> Result<(), Error> {
@@ -34,17 +35,4 @@ fn hostname(tree: &Tree, name: &str) -> Result<(), Error> {
         "127.0.0.1\tlocalhost\n127.0.1.1\t{name}\n\n::1\t\tlocalhost ip6-localhost ip6-loopback\nff02::1\t\tip6-allnodes\nff02::2\t\tip6-allrouters\n"
     );
     Ok(tree.write("etc/hosts", hosts.as_bytes(), 0o644)?)
-}
-
-/// Makes the initrd of every kernel, once, after everything that it copies is in place.
-fn initrds(tree: &Tree, cell: &Cell, cancel: &Cancel) -> Result<(), Error> {
-    if !tree.exists("usr/sbin/update-initramfs") {
-        return Ok(());
-    }
-    for version in tree.list("usr/lib/modules")?.into_iter().map(|entry| entry.name) {
-        if tree.exists(format!("boot/vmlinuz-{version}")) {
-            cell.run(&format!("update-initramfs for kernel {version}"), &["update-initramfs", "-c", "-k", &version], b"", &mut |_| {}, cancel)?;
-        }
-    }
-    Ok(())
 }

@@ -15,6 +15,7 @@ mod deb;
 mod dpkg;
 mod error;
 mod files;
+mod initrd;
 mod install;
 pub mod network;
 mod order;

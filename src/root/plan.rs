@@ -23,6 +23,8 @@ pub struct Plan {
     pub users: Vec<User>,
     /// Files to copy into the tree.
     pub files: Vec<File>,
+    /// Kernel modules for the initrd, which loads them.
+    pub modules: Vec<String>,
     /// Shell commands to run in the finished tree.
     pub commands: Vec<String>,
     /// No file of the tree is newer: seconds since the epoch, given to scripts as `SOURCE_DATE_EPOCH`.

@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::draft::{Draft, SystemDraft, UserDraft};
-use super::model::{Artifact, CacheUse, Disk, Image, NetworkBackend, PartitionTable, Spec, System, User};
+use super::model::{Artifact, CacheUse, Disk, Image, Kernel, NetworkBackend, PartitionTable, Spec, System, User};
 use super::{layout, names};
 use crate::distro::{Architecture, BootProvider, Profile};
+use crate::resolve;
 
 /// The command line of a kernel whose spec has none: the last console is the main one.
 const DEFAULT_CMDLINE: &str = "console=tty0 console=ttyS0,115200";
@@ -31,7 +32,15 @@ fn complete_system(draft: SystemDraft, image: &Image, arch: Architecture, profil
     let mut packages: BTreeSet<String> = draft.packages.into_iter().collect();
     packages.extend(owned(profile.base_packages));
     packages.extend(owned(profile.boot_packages(arch, bootloader)));
-    packages.extend(draft.kernel_packages.unwrap_or_else(|| owned(profile.kernel_packages(arch))));
+    let mut kernel_packages = draft.kernel_packages.unwrap_or_else(|| owned(profile.kernel_packages(arch)));
+    let kernel = draft.kernel_version.map(|version| {
+        let (mut names, others): (Vec<_>, Vec<_>) = kernel_packages.drain(..).partition(|name| resolve::is_kernel(name));
+        kernel_packages = others;
+        names.sort_unstable();
+        names.dedup();
+        Kernel { version, names }
+    });
+    packages.extend(kernel_packages);
     if let Some(network) = &draft.network {
         // Without it nobody reads the name servers, neither those of the spec nor those of DHCP.
         packages.insert("systemd-resolved".to_owned());
@@ -51,6 +60,8 @@ fn complete_system(draft: SystemDraft, image: &Image, arch: Architecture, profil
         users: draft.users.into_iter().map(|user| complete_user(user, image)).collect(),
         additional_files: draft.additional_files,
         configurations: draft.configurations,
+        kernel,
+        modules: draft.modules,
         cmdline: draft.cmdline.unwrap_or_else(|| DEFAULT_CMDLINE.to_owned()),
         bootloader,
     }

@@ -39,6 +39,8 @@ pub(super) struct SystemDraft {
     pub(super) additional_files: Vec<AdditionalFile>,
     pub(super) configurations: Vec<String>,
     pub(super) kernel_packages: Option<Vec<String>>,
+    pub(super) kernel_version: Option<String>,
+    pub(super) modules: Vec<String>,
     pub(super) cmdline: Option<String>,
     pub(super) bootloader: Option<BootProvider>,
 }

@@ -11,6 +11,7 @@ use crate::digest::Digest;
 /// The format of an output file.
 pub use crate::disk::formats::Format as Artifact;
 pub use crate::distro::{Architecture, BootProvider};
+pub use crate::resolve::Kernel;
 pub use crate::root::network::{Backend as NetworkBackend, Interface, Network, Route, Subnet};
 use crate::units::ByteSize;
 
@@ -140,7 +141,8 @@ pub struct System {
     /// How interfaces are set up, where the spec says so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub network: Option<Network>,
-    /// All packages to install by name: the profile's, the kernel's, the boot loader's and the spec's own. Sorted, each once.
+    /// All packages to install: the profile's, the kernel's, the boot loader's and the spec's own, each by its name, as `name=version`, or as a pattern of
+    /// names. Sorted, each once.
     pub packages: Vec<String>,
     /// In the order of the spec.
     pub users: Vec<User>,
@@ -148,6 +150,12 @@ pub struct System {
     pub additional_files: Vec<AdditionalFile>,
     /// Shell commands, run in this order in the finished root.
     pub configurations: Vec<String>,
+    /// A kernel of a certain version; its packages are not among `packages` then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<Kernel>,
+    /// Kernel modules that are in the initrd, and loaded from there. In the order of the spec, each once.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub modules: Vec<String>,
     /// The kernel's command line, without `root=`.
     pub cmdline: String,
     /// What starts the kernel.

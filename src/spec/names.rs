@@ -1,5 +1,7 @@
 //! What names may look like. Each check answers with what was expected, to stand after “must be”.
 
+use crate::repo::pattern;
+
 /// Words of what was expected.
 pub(super) type Expected = &'static str;
 
@@ -22,6 +24,37 @@ pub(super) fn package(text: &str) -> Result<(), Expected> {
     let fits = (2..=255).contains(&text.len()) && text.starts_with(|char: char| char.is_ascii_lowercase() || char.is_ascii_digit());
     let holds = fits && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+-.".contains(&byte));
     check(holds, "a package name: at least two lower case letters, digits, “+”, “-” and “.”, and begin with a letter or digit")
+}
+
+/// What `packages` can have: a name, a name with a version (Debian Policy §5.6.12; `*` at its end leaves the rest open), or a pattern of names (`glob(7)`).
+pub(super) fn packages(text: &str) -> Result<(), Expected> {
+    let (name, version) = text.split_once('=').map_or((text, None), |(name, version)| (name, Some(version)));
+    let holds = if pattern::is_pattern(name) {
+        let sign = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+-.*?[]!^".contains(&byte);
+        version.is_none() && name.len() <= 255 && name.bytes().all(sign) && name.bytes().any(|byte| byte.is_ascii_alphanumeric())
+    } else {
+        let sign = |byte: u8| byte.is_ascii_alphanumeric() || b".+-~:".contains(&byte);
+        let version = version.map(|version| version.strip_suffix('*').unwrap_or(version));
+        package(name).is_ok() && version.is_none_or(|version| (1..=255).contains(&version.len()) && version.bytes().all(sign))
+    };
+    check(
+        holds,
+        "a package name (at least two lower case letters, digits, “+”, “-” and “.”, a letter or digit first), a pattern of names, or name=version",
+    )
+}
+
+/// The beginning of a kernel's version, as it stands in a package's version or name.
+pub(super) fn kernel_version(text: &str) -> Result<(), Expected> {
+    let sign = |byte: u8| byte.is_ascii_alphanumeric() || b".+-~".contains(&byte);
+    let holds = (1..=64).contains(&text.len()) && text.starts_with(|char: char| char.is_ascii_digit()) && text.bytes().all(sign);
+    check(holds, "a kernel's version, or its beginning, such as \"6.1\"")
+}
+
+/// The name of a kernel module.
+pub(super) fn module(text: &str) -> Result<(), Expected> {
+    let holds =
+        (1..=64).contains(&text.len()) && !text.starts_with('-') && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
+    check(holds, "names of kernel modules that spaces separate: letters, digits, “_” and “-”")
 }
 
 /// A login name, as `useradd` takes it on Debian.
@@ -121,6 +154,10 @@ mod tests {
     fn names_are_told_from_other_texts() {
         assert_eq!(sort(image_part, &["a", "debian-12_x+1.0", "", ".a", "-a", "a b", "a/b", "é", "..", &"a".repeat(65)]), ["a", "debian-12_x+1.0"]);
         assert_eq!(sort(package, &["g++", "0ad", "libc6.1", "a", "-a", "Bash", "a=1", "a:amd64", "linux*", ""]), ["g++", "0ad", "libc6.1"]);
+        let wanted = ["g++", "linux-image-*", "lib[a-c]1", "curl=7.88*", "a1=1:2.0~rc1-1+b1", "*", "a*=1", "a1=", "a1=*", "gcc:arm64", "a1 b1", "A*"];
+        assert_eq!(sort(packages, &wanted), ["g++", "linux-image-*", "lib[a-c]1", "curl=7.88*", "a1=1:2.0~rc1-1+b1"]);
+        assert_eq!(sort(kernel_version, &["6", "6.1.0-43", "v6", "", "6 1"]), ["6", "6.1.0-43"]);
+        assert_eq!(sort(module, &["xe", "snd-hda_intel", "-a", "a.ko", "", "../a"]), ["xe", "snd-hda_intel"]);
         assert_eq!(sort(user, &["root", "_apt", "a-b", "0a", "A", "", "-a", "a b", "a:b", "a$", &"a".repeat(33)]), ["root", "_apt", "a-b"]);
         assert_eq!(
             sort(owner, &["root", "a:b", "0:adm", "65535:1", "65536", "", ":", "a:", ":a", "a:b:c", "-1", "A"]),

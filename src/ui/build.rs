@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use image_composer::build::{ImageOutcome, MissReason, PackageCounts, Report};
 use image_composer::cache::ReleaseDate;
+use image_composer::resolve::Matched;
 use image_composer::units::human_duration;
 
 use super::progress::label;
@@ -18,6 +19,9 @@ impl Ui {
     pub(crate) fn built(self, report: &Report, json: bool) -> io::Result<()> {
         for line in details(report) {
             self.detail(|| line);
+        }
+        for Matched { wanted, packages } in &report.matched {
+            self.say(&format!("{wanted}: {}", packages.join(", ")));
         }
         self.say(&closing_line(report, time::now()));
         self.limits_kept(report.collection.as_ref());
@@ -128,6 +132,7 @@ mod tests {
             version: "1.0".to_owned(),
             image,
             packages,
+            matched: Vec::new(),
             releases: vec![
                 release("debian", "bookworm", BUILT_AT - 9 * 86_400),
                 release("debian", "bookworm-updates", BUILT_AT - 5 * 86_400),

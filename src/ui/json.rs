@@ -11,7 +11,7 @@ use std::time::Duration;
 use image_composer::cache::bundle::{Counts, ImportedBundle, ImportedImage, Outcome};
 use image_composer::cache::{self, ImageRecord, ReleaseDate};
 use image_composer::progress::Phase;
-use image_composer::resolve::LockedPackage;
+use image_composer::resolve::{LockedPackage, Matched};
 use image_composer::store::BundlePlan;
 use image_composer::transfer::{Exported, Imported, Plan};
 use serde::Serialize;
@@ -32,6 +32,8 @@ pub(super) struct Build<'a> {
     /// `{"total", "fetched", "fetched_bytes", "present"}`; null on a hit.
     packages: Option<&'a PackageCounts>,
     /// `[{"archive", "suite", "date"}]`: the states of the repositories that the image was made from.
+    /// `{"wanted", "packages"}` for each pattern of package names, and for a kernel's version.
+    matched: &'a [Matched],
     releases: &'a [ReleaseDate],
     /// BLAKE3 of the raw disk; null where the image was not kept.
     image_digest: Option<String>,
@@ -71,6 +73,7 @@ impl<'a> From<&'a Report> for Build<'a> {
             version: &report.version,
             image: &report.image,
             packages: report.packages.as_ref(),
+            matched: &report.matched,
             releases: &report.releases,
             image_digest: report.image_digest.map(|digest| digest.to_string()),
             disk_size: report.disk_size.0,

@@ -1,5 +1,6 @@
 //! Small universes, written as control files.
 
+mod asking;
 mod choosing;
 mod excluding;
 
@@ -34,7 +35,13 @@ fn debian(text: &str) -> Vec<PackageRecord> {
 }
 
 fn request(wanted: &[&str]) -> Request {
-    Request { wanted: wanted.iter().map(|&name| name.to_owned()).collect(), arch: "amd64".to_owned(), recommends: false, essentials: true }
+    Request {
+        wanted: wanted.iter().map(|&name| name.to_owned()).collect(),
+        kernel: None,
+        arch: "amd64".to_owned(),
+        recommends: false,
+        essentials: true,
+    }
 }
 
 /// The chosen packages as `name=version`.

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use super::{checked, checked_list, files, network, one_line, users};
+use super::{checked, files, network, one_line, users};
 use crate::distro::BootProvider;
+use crate::resolve;
 use crate::spec::draft::SystemDraft;
 use crate::spec::names;
 use crate::yaml::{Field, Fields};
@@ -68,19 +69,17 @@ fn immutability(field: &Field<'_>) {
     fields.finish();
 }
 
-/// Package names; globs, versions and architectures are told apart from nonsense.
+/// Package names, patterns of them, and names with versions; architectures are told apart from nonsense.
 fn packages(field: &Field<'_>) -> Vec<String> {
     let package = |item: &Field<'_>| {
         let text = item.text()?.value;
-        let bare = text.split(['=', ':', '<', '>', ' ']).next().unwrap_or_default();
-        if text.contains(['*', '?', '[']) {
-            item.error_with_hint("is a pattern, which is not supported", "write out each package's name");
-        } else if bare.len() < text.len() && names::package(bare).is_ok() {
-            item.error_with_hint("has a version or architecture, which is not supported", format!("write only “{bare}”"));
-        } else {
-            return checked(item, names::package);
+        let bare = text.split([':', '<', '>', ' ', '/']).next().unwrap_or_default();
+        if bare.len() < text.len() && !bare.contains('=') && names::package(bare).is_ok() {
+            let hint = format!("write “{bare}”, or {bare}=VERSION");
+            item.error_with_hint("has an architecture, a suite or a range of versions, which is not supported", hint);
+            return None;
         }
-        None
+        checked(item, names::packages)
     };
     field.list().unwrap_or_default().iter().filter_map(package).collect()
 }
@@ -100,20 +99,42 @@ fn configurations(field: &Field<'_>) -> Vec<String> {
 }
 
 fn read_kernel(mut kernel: Fields<'_>, draft: &mut SystemDraft) {
-    for package in ["name", "version"] {
-        kernel.refuse(package, "name the kernel's package in systemConfig.kernel.packages");
-    }
-    kernel.refuse("enableExtraModules", "bring a file of /etc/modules-load.d with additionalFiles");
+    kernel.refuse("name", "name the kernel's package in systemConfig.kernel.packages");
     kernel.refuse("uki", "kernel and initrd are files of their own: leave it out");
+    let version = kernel.optional("version");
+    draft.kernel_version = version.as_ref().and_then(|field| checked(field, names::kernel_version));
     if let Some(field) = kernel.optional("packages") {
-        let packages = checked_list(&field, names::package);
+        let packages = packages(&field);
         if field.list().is_some_and(|items| items.is_empty()) {
             field.error_with_hint("is an empty list", "leave it out for the distribution's kernel");
+        } else if let Some(version) = version.filter(|_| !packages.iter().any(|name| resolve::is_kernel(name))) {
+            version.error_with_hint(
+                "says the version of none of kernel.packages",
+                "name one that begins with linux-image-, or leave kernel.packages out",
+            );
         }
         draft.kernel_packages = Some(packages);
     }
+    draft.modules = kernel.optional("enableExtraModules").map(|field| modules(&field)).unwrap_or_default();
     draft.cmdline = kernel.optional("cmdline").and_then(|field| cmdline(&field));
     kernel.finish();
+}
+
+/// Names that spaces or commas separate, in the order of the spec.
+fn modules(field: &Field<'_>) -> Vec<String> {
+    let names = |text: &str| text.split([' ', ',', '\n', '\t']).filter(|name| !name.is_empty()).map(str::to_owned).collect::<Vec<_>>();
+    let written =
+        checked(
+            field,
+            |text| if text.len() > 4096 { Err("at most 4096 characters") } else { names(text).iter().try_for_each(|name| names::module(name)) },
+        );
+    let mut modules: Vec<String> = Vec::new();
+    for name in written.map(|text| names(&text)).unwrap_or_default() {
+        if !modules.contains(&name) {
+            modules.push(name);
+        }
+    }
+    modules
 }
 
 fn cmdline(field: &Field<'_>) -> Option<String> {

@@ -80,36 +80,34 @@ fn changes(spec: &Spec) -> Vec<(&'static str, Spec)> {
     change!("partition.mount_point", disk.partitions[0].mount_point = "/efi".to_owned());
     change!("partition.mount_options", disk.partitions[0].mount_options = "ro".to_owned());
 
-    let System { name: _, description: _, hostname: _, network, packages: _, users, additional_files, configurations: _, cmdline: _, bootloader: _ } =
-        system;
+    let System {
+        name: _,
+        description: _,
+        hostname: _,
+        network: _,
+        packages: _,
+        users,
+        additional_files,
+        configurations: _,
+        kernel: _,
+        modules: _,
+        cmdline: _,
+        bootloader: _,
+    } = system;
     change!("system.name", system.name = "other".to_owned());
     change!("system.description", system.description = None);
     change!("system.hostname", system.hostname = "other".to_owned());
     change!("system.packages", system.packages = vec!["other".to_owned()]);
     change!("system.configurations", system.configurations = Vec::new());
+    let kernel = |version: &str, name: &str| Some(Kernel { version: version.to_owned(), names: vec![name.to_owned()] });
+    change!("system.kernel", system.kernel = kernel("6.1", "linux-image-amd64"));
+    change!("kernel.version", system.kernel = kernel("6.2", "linux-image-amd64"));
+    change!("kernel.names", system.kernel = kernel("6.1", "linux-image-cloud-amd64"));
+    change!("system.modules", system.modules = vec!["xe".to_owned()]);
     change!("system.cmdline", system.cmdline = "quiet".to_owned());
     change!("system.bootloader", system.bootloader = BootProvider::SystemdBoot);
     change!("system.network", system.network = None);
-    let Network { backend: _, interfaces } = network.as_ref().unwrap();
-    macro_rules! change_network {
-        ($what:literal, $($place:tt)+) => {{
-            let mut changed = spec.clone();
-            let network = changed.system.network.as_mut().unwrap();
-            network.$($place)+;
-            changes.push(($what, changed));
-        }};
-    }
-    change_network!("network.backend", backend = NetworkBackend::Netplan);
-    let Interface { name: _, dhcp4: _, dhcp6: _, addresses: _, routes, nameservers: _ } = &interfaces[0];
-    let Route { to: _, via: _ } = &routes[0];
-    change_network!("interface.name", interfaces[0].name = "other".to_owned());
-    change_network!("interface.dhcp4", interfaces[0].dhcp4 = true);
-    change_network!("interface.dhcp6", interfaces[0].dhcp6 = true);
-    change_network!("interface.addresses", interfaces[0].addresses = Vec::new());
-    change_network!("the prefix of an address", interfaces[0].addresses[0].1 = 25);
-    change_network!("route.to", interfaces[0].routes[0].to = Some(Subnet([10, 1, 0, 0].into(), 16)));
-    change_network!("route.via", interfaces[0].routes[0].via = [10, 0, 0, 9].into());
-    change_network!("interface.nameservers", interfaces[0].nameservers = Vec::new());
+    changes.extend(network_changes(spec));
     let User { name: _, password: _, password_max_age: _, groups: _, sudo: _, home: _, shell: _, ssh_authorized_keys: _ } = &users[1];
     change!("user.name", system.users[1].name = "other".to_owned());
     change!("user.password", system.users[1].password = Some(Password("$6$a$b".to_owned())));
@@ -136,6 +134,33 @@ fn changes(spec: &Spec) -> Vec<(&'static str, Spec)> {
     change!("repository.components", repositories[0].components = Vec::new());
     change!("repository.key_digest", repositories[0].key_digest = Digest::of(b"other"));
     change!("repository.priority", repositories[0].priority = 501);
+    changes
+}
+
+/// The same for the fields of a network.
+fn network_changes(spec: &Spec) -> Vec<(&'static str, Spec)> {
+    let mut changes = Vec::new();
+    let Some(network) = &spec.system.network else { return changes };
+    let Network { backend: _, interfaces } = network;
+    macro_rules! change_network {
+        ($what:literal, $($place:tt)+) => {{
+            let mut changed = spec.clone();
+            let network = changed.system.network.as_mut().unwrap();
+            network.$($place)+;
+            changes.push(($what, changed));
+        }};
+    }
+    change_network!("network.backend", backend = NetworkBackend::Netplan);
+    let Interface { name: _, dhcp4: _, dhcp6: _, addresses: _, routes, nameservers: _ } = &interfaces[0];
+    let Route { to: _, via: _ } = &routes[0];
+    change_network!("interface.name", interfaces[0].name = "other".to_owned());
+    change_network!("interface.dhcp4", interfaces[0].dhcp4 = true);
+    change_network!("interface.dhcp6", interfaces[0].dhcp6 = true);
+    change_network!("interface.addresses", interfaces[0].addresses = Vec::new());
+    change_network!("the prefix of an address", interfaces[0].addresses[0].1 = 25);
+    change_network!("route.to", interfaces[0].routes[0].to = Some(Subnet([10, 1, 0, 0].into(), 16)));
+    change_network!("route.via", interfaces[0].routes[0].via = [10, 0, 0, 9].into());
+    change_network!("interface.nameservers", interfaces[0].nameservers = Vec::new());
     changes
 }
 

@@ -79,10 +79,7 @@ disk:
     - {id: root, name: a, label: b, type: linux-root-arm64, start: 513MiB, end: '0', fsType: vfat, mountPoint: /, flags: [boot], mountOptions: a b}
 ",
     ),
-    (
-        "packages",
-        "systemConfig:\n  packages:\n    - Bash\n    - linux-image*\n    - curl=8.0\n    - gcc:arm64\n    - 7zip\n    - 7\n    - yes please\n",
-    ),
+    ("packages", "systemConfig:\n  packages:\n    - Bash\n    - a*=1\n    - curl>=8.0\n    - gcc:arm64\n    - 7zip\n    - 7\n    - yes please\n"),
     ("packages as one text", "systemConfig:\n  packages: curl wget\n"),
     ("host names", "systemConfig:\n  hostname: my_host\n"),
     ("a number as host name", "systemConfig:\n  hostname: 12\n"),
@@ -165,8 +162,9 @@ systemConfig:
     ("commands", "systemConfig:\n  configurations:\n    - echo a\n    - command: echo\n    - cmd: ''\n    - cmd: [echo]\n"),
     (
         "the kernel",
-        "systemConfig:\n  kernel:\n    version: '6.1'\n    name: linux\n    enableExtraModules: a\n    uki: true\n    packages: []\n    cmdline: |\n      quiet\n      splash\n",
+        "systemConfig:\n  kernel:\n    version: v6\n    name: linux\n    enableExtraModules: xe, ../a\n    uki: true\n    packages: []\n    cmdline: |\n      quiet\n      splash\n",
     ),
+    ("a version of no kernel", "systemConfig:\n  kernel:\n    version: 6.1\n    packages: [linux-firmware]\n"),
     ("the root in the command line", "systemConfig:\n  kernel:\n    cmdline: quiet root=/dev/sda2\n"),
     ("the boot loader", "systemConfig:\n  bootloader:\n    bootType: legacy\n    provider: grub2\n    bootEntryPolicy: preserve\n"),
     (

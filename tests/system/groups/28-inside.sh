@@ -1,4 +1,4 @@
-# What `systemConfig` says, looked for in the image: users, files and folders, the network.
+# What `systemConfig` says, looked for in the image: users, files and folders, the network, the kernel, patterns.
 
 STORE=$PLACE/store
 SPEC=$PLACE/inside.yml
@@ -38,11 +38,14 @@ systemConfig:
     backend: systemd-networkd
     interfaces:
       - { name: "en*", addresses: [10.0.2.77/24], gateway4: 10.0.2.2, routes: [{ to: 10.9.0.0/16, via: 10.0.2.3 }], nameservers: [10.0.2.3] }
-  kernel: { packages: [linux-image-cloud-amd64] }
+  packages: ["netcat-open*", less=590*]
+  kernel: { version: "6.1", packages: [linux-image-cloud-amd64], enableExtraModules: "veth zram" }
 END
 
 composer build build "$SPEC" -o "$PLACE/out"
 check "the image is built" equals "$RC" 0 || return
+check "it is said what a pattern means" says "$ERR" '^netcat-open\*: netcat-openbsd=1'
+check "it is said which kernel was chosen" says "$ERR" '^linux-image-cloud-amd64 of kernel 6\.1: linux-image-cloud-amd64=6\.1\.'
 note "the build took $ELAPSED s"
 RAW=$PLACE/out/inside-1.raw
 check "the table and file systems are without fault" is_whole "$RAW" "$PLACE/parts" || return
@@ -84,6 +87,8 @@ check "the image boots, and the user's script leads to a shell" boot "$RAW" raw 
     "run:state=systemctl is-system-running --wait" \
     "run:home=pwd" \
     "run:sudo=sudo -n id -u" \
+    "run:modules=lsmod | awk '/^(veth|zram) / { print \$1 }' | sort | paste -sd ' '" \
+    "run:kernel=uname -r" \
     "run:plugged=sudo -n ip link add en9 type dummy && /lib/systemd/systemd-networkd-wait-online --interface=en9 --timeout=30" \
     "run:address=ip -brief -4 address show | awk '\$1 ~ /^en/ { print \$3 }'" \
     "run:routes=ip -4 route show | awk '/default|10.9/ { print \$1, \$2, \$3 }'" \
@@ -92,6 +97,8 @@ check "the image boots, and the user's script leads to a shell" boot "$RAW" raw 
 check "systemd says running" answers state running
 check "the user is at home" answers home /srv/alice
 check "the user becomes root" answers sudo 0
+check "the modules of the spec are loaded" answers modules 'veth zram'
+check "the kernel is that of the spec" eval '[[ $(from_json "$BOOT" answers.kernel.output) == 6.1.* ]]'
 check "an interface that comes is set up" succeeds plugged
 check "the interface has the address of the spec" answers address 10.0.2.77/24
 check "its routes are those of the spec" answers routes $'default via 10.0.2.2\n10.9.0.0/16 via 10.0.2.3'
@@ -105,6 +112,12 @@ ROOT=$(part_with "$PLACE/netplan/parts" ext4)
 contents /netplan-made >"$PLACE/made"
 check "netplan makes of it what the spec says" says "$PLACE/made" '^Name=en\*' '^Address=10.0.2.77/24' '^DNS=10.0.2.3' '^Gateway=10.0.2.2' '^Destination=10.9.0.0/16'
 
+sed 's|version: "6.1"|version: "5.4"|' "$SPEC" >"$PLACE/wrong.yml"
+without_network composer gone build "$PLACE/wrong.yml" -o "$PLACE/none" --offline
+check "a kernel that is gone is told with those that are there" eval 'ended_with 2 && says "$ERR" "linux-image-cloud-amd64 of kernel 5.4 \(there is 6\.1"'
+sed 's/netcat-open/netcat-opne/' "$SPEC" >"$PLACE/wrong.yml"
+without_network composer pattern build "$PLACE/wrong.yml" -o "$PLACE/none" --offline
+check "a pattern that means nothing is told" eval 'ended_with 2 && says "$ERR" "netcat-opne"'
 sed 's|/usr/sbin/nologin|/usr/bin/nosuch|' "$SPEC" >"$PLACE/wrong.yml"
 without_network composer nosuch build "$PLACE/wrong.yml" -o "$PLACE/none" --offline
 check "a shell that is not there ends the build, by name" eval 'ended_with 1 && says "$ERR" "bob shall run /usr/bin/nosuch"'

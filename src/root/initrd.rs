@@ -1,0 +1,91 @@
+//! The initrd of every kernel, and the modules that the spec wants in it.
+
+use super::Error;
+use super::sandbox::Cell;
+use crate::progress::Cancel;
+use crate::tree::Tree;
+
+/// Where each kernel has its modules.
+const MODULES: &str = "usr/lib/modules";
+
+/// Makes the initrd of every kernel, once, after everything that it copies is in place.
+pub(super) fn make(tree: &Tree, cell: &Cell, cancel: &Cancel) -> Result<(), Error> {
+    if !tree.exists("usr/sbin/update-initramfs") {
+        return Ok(());
+    }
+    for version in kernels(tree)? {
+        cell.run(&format!("update-initramfs for kernel {version}"), &["update-initramfs", "-c", "-k", &version], b"", &mut |_| {}, cancel)?;
+    }
+    Ok(())
+}
+
+/// Names modules to initramfs-tools, which copies them with all that they need, and loads them first (`initramfs-tools(7)`).
+///
+/// # Errors
+/// A module that a kernel does not have: `update-initramfs` would say nothing.
+pub(super) fn modules(tree: &Tree, modules: &[String]) -> Result<(), Error> {
+    if modules.is_empty() {
+        return Ok(());
+    }
+    if !tree.exists("usr/sbin/update-initramfs") {
+        return Err(Error::Unfulfilled {
+            problem: "systemConfig.kernel.enableExtraModules needs initramfs-tools, which the image does not have".to_owned(),
+            hint: "bring a file of /etc/modules-load.d with additionalFiles instead".to_owned(),
+        });
+    }
+    for version in kernels(tree)? {
+        let (dep, builtin) = (format!("{MODULES}/{version}/modules.dep"), format!("{MODULES}/{version}/modules.builtin"));
+        let lists = [tree.read_text(&dep)?, tree.read_text(&builtin)?];
+        let missing: Vec<&str> = modules.iter().filter(|name| !lists.iter().any(|list| lists_module(list, name))).map(String::as_str).collect();
+        if !missing.is_empty() {
+            return Err(Error::Unfulfilled {
+                problem: format!("the kernel {version} has no module {}", missing.join(" and no ")),
+                hint: "leave it out of systemConfig.kernel.enableExtraModules, or name a kernel that has it in kernel.packages".to_owned(),
+            });
+        }
+    }
+    let lines = modules.iter().fold(String::new(), |lines, name| lines + name + "\n");
+    tree.create_dirs("etc/initramfs-tools")?;
+    Ok(tree.append("etc/initramfs-tools/modules", lines.as_bytes())?)
+}
+
+/// Whether a list of `modules.dep` or `modules.builtin` has a module; in its name, `-` is as good as `_`.
+fn lists_module(list: &str, name: &str) -> bool {
+    let alike = |name: &str| name.replace('-', "_");
+    let wanted = alike(name);
+    list.lines().any(|line| {
+        let file = line.split(':').next().and_then(|path| path.rsplit('/').next()).unwrap_or_default();
+        file.split_once(".ko").is_some_and(|(module, _)| module.len() == wanted.len() && alike(module) == wanted)
+    })
+}
+
+fn kernels(tree: &Tree) -> Result<Vec<String>, Error> {
+    let versions = tree.list(MODULES)?.into_iter().map(|entry| entry.name);
+    Ok(versions.filter(|version| tree.exists(format!("boot/vmlinuz-{version}"))).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_module_that_a_kernel_has_not_is_told() {
+        let root = tempfile::tempdir().unwrap();
+        let tree = Tree::open(root.path()).unwrap();
+        for (path, text) in [
+            ("usr/sbin/update-initramfs", ""),
+            ("boot/vmlinuz-6.1", ""),
+            ("usr/lib/modules/6.1/modules.dep", "kernel/a/snd-hda-intel.ko.xz: kernel/b/snd.ko.xz\nkernel/xe.ko:\n"),
+            ("usr/lib/modules/6.1/modules.builtin", "kernel/c/ext4.ko\n"),
+            ("usr/lib/modules/6.5/modules.dep", ""),
+            ("etc/initramfs-tools/modules", "# comment\n"),
+        ] {
+            tree.write(path, text.as_bytes(), 0o644).unwrap();
+        }
+        let wanted = |names: &[&str]| modules(&tree, &names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>());
+        wanted(&["snd_hda_intel", "xe", "ext4"]).unwrap();
+        assert_eq!(tree.read_text("etc/initramfs-tools/modules").unwrap(), "# comment\nsnd_hda_intel\nxe\next4\n");
+        let error = wanted(&["snd", "xe", "i915"]).unwrap_err();
+        assert_eq!(error.to_string(), "the kernel 6.1 has no module snd and no i915");
+    }
+}
