@@ -31,6 +31,7 @@ pub(super) fn configure(request: &Request) -> Result<Vec<ArchiveConfig>, Error> 
             suites: archive.suites.iter().map(|name| suite(name, archive.components)).collect(),
             pin: DEFAULT_PIN,
             keyring: keyring(archive.id, path, package)?,
+            allow: Vec::new(),
         });
     }
     for repository in &request.spec.spec.repositories {
@@ -39,7 +40,11 @@ pub(super) fn configure(request: &Request) -> Result<Vec<ArchiveConfig>, Error> 
             mirrors: vec![repository.url.clone()],
             suites: vec![suite(&repository.codename, &repository.components)],
             pin: repository.priority,
-            keyring: keyring(&repository.id, &repository.key, None)?,
+            keyring: repository
+                .keys
+                .iter()
+                .try_fold(Keyring::default(), |keys, key| Ok::<_, Error>(keys.with(keyring(&repository.id, &key.path, None)?)))?,
+            allow: repository.allow_packages.clone(),
         });
     }
     Ok(archives)

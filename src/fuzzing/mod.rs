@@ -195,7 +195,7 @@ pub fn relation(bytes: &[u8]) -> bool {
 /// A Release file, whose signature was verified.
 pub fn release(bytes: &[u8]) -> bool {
     let Ok(release) = releases::Release::parse(bytes) else { return false };
-    let _ = (release.check("stable", 1 << 31), release.check_offer("main", "amd64"), release.check_valid_until(1 << 31));
+    let _ = (release.check(Some("stable"), 1 << 31), release.check_offer("main", "amd64"), release.check_valid_until(1 << 31));
     true
 }
 

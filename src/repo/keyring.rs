@@ -127,6 +127,13 @@ impl Keyring {
         Self::parse(&path.display().to_string(), &bytes)
     }
 
+    /// The keys of both.
+    #[must_use]
+    pub fn with(mut self, more: Self) -> Self {
+        self.keys.extend(more.keys);
+        self
+    }
+
     /// Reads the bytes of a keyring, binary or armored (also several armored blocks after each other). `origin` names them in errors.
     ///
     /// # Errors

@@ -231,17 +231,27 @@ pub struct PackageRepository {
     pub id: String,
     /// The base address, above `dists/`.
     pub url: String,
-    /// The suite beneath `dists/`.
+    /// The suite beneath `dists/`; of a flat repository the folder beneath the address, with a slash at its end.
     pub codename: String,
-    /// The components.
+    /// The components; none of a flat repository.
     pub components: Vec<String>,
-    /// The public key file on the host that must have signed its Release, absolute. Its place has no influence on the image; its digest does.
-    #[serde(skip)]
-    pub key: PathBuf,
-    /// The key file's contents when the spec was loaded.
-    pub key_digest: Digest,
+    /// The keys that may have signed its Release. Never empty.
+    pub keys: Vec<RepositoryKey>,
+    /// The only packages to take from it, by names and patterns, sorted; all where it is empty.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub allow_packages: Vec<String>,
     /// Rank against other repositories (apt's pin priority); 500 is the default.
     pub priority: i32,
+}
+
+/// A file with public keys.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RepositoryKey {
+    /// The file on the host, absolute. Its place has no influence on the image; its contents do.
+    #[serde(skip)]
+    pub path: PathBuf,
+    /// Its contents when the spec was loaded.
+    pub digest: Digest,
 }
 
 /// Which caches the build may read and write (`build.cache`).

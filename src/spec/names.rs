@@ -43,6 +43,11 @@ pub(super) fn packages(text: &str) -> Result<(), Expected> {
     )
 }
 
+/// A package's name, or a pattern of names.
+pub(super) fn package_or_pattern(text: &str) -> Result<(), Expected> {
+    check(!text.contains('=') && packages(text).is_ok(), "a package name, or a pattern of names")
+}
+
 /// The beginning of a kernel's version, as it stands in a package's version or name.
 pub(super) fn kernel_version(text: &str) -> Result<(), Expected> {
     let sign = |byte: u8| byte.is_ascii_alphanumeric() || b".+-~".contains(&byte);
@@ -142,6 +147,15 @@ pub(super) fn repository_part(text: &str) -> Result<(), Expected> {
     check(holds, "letters, digits and “._+~:-”, in parts that “/” separates")
 }
 
+/// A suite, or the folder of a flat repository (`sources.list(5)`): that ends with a slash.
+pub(super) fn codename(text: &str) -> Result<(), Expected> {
+    match text.strip_suffix('/') {
+        None => repository_part(text),
+        Some(".") => Ok(()),
+        Some(folder) => repository_part(folder.strip_prefix("./").unwrap_or(folder)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -168,6 +182,7 @@ mod tests {
         assert_eq!(sort(passwd_path, &["/bin/sh", "/a:b"]), ["/bin/sh"]);
         assert_eq!(sort(mount_options, &["defaults", "umask=0077,ro", "", "a b", "a#b"]), ["defaults", "umask=0077,ro"]);
         assert_eq!(sort(repository_part, &["main", "stable/updates", "", "/", "../x", "a b", "a?b"]), ["main", "stable/updates"]);
+        assert_eq!(sort(codename, &["stable", "./", "a/b/", "./a/", "/", "", "../", "a//", "./.", "."]), ["stable", "./", "a/b/", "./a/"]);
         assert!(fat_label("EFI-1") && !fat_label("efi") && !fat_label("123456789012") && !fat_label("") && !fat_label("A/B"));
         assert!(label("Root 1", 16) && !label("", 16) && !label("a\n", 16) && !label("é", 16));
     }

@@ -1,6 +1,7 @@
 //! Loading repositories: what is proven is taken, everything else is refused, and the error says what and why.
 
 use std::error::Error as _;
+use std::fmt::Write as _;
 use std::sync::Mutex;
 
 use image_composer::cache::MetadataCache;
@@ -79,6 +80,7 @@ fn archive(mirrors: &[&str]) -> ArchiveConfig {
         id: "test".to_owned(),
         mirrors: mirrors.iter().map(|mirror| (*mirror).to_owned()).collect(),
         suites: vec![SuiteConfig { name: "stable".to_owned(), components: vec!["main".to_owned()] }],
+        allow: Vec::new(),
         keyring: Keyring::parse("test.gpg", &key().public()).unwrap(),
         pin: 500,
     }
@@ -133,6 +135,74 @@ fn a_directory_of_the_host_is_a_mirror_too() {
     write_tree(&repository().build(&key()), &mirror);
     let universe = world.load(&archive(&[&format!("file://{}", mirror.display())])).unwrap();
     assert_eq!(universe.packages.len(), 2);
+}
+
+/// A flat repository in a folder, as `dpkg-scanpackages` and `apt-ftparchive` make it, with packages of several architectures in one index.
+fn flat(folder: &str, debs: &[Deb]) -> Tree {
+    let mut tree = Tree::new();
+    let mut index = String::new();
+    for deb in debs {
+        let (bytes, name) = (deb.build(), deb.pool_path().rsplit('/').next().unwrap().to_owned());
+        let digest = image_composer::digest::Sha256::of(&bytes);
+        writeln!(index, "{}Filename: ./{name}\nSize: {}\nSHA256: {digest}\n", deb.control(), bytes.len()).unwrap();
+        tree.insert(format!("{folder}{name}"), bytes);
+    }
+    let digest = image_composer::digest::Sha256::of(index.as_bytes());
+    let release = format!("Suite: whatever\nDate: Wed, 01 Jan 2020 12:00:00 UTC\nSHA256:\n {digest} {} Packages\n", index.len());
+    let how = SignOptions { created: RELEASE_DATE as u32, ..SignOptions::default() };
+    tree.insert(format!("{folder}InRelease"), key().sign_cleartext(&release, &how).into_bytes());
+    tree.insert(format!("{folder}Packages"), index.into_bytes());
+    tree
+}
+
+fn flat_archive(mirror: &str, names: &[&str]) -> ArchiveConfig {
+    let suites = names.iter().map(|name| SuiteConfig { name: (*name).to_owned(), components: Vec::new() }).collect();
+    ArchiveConfig { suites, ..archive(&[mirror]) }
+}
+
+#[test]
+fn flat_repositories_are_loaded_from_their_folders() {
+    let mut tree = flat("", &[Deb::new("top", "1.0"), Deb::new("foreign", "1.0").arch("arm64")]);
+    tree.extend(flat("extra/", &[Deb::new("below", "1.0").arch("all")]));
+    let server = Server::new(tree);
+    let world = World::new();
+    let archive = flat_archive(&server.url(), &["./", "extra/"]);
+    for universe in [world.load(&archive).unwrap(), world.load_offline(&archive).unwrap()] {
+        assert_eq!(names(&universe), ["top=1.0:amd64 (test)", "below=1.0:all (test)"]);
+        let files: Vec<&str> = universe.packages.iter().map(|package| package.filename.as_str()).collect();
+        assert_eq!(files, ["top_1.0_amd64.deb", "extra/below_1.0_all.deb"]);
+    }
+}
+
+#[test]
+fn a_flat_repository_is_proven_like_any_other() {
+    let mut tree = flat("", &[Deb::new("top", "1.0")]);
+    tree.get_mut("Packages").unwrap()[0] ^= 1;
+    let server = Server::new(tree);
+    let (cause, _) = refused(World::new().load(&flat_archive(&server.url(), &["./"])));
+    assert!(matches!(cause, Cause::Digest { .. }), "{cause:?}");
+    for name in ["../", "a/../", "/", "a//"] {
+        let result = World::new().load(&flat_archive(&server.url(), &[name]));
+        assert!(matches!(result, Err(repo::Error::Name { .. })), "{name}: {result:?}");
+    }
+}
+
+#[test]
+fn only_allowed_packages_are_taken() {
+    let server = Server::new(repository().build(&key()));
+    for (allow, expected) in [(&["doc*"][..], &["docs=1.0:all (test)"][..]), (&["hell", "none"], &[]), (&["hello"], &["hello=1.0:amd64 (test)"])] {
+        let allow = allow.iter().map(|&name| name.to_owned()).collect();
+        assert_eq!(names(&World::new().load(&ArchiveConfig { allow, ..archive(&[&server.url()]) }).unwrap()), expected);
+    }
+}
+
+#[test]
+fn either_of_two_keyrings_will_do() {
+    let server = Server::new(repository().build(&key()));
+    let other = || Keyring::parse("other.gpg", &TestKey::new(2).public()).unwrap();
+    let both = ArchiveConfig { keyring: other().with(archive(&[]).keyring), ..archive(&[&server.url()]) };
+    assert_eq!(World::new().load(&both).unwrap().packages.len(), 2);
+    assert!(World::new().load(&ArchiveConfig { keyring: other(), ..archive(&[&server.url()]) }).is_err());
 }
 
 #[test]

@@ -171,14 +171,17 @@ impl Release {
         Ok(())
     }
 
-    /// Checks that this is the Release of `suite` (by its suite name or its codename), and not dated into the future of `now`.
+    /// Checks that this is the Release of `suite` (by its suite name or its codename; of any without one), and not dated into the future of `now`.
     ///
     /// # Errors
     /// [`ReleaseError::OtherSuite`], [`ReleaseError::FromTheFuture`].
-    pub fn check(&self, suite: &str, now: u64) -> Result<(), ReleaseError> {
+    pub fn check(&self, suite: Option<&str>, now: u64) -> Result<(), ReleaseError> {
         let names: Vec<&str> = [self.codename.as_deref(), self.suite.as_deref()].into_iter().flatten().collect();
         // A Release that names neither (small repositories) contradicts nobody.
-        if !names.is_empty() && !names.contains(&suite) {
+        if let Some(suite) = suite
+            && !names.is_empty()
+            && !names.contains(&suite)
+        {
             return Err(ReleaseError::OtherSuite { wanted: suite.to_owned(), found: names.join(" or ") });
         }
         if self.date > now.saturating_add(FUTURE_TOLERANCE) { Err(ReleaseError::FromTheFuture(self.date)) } else { Ok(()) }
@@ -323,11 +326,11 @@ mod tests {
     fn is_checked_against_what_was_asked_for() {
         let release = read("").unwrap();
         for suite in ["bookworm", "oldstable"] {
-            assert_eq!(release.check(suite, DATE), Ok(()));
+            assert_eq!(release.check(Some(suite), DATE), Ok(()));
         }
-        let other = release.check("trixie", DATE).unwrap_err();
+        let other = release.check(Some("trixie"), DATE).unwrap_err();
         assert_eq!(other.to_string(), "it is the Release of bookworm or oldstable, not of trixie");
-        assert_eq!(release.check("bookworm", DATE - 2 * 86_400), Err(ReleaseError::FromTheFuture(DATE)));
+        assert_eq!(release.check(Some("bookworm"), DATE - 2 * 86_400), Err(ReleaseError::FromTheFuture(DATE)));
         assert_eq!(release.check_offer("main", "amd64"), Ok(()));
         assert!(matches!(release.check_offer("games", "amd64"), Err(ReleaseError::Component { .. })));
         let security = Release { components: vec!["updates/main".to_owned()], ..release.clone() };

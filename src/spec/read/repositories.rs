@@ -1,13 +1,13 @@
 //! `packageRepositories`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::{checked, local};
+use super::{checked, checked_list, local};
 use crate::distro::Profile;
-use crate::spec::model::PackageRepository;
+use crate::spec::model::{PackageRepository, RepositoryKey};
 use crate::spec::names;
-use crate::yaml::{Field, web_address};
+use crate::yaml::{Field, Fields, web_address};
 
 /// apt's default pin priority.
 const DEFAULT_PRIORITY: i32 = 500;
@@ -38,23 +38,41 @@ fn read_repository(item: &Field<'_>, folder: &Path) -> Option<PackageRepository>
     let mut fields = item.fields()?;
     fields.refuse("path", "make a signed repository of the folder, and name it as url: file:///…");
     fields.refuse("packages", "make a signed repository of them, and name it in url");
-    fields.refuse("pkeys", "put the keys into one file and name it in pkey");
-    fields.refuse("allowPackages", "rank the repository with priority");
     fields.refuse("insecureSkipVerify", "repositories are always verified: leave it out");
     let id = fields.optional("id").map(|field| checked(&field, names::repository_part));
-    let codename = fields.required("codename").and_then(|field| checked(&field, names::repository_part));
+    let codename = fields.required("codename").and_then(|field| checked(&field, names::codename));
+    // One name for one folder.
+    let codename = codename.map(|codename| codename.strip_prefix("./").filter(|folder| !folder.is_empty()).map_or(codename.clone(), str::to_owned));
+    let is_flat = codename.as_ref().is_some_and(|codename| codename.ends_with('/'));
     let url = fields.required("url").and_then(|field| web_address(&field));
-    let components = fields.optional("component").map(|field| components(&field));
-    let key = fields.required("pkey").and_then(|field| key(&field, folder));
+    let components = fields.optional("component").map(|field| {
+        if is_flat {
+            field.error_with_hint("cannot be given: a codename with a slash at its end is a flat repository, which has none", "leave it out");
+        }
+        components(&field)
+    });
+    let keys = keys(&mut fields, folder);
+    // Both ways of writing are in use.
+    let lists = [fields.optional("allowPackages"), fields.optional("AllowPackages")];
+    let allow: BTreeSet<String> = lists.iter().flatten().flat_map(|field| checked_list(field, names::package_or_pattern)).collect();
     let priority = fields.optional("priority").map(|field| field.integer(-9999, 9999));
     fields.finish();
 
     let url = url?;
     let id = id.unwrap_or_else(|| url.split_once("://").map(|(_, rest)| rest.to_owned()))?;
-    let components = components.unwrap_or_else(|| Some(vec!["main".to_owned()]))?;
+    let components = if is_flat { Vec::new() } else { components.unwrap_or_else(|| Some(vec!["main".to_owned()]))? };
     let priority = priority.map_or(Some(DEFAULT_PRIORITY), |written| written.and_then(|located| i32::try_from(located.value).ok()))?;
-    let key = key?;
-    Some(PackageRepository { id, url, codename: codename?, components, key: key.path, key_digest: key.digest, priority })
+    Some(PackageRepository { id, url, codename: codename?, components, keys: keys?, allow_packages: allow.into_iter().collect(), priority })
+}
+
+/// The keys of `pkey` and `pkeys`.
+fn keys(fields: &mut Fields<'_>, folder: &Path) -> Option<Vec<RepositoryKey>> {
+    let list = fields.optional("pkeys").map(|field| field.list().unwrap_or_default());
+    let one = if list.as_ref().is_some_and(|list| !list.is_empty()) { fields.optional("pkey") } else { fields.required("pkey") };
+    let keys: Vec<_> = one.into_iter().chain(list.into_iter().flatten()).map(|field| key(&field, folder)).collect();
+    let keys: Option<Vec<_>> = keys.into_iter().collect();
+    let keys = keys?.into_iter().map(|file| RepositoryKey { path: file.path, digest: file.digest }).collect::<Vec<_>>();
+    (!keys.is_empty()).then_some(keys)
 }
 
 /// `main contrib`: one or more, in the order of the spec.

@@ -35,8 +35,8 @@ fn full() -> Loaded {
         url: "https://h/d".to_owned(),
         codename: "stable".to_owned(),
         components: vec!["main".to_owned()],
-        key: "/k".into(),
-        key_digest: Digest::of(b"k"),
+        keys: vec![RepositoryKey { path: "/k".into(), digest: Digest::of(b"k") }],
+        allow_packages: Vec::new(),
         priority: 500,
     });
     loaded
@@ -127,12 +127,14 @@ fn changes(spec: &Spec) -> Vec<(&'static str, Spec)> {
     change!("file.mode", system.additional_files[0].mode = 0o4755);
     change!("file.destination", system.additional_files[0].destination = "/other".to_owned());
 
-    let PackageRepository { id: _, url: _, codename: _, components: _, key: _, key_digest: _, priority: _ } = &repositories[0];
+    let PackageRepository { id: _, url: _, codename: _, components: _, keys, allow_packages: _, priority: _ } = &repositories[0];
     change!("repository.id", repositories[0].id = "other".to_owned());
     change!("repository.url", repositories[0].url = "https://other".to_owned());
     change!("repository.codename", repositories[0].codename = "other".to_owned());
     change!("repository.components", repositories[0].components = Vec::new());
-    change!("repository.key_digest", repositories[0].key_digest = Digest::of(b"other"));
+    let RepositoryKey { path: _, digest: _ } = &keys[0];
+    change!("key.digest", repositories[0].keys = vec![RepositoryKey { path: "/k".into(), digest: Digest::of(b"other") }]);
+    change!("repository.allow_packages", repositories[0].allow_packages = vec!["a".to_owned()]);
     change!("repository.priority", repositories[0].priority = 501);
     changes
 }
@@ -187,7 +189,7 @@ fn what_the_image_does_not_show_does_not_change_it() {
     other.path = "/elsewhere/spec.yml".into();
     other.spec.cache = CacheUse { packages: false, images: false };
     other.spec.system.additional_files[0].local = "/elsewhere".into();
-    other.spec.repositories[0].key = "/elsewhere".into();
+    other.spec.repositories[0].keys[0].path = "/elsewhere".into();
     assert_eq!(other.hash(None), loaded.hash(None));
 }
 

@@ -179,6 +179,8 @@ packageRepositories:
   - {codename: b, url: 'https://h/d', pkey: files/motd}
   - {codename: b, url: 'https://h/d/', pkey: files/motd}
   - {id: h/d, codename: c, url: 'https://other/d', pkey: files/motd}
+  - {codename: f/, url: 'https://h/f', component: main, pkeys: [files/motd, none.gpg], allowPackages: ['a b', 'b*']}
+  - {codename: g, url: 'https://h/g', pkeys: []}
   - {codename: c, path: /a, pkeys: [a], allowPackages: [a], insecureSkipVerify: true}
 ",
     ),

@@ -61,6 +61,24 @@ check "a script that fails ends the build" equals "$RC" 1
 check "the error names the package, and shows what it printed" says "$ERR" 'configuring fails-here' 'the reason why it fails'
 check "no output was made" test ! -e "$PLACE/none/${RAW##*/}"
 
+# The same package in a flat repository, which may give that one alone, beside a key that signed nothing.
+FLAT=$PLACE/flat
+mkdir -p "$FLAT/debs"
+cp "$REPOSITORY_DIR"/pool/*.deb "$FLAT/debs/"
+sed 's|^Filename: pool/|Filename: ./|' "$REPOSITORY_DIR/dists/test/main/binary-amd64/Packages" >"$FLAT/debs/Packages"
+{
+    printf '%s\n' "Date: $(LC_ALL=C date -Ru | sed 's/+0000/UTC/')" 'SHA256:'
+    printf ' %s %s Packages\n' "$(sha256sum <"$FLAT/debs/Packages" | cut -d ' ' -f 1)" "$(stat -c %s "$FLAT/debs/Packages")"
+} | gpg --batch --quiet --yes --clearsign --output "$FLAT/debs/InRelease"
+spec_with works-here | sed -e 's|codename: test|codename: debs/|' -e "s|file://.*|file://$FLAT|" -e '/component:/d' \
+    -e "s|pkey: .*|pkeys: [$PLACE/key.gpg, /usr/share/keyrings/debian-archive-keyring.gpg]|" >"$PLACE/flat.yml"
+echo '    allowPackages: ["works-*"]' >>"$PLACE/flat.yml"
+composer flat fetch "$PLACE/flat.yml" --json
+check "a package of a flat repository is fetched" eval 'ended_with 0 && says "$ERR" "\(1 fetched"'
+sed 's/works-here/fails-here/' "$PLACE/flat.yml" >"$PLACE/other.yml"
+composer disallowed fetch "$PLACE/other.yml"
+check "a package that is not allowed from it is not there" eval 'ended_with 2 && says "$ERR" fails-here'
+
 STORE=$PLACE/other
 cp -a --sparse=always "$SEED/store" "$STORE"
 sed -i 's/^Origin: test/Origin: other/' "$REPOSITORY_DIR/dists/test/InRelease"

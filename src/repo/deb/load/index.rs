@@ -35,17 +35,24 @@ impl Load<'_> {
     /// The indexes of the components that are asked for: of the architecture, and of `all` where that is an index of its own.
     pub(super) fn wanted(&self, config: &ArchiveConfig, suite: &SuiteConfig, proven: &Proven) -> Result<Vec<Index>, Error> {
         let release = &proven.release;
+        let refused = |cause: Cause| {
+            let url = suite.path("InRelease");
+            Error::of_suite(&config.id, &suite.name, vec![Failure { url, cause }])
+        };
+        if suite.flat().is_some() {
+            // One index for all architectures; what is of others is left out when it is read.
+            let index = find(release, suite, "Packages");
+            return index
+                .map(|index| vec![index])
+                .ok_or_else(|| refused(Cause::NotListed { component: "./".to_owned(), arch: self.arch.to_owned() }));
+        }
         let mut wanted = Vec::new();
         for component in &suite.components {
-            let refused = |cause: Cause| {
-                let url = format!("dists/{}/InRelease", suite.name);
-                Error::of_suite(&config.id, &suite.name, vec![Failure { url, cause }])
-            };
             release.check_offer(component, self.arch).map_err(|error: ReleaseError| refused(error.into()))?;
-            let own = find(release, &suite.name, component, self.arch);
+            let own = find_of(release, suite, component, self.arch);
             // As apt reads it: `all` is an index of its own if the Release names it as an architecture and does not say that it is included.
             let of_all = (release.architectures.iter().any(|arch| arch == "all") && !release.all_is_included)
-                .then(|| find(release, &suite.name, component, "all"))
+                .then(|| find_of(release, suite, component, "all"))
                 .flatten();
             if own.is_none() && of_all.is_none() {
                 return Err(refused(Cause::NotListed { component: component.clone(), arch: self.arch.to_owned() }));
@@ -85,9 +92,9 @@ impl Load<'_> {
     fn fetched_text(&self, mirror: &str, release: &Release, index: &Index, compression: Compression, file: IndexFile) -> Result<Found, Tried> {
         let limit = file.size.min(INDEX_LIMIT);
         let path = format!("{}{}", index.path, compression.suffix());
-        let directory = index.path.rsplit_once('/').map_or("", |(directory, _)| directory);
+        let directory = index.path.rsplit_once('/').map_or(String::new(), |(directory, _)| format!("{directory}/"));
         // By its digest the file is there before and after the mirror's update, while its name may stand for another one already.
-        let by_hash = release.by_hash.then(|| join(mirror, &format!("{directory}/by-hash/SHA256/{}", file.sha256)));
+        let by_hash = release.by_hash.then(|| join(mirror, &format!("{directory}by-hash/SHA256/{}", file.sha256)));
         let by_name = join(mirror, &path);
         let (mut url, mut answer) = (by_name.clone(), None);
         if let Some(by_hash) = by_hash {
@@ -129,8 +136,12 @@ impl Found {
 }
 
 /// The index of a component and architecture in a Release, if it is there.
-fn find(release: &Release, suite: &str, component: &str, arch: &str) -> Option<Index> {
-    let path = format!("{component}/binary-{arch}/Packages");
+fn find_of(release: &Release, suite: &SuiteConfig, component: &str, arch: &str) -> Option<Index> {
+    find(release, suite, &format!("{component}/binary-{arch}/Packages"))
+}
+
+/// The index at this path of a Release, if it is there.
+fn find(release: &Release, suite: &SuiteConfig, path: &str) -> Option<Index> {
     let mut offered: Vec<(Compression, IndexFile)> = Compression::ALL
         .into_iter()
         .filter_map(|compression| release.files.get(&format!("{path}{}", compression.suffix())).map(|file| (compression, *file)))
@@ -139,8 +150,8 @@ fn find(release: &Release, suite: &str, component: &str, arch: &str) -> Option<I
     if offered.len() > 1 {
         offered.retain(|(compression, _)| *compression != Compression::None);
     }
-    let plain = release.files.get(&path).copied();
-    (!offered.is_empty()).then(|| Index { path: format!("dists/{suite}/{path}"), plain, offered })
+    let plain = release.files.get(path).copied();
+    (!offered.is_empty()).then(|| Index { path: suite.path(path), plain, offered })
 }
 
 /// The kept text of an index, if it is the one that the Release vouches for.

@@ -25,6 +25,7 @@ use crate::fetch::Client;
 use crate::progress::{Cancel, Event, Phase, Progress};
 use crate::repo::error::{Error, Failure, Missing};
 use crate::repo::keyring::Keyring;
+use crate::repo::pattern;
 use crate::repo::record::{Archive, PackageRecord, ReleaseInfo};
 
 /// The longest index, decompressed, in bytes. The largest of Debian and Ubuntu are below 100 MB.
@@ -46,15 +47,39 @@ pub struct ArchiveConfig {
     pub keyring: Keyring,
     /// Rank against other archives; see [`Archive::pin`].
     pub pin: i32,
+    /// The only packages to take from it, by names and patterns; all where it is empty.
+    pub allow: Vec<String>,
 }
 
 /// A suite as a build wants to use it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SuiteConfig {
-    /// The path beneath `dists/`; a suite or a codename.
+    /// The path beneath `dists/`, a suite or a codename; of a flat repository (`sources.list(5)`) the path of its folder beneath the base address, with a
+    /// slash at its end (`./` is the base address itself).
     pub name: String,
-    /// The components to use.
+    /// The components to use; none of a flat repository.
     pub components: Vec<String>,
+}
+
+impl ArchiveConfig {
+    fn allows(&self, name: &str) -> bool {
+        self.allow.is_empty() || self.allow.iter().any(|allowed| pattern::matches(allowed, name))
+    }
+}
+
+impl SuiteConfig {
+    /// Where a file of the suite lies beneath the archive's base address.
+    fn path(&self, file: &str) -> String {
+        match self.flat() {
+            Some(folder) => format!("{folder}{file}"),
+            None => format!("dists/{}/{file}", self.name),
+        }
+    }
+
+    /// The folder of a flat repository, with a slash at its end unless it is the base address.
+    fn flat(&self) -> Option<&str> {
+        self.name.ends_with('/').then(|| self.name.strip_prefix("./").unwrap_or(&self.name))
+    }
 }
 
 /// How metadata is loaded.
@@ -145,10 +170,13 @@ pub fn load(
 /// Refuses configuration that cannot work, or that would lead out of an archive's address.
 fn check(archives: &[ArchiveConfig], options: &LoadOptions) -> Result<(), Error> {
     for config in archives {
-        for name in config.suites.iter().flat_map(|suite| std::iter::once(&suite.name).chain(&suite.components)) {
+        // The folder of a flat repository can be the base address itself, which has no name.
+        let suites = config.suites.iter().filter(|suite| suite.flat() != Some("")).map(|suite| suite.name.strip_suffix('/').unwrap_or(&suite.name));
+        let components = config.suites.iter().flat_map(|suite| &suite.components).map(String::as_str);
+        for name in suites.chain(components) {
             let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'+' | b'~' | b'-' | b'/'));
             if !plain || name.split('/').any(|part| matches!(part, "" | "." | "..")) {
-                return Err(Error::Name { archive: config.id.clone(), name: name.clone() });
+                return Err(Error::Name { archive: config.id.clone(), name: name.to_owned() });
             }
         }
         if config.mirrors.is_empty() && !options.offline {

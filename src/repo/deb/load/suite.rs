@@ -49,12 +49,17 @@ impl Load<'_> {
             let packages = packages::parse(&text.text, archive, self.arch).map_err(refused)?;
             Ok((packages, text.into_proof()))
         });
+        // The files of a flat repository lie beneath its folder.
+        let place = |filename: String| suite.flat().map_or(filename.clone(), |folder| format!("{folder}{filename}"));
         let (mut all, mut missing, mut proofs) = (Vec::new(), Vec::new(), proven.proofs);
         for result in results {
             match result {
                 Ok((packages, proof)) => {
                     self.warn_of_unproven(&config.id, &packages.unproven);
-                    all.extend(packages.records);
+                    all.extend(packages.records.into_iter().filter(|record| config.allows(record.coordinates.name())).map(|record| {
+                        let filename = place(record.filename);
+                        PackageRecord { filename, ..record }
+                    }));
                     proofs.push(proof);
                 }
                 Err(Error::Offline(more)) => missing.extend(more),
@@ -96,7 +101,7 @@ impl Load<'_> {
     }
 
     fn release_of(&self, config: &ArchiveConfig, suite: &SuiteConfig, kept: Kept<'_>, mirror: &str) -> Result<Proven, Tried> {
-        let path = format!("dists/{}/InRelease", suite.name);
+        let path = suite.path("InRelease");
         let url = join(mirror, &path);
         let old = kept.read(&path)?;
         let now = self.options.now;
@@ -117,7 +122,7 @@ impl Load<'_> {
     /// The pair of files that archives without `InRelease` have. It is small enough to be asked for as a whole each time.
     fn detached_release_of(&self, config: &ArchiveConfig, suite: &SuiteConfig, mirror: &str, no_inrelease: fetch::Error) -> Result<Proven, Tried> {
         let ask = |name: &str, limit| {
-            let path = format!("dists/{}/{name}", suite.name);
+            let path = suite.path(name);
             let url = join(mirror, &path);
             let answer = self.get(&url, limit, None).map(|response| match response {
                 Response::Body { bytes, .. } => bytes,
@@ -157,14 +162,14 @@ impl Load<'_> {
     fn kept_release(&self, config: &ArchiveConfig, suite: &SuiteConfig, kept: Kept<'_>) -> Result<Proven, Error> {
         let releases = self.kept_releases(config, suite, kept)?;
         let newest = releases.into_iter().max_by_key(|release| release.as_ref().map_or(0, |proven| proven.release.date));
-        let missing = || Missing { archive: config.id.clone(), path: format!("dists/{}/InRelease", suite.name) };
+        let missing = || Missing { archive: config.id.clone(), path: suite.path("InRelease") };
         newest.unwrap_or_else(|| Err(Error::Offline(vec![missing()])))
     }
 
     /// What the store has kept: an archive may have changed from `InRelease` to the pair of files, or back, so it may be both. Each is judged as of the
     /// time when it was fetched.
     fn kept_releases(&self, config: &ArchiveConfig, suite: &SuiteConfig, kept: Kept<'_>) -> Result<Vec<Result<Proven, Error>>, Error> {
-        let path = |name: &str| format!("dists/{}/{name}", suite.name);
+        let path = |name: &str| suite.path(name);
         let judged = |name: &str, bytes: &[u8], fetched_at: u64, verify: &dyn Fn(u64) -> Result<Verified, SignatureError>| {
             let as_of = fetched_at.min(self.options.now);
             let proven = verify(as_of).map_err(Cause::from).and_then(|text| self.judged(suite, &text.text, Digest::of(bytes), as_of, Vec::new()));
@@ -185,7 +190,8 @@ impl Load<'_> {
     /// What a signed text says, if it may be used at the time `as_of`.
     fn judged(&self, suite: &SuiteConfig, text: &[u8], digest: Digest, as_of: u64, proofs: Vec<Proof>) -> Result<Proven, Cause> {
         let release = Release::parse(text)?;
-        release.check(&suite.name, as_of)?;
+        // A flat repository is known by its place: what its Release calls itself is nobody's name for it.
+        release.check(suite.flat().is_none().then_some(suite.name.as_str()), as_of)?;
         if self.options.check_age {
             release.check_valid_until(as_of)?;
         }
