@@ -46,7 +46,7 @@ impl From<io::Error> for Problem {
     }
 }
 
-/// The regular file that a field names, relative to `folder`. Everything that is wrong with it is reported.
+/// The regular file that a field names, relative to `folder` or as `file:///…`. Everything that is wrong with it is reported.
 pub(super) fn file(field: &Field<'_>, folder: &Path) -> Option<LocalFile> {
     let path = path(field, folder)?;
     let found = look_at(&path, std::fs::metadata(&path));
@@ -116,7 +116,9 @@ fn add(local: Local, beneath: &str, found: &mut Vec<(String, Local)>) -> Result<
 
 fn path(field: &Field<'_>, folder: &Path) -> Option<PathBuf> {
     let written = checked(field, |text| if text.is_empty() || text.contains('\0') { Err("the path of a file") } else { Ok(()) })?;
-    match std::path::absolute(folder.join(&written)) {
+    // As templates name keys.
+    let place = written.strip_prefix("file://").filter(|path| path.starts_with('/')).unwrap_or(&written);
+    match std::path::absolute(folder.join(place)) {
         Ok(path) => Some(path),
         Err(error) => {
             field.error(&format!("cannot be made an absolute path: {error}"));

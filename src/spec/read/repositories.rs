@@ -103,9 +103,5 @@ fn key(field: &Field<'_>, folder: &Path) -> Option<local::LocalFile> {
         field.error_with_hint("cannot be left unchecked: repositories are always verified", "name the file with the repository's public key");
         return None;
     }
-    if text.starts_with("file://") {
-        field.error_with_hint("is an address", "write the path alone");
-        return None;
-    }
     local::file(field, folder)
 }

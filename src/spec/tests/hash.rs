@@ -208,12 +208,14 @@ image: {name: a, version: '1'}
 target: {dist: debian12, arch: x86_64}
 systemConfig:
   additionalFiles: [{local: a, final: /a}]
-packageRepositories: [{codename: a, url: 'https://h/d', pkey: k}]
+packageRepositories: [{codename: a, url: 'https://h/d', pkey: KEY}]
 ";
     let hash_in = |name: &str, file: &str, mode, key: &str| {
         let folder = folder.path().join(name);
         fs::create_dir_all(&folder).unwrap();
-        fs::write(folder.join("spec.yml"), text).unwrap();
+        // A key's place is written in both ways.
+        let place = if name == "one" { "k".to_owned() } else { format!("file://{}/k", folder.display()) };
+        fs::write(folder.join("spec.yml"), text.replace("KEY", &place)).unwrap();
         fs::write(folder.join("a"), file).unwrap();
         fs::set_permissions(folder.join("a"), fs::Permissions::from_mode(mode)).unwrap();
         fs::write(folder.join("k"), key).unwrap();
