@@ -31,7 +31,7 @@ pub use tidy::{Collection, room_hint, tidy};
 
 use crate::cache::{self, ImageCache, ImageRecord, MetadataCache, NewImage, ReleaseDate, SpecHash};
 use crate::disk;
-use crate::fetch::{Client, ClientOptions, Proxies};
+use crate::fetch::{Client, ClientOptions, Credentials, Proxies};
 use crate::progress::{Cancel, Event, Phase, Progress};
 use crate::repo::{self, LoadOptions, PackageRecord, Universe};
 use crate::resolve::{self, Lock, Matched};
@@ -219,7 +219,9 @@ impl Build<'_> {
             // Where apt has none, the environment may have.
             None => Some(repo::deb::sources::proxies(Path::new("/"))?).filter(|proxies| *proxies != Proxies::default()),
         };
-        Ok(Client::new(&ClientOptions { proxies, workers: self.request.workers.fetch, ..ClientOptions::default() })?)
+        let home = std::env::var_os("HOME").map(std::path::PathBuf::from);
+        let credentials = if self.request.offline { Credentials::default() } else { Credentials::of_host(Path::new("/"), home.as_deref())? };
+        Ok(Client::new(&ClientOptions { proxies, credentials, workers: self.request.workers.fetch, ..ClientOptions::default() })?)
     }
 
     fn universe(&self, client: &Client) -> Result<Universe, Error> {

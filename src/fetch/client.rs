@@ -6,6 +6,7 @@ use std::time::Duration;
 use reqwest::Url;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH};
 
+use super::credentials::Credentials;
 use super::error::{Error, Trouble};
 use super::retry::Retry;
 use super::route::{Proxies, proxies, shown, without_credentials};
@@ -21,6 +22,8 @@ pub struct ClientOptions {
     /// The proxies; without them `http_proxy`, `https_proxy` and `all_proxy` of the environment hold. Neither are used for loopback addresses and for
     /// what `no_proxy` names.
     pub proxies: Option<Proxies>,
+    /// Names and passwords for servers.
+    pub credentials: Credentials,
     /// How many transfers run at the same time; at least one.
     pub workers: usize,
     /// How long to wait for a connection.
@@ -39,6 +42,7 @@ impl Default for ClientOptions {
     fn default() -> Self {
         Self {
             proxies: None,
+            credentials: Credentials::default(),
             workers: 8,
             connect_timeout: Duration::from_secs(15),
             idle_timeout: Duration::from_secs(30),
@@ -140,7 +144,12 @@ impl Client {
         let http = self.http()?;
         // A header that cannot be sent only makes the request less clever.
         let headers: HeaderMap = headers.iter().filter_map(|(name, value)| Some((name.clone(), HeaderValue::from_str(value).ok()?))).collect();
-        let request = http.client.get(url.clone()).headers(headers).build().map_err(|error| Error::Start(Box::new(error.without_url())))?;
+        let mut request = http.client.get(url.clone()).headers(headers);
+        // An address that has its own, from the host's sources, keeps them. A redirect to another server takes none along.
+        if let Some((login, password)) = self.options.credentials.of(url).filter(|_| url.username().is_empty()) {
+            request = request.basic_auth(login, Some(password));
+        }
+        let request = request.build().map_err(|error| Error::Start(Box::new(error.without_url())))?;
         let patience = self.options.connect_timeout + self.options.idle_timeout;
         Transfer::request(&http.client, request, patience, self.options.idle_timeout, cancel).map_err(|error| match error {
             Error::Request { url, trouble: Trouble::Tls, source } if http.no_roots => Error::Request { url, trouble: Trouble::NoRoots, source },

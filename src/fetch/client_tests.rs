@@ -169,3 +169,26 @@ fn a_host_may_have_a_proxy_of_its_own() {
     assert_eq!(get("http://any.test/x"), b"general");
     assert_eq!(get("http://special.test/x"), b"own");
 }
+
+#[test]
+fn credentials_go_to_their_server_and_not_beyond_a_redirect() {
+    let other = Server::new(|asked, answer| {
+        assert!(!asked.headers.contains_key("authorization"), "sent to another server");
+        answer.send("200 OK", &[], b"other");
+    });
+    let beyond = other.url("/f");
+    let server = Server::new(move |asked, answer| match asked.headers.get("authorization").map(String::as_str) {
+        // “name:secret” in base64.
+        Some("Basic bmFtZTpzZWNyZXQ=") if asked.path == "/away" => answer.send("302 Found", &[("Location", &beyond)], b""),
+        Some("Basic bmFtZTpzZWNyZXQ=") => answer.send("200 OK", &[], b"text"),
+        _ => answer.send("401 Unauthorized", &[], b""),
+    });
+    let root = tempfile::tempdir().unwrap();
+    std::fs::write(root.path().join(".netrc"), format!("machine {} login name password secret\n", server.url(""))).unwrap();
+    let credentials = Credentials::of_host(root.path(), Some(root.path())).unwrap();
+    let client = Client::new(&ClientOptions { credentials, ..options() }).unwrap();
+    let get = |path: &str| bytes(client.get(&server.url(path), 9, None, &Cancel::default()).unwrap());
+    assert_eq!((get("/f"), get("/away")), (b"text".to_vec(), b"other".to_vec()));
+    let error = Client::new(&options()).unwrap().get(&server.url("/f"), 9, None, &Cancel::default()).unwrap_err();
+    assert_eq!(error.status(), Some(401));
+}

@@ -214,7 +214,11 @@ impl Error {
             Self::File { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
                 Some("the disk is full: make room, or put the store elsewhere with IMAGE_COMPOSER_STORE".to_owned())
             }
-            Self::Status { status: 401 | 403, .. } => Some("the server wants credentials, or does not serve this address to you".to_owned()),
+            Self::Status { status: 401 | 403, .. } => Some(
+                "the server wants credentials, or does not serve this address to you; give them in /etc/apt/auth.conf.d or ~/.netrc: machine HOST login \
+                 NAME password PASSWORD (without encryption: machine http://HOST)"
+                    .to_owned(),
+            ),
             Self::Status { status: 407, .. } => Some("the proxy wants credentials: http://user:password@host:port".to_owned()),
             _ => None,
         }

@@ -4,6 +4,7 @@
 //! streams and published as it arrives. Nothing here trusts a server: lengths are bounded, and what a package is was promised by a signed index.
 
 mod client;
+mod credentials;
 mod download_error;
 mod error;
 mod hosts;
@@ -17,6 +18,7 @@ mod transfer;
 mod server;
 
 pub use client::{Client, ClientOptions, Response, Validators};
+pub use credentials::Credentials;
 pub use download_error::{DownloadError, Failure, FailureReason};
 pub use error::{Error, Trouble};
 pub use packages::{PackageRequest, Publish, packages};

@@ -17,7 +17,7 @@ impl AddressError {
     /// The way out.
     pub fn hint(self) -> &'static str {
         match self {
-            Self::Credentials => "leave it out",
+            Self::Credentials => "leave it out; what servers want to know is read from /etc/apt/auth.conf, /etc/apt/auth.conf.d and ~/.netrc",
             Self::Shape => "it looks like https://host/path, or file:///path",
         }
     }
