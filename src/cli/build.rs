@@ -68,7 +68,7 @@ Examples:
   image-composer build debian12.yml --mirror debian=https://mirror.example/debian
 
 JSON: one object with spec_hash, name, version, image {outcome: hit|built, …}, packages {total, fetched, \
-fetched_bytes, present} or null, releases [{archive, suite, date}], image_digest, disk_size, \
+fetched_bytes, present} or null, matched [{wanted, packages}] (what patterns of package names and a kernel's version meant), releases [{archive, suite, date}], image_digest, disk_size, \
 outputs [{path, size, allocated}], seconds, phases [{phase, seconds}], warnings, collection {packages, images, freed, \
 unmet} (what went so that the caches keep to their limits) or null. Sizes are bytes, dates are seconds since 1970. Fields may be added, none goes. An error is told on standard error only.";
 
