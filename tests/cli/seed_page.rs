@@ -154,7 +154,7 @@ fn await_time_after(second: u64) {
 
 /// The files of packages that a server gave.
 fn given(server: &Server) -> Vec<String> {
-    let mut paths: Vec<_> = server.asked().into_iter().map(|asked| asked.path).filter(|path| path.ends_with(".deb")).collect();
+    let mut paths: Vec<_> = server.asked().into_iter().map(|asked| asked.path).filter(|path| path.starts_with("pool/")).collect();
     paths.sort_unstable();
     paths
 }
