@@ -87,5 +87,10 @@ fn a_kernel_that_is_gone_is_told_with_those_that_are_there() {
     let told = |version: &str, name: &str| resolve(&kernel(version, name), &records, &[]).unwrap_err().to_string();
     let expected = "not in the repositories:\n  linux-image-amd64 of kernel 6.5 (there is 6.12.9+deb12, 6.1.170-1, 6.1.164-1, 6.1.0-43, 6.1.0-42)";
     assert_eq!(told("6.5", "linux-image-amd64"), expected);
+    // A number does not go on: 6.1.1 is not 6.1.170, and 6.1.0-4 not 6.1.0-43.
+    for version in ["6.1.1", "6.1.0-4", "6.1.170-"] {
+        let is_there = resolve(&kernel(version, "linux-image-amd64"), &records, &[]).is_ok();
+        assert_eq!(is_there, version.ends_with('-'), "{version}");
+    }
     assert_eq!(told("6.1", "linux-image-amd65"), "not in the repositories:\n  linux-image-amd65 (did you mean linux-image-amd64?)");
 }
