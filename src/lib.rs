@@ -40,6 +40,8 @@ pub mod format;
 
 pub mod digest;
 pub mod progress;
+pub mod text;
+pub mod time;
 pub mod tree;
 pub mod units;
 pub mod version;

@@ -2,11 +2,14 @@
 
 use std::time::{Duration, Instant};
 
+use super::error::with_causes;
+use super::journal::Journal;
 use super::report::PackageCounts;
 use super::{Build, Error, Request, packages, release_dates};
 use crate::cache::{Coordinates, ReleaseDate, SpecHash};
 use crate::progress::{Cancel, Progress};
 use crate::store::Store;
+use crate::units::human_duration;
 
 /// What a spec needs, and the store has now.
 #[derive(Debug, Clone)]
@@ -37,7 +40,19 @@ pub fn fetch(request: &Request, store: &Store, progress: &dyn Progress, cancel: 
         store.check_writable()?;
     }
     let hash = request.spec.hash(request.source_date_epoch);
-    let build = Build { request, hash, images: None, packages: Some(store), progress, cancel, begun: Instant::now() };
+    let journal = super::journal(request, hash, "fetch", progress);
+    let fetched = fetch_into(request, hash, store, &journal, cancel);
+    match &fetched {
+        Ok(fetched) => journal.note(&format!("done in {}", human_duration(fetched.duration))),
+        Err(error) => journal.note(&format!("failed: {}", with_causes(error))),
+    }
+    journal.close();
+    fetched
+}
+
+fn fetch_into(request: &Request, hash: SpecHash, store: &Store, journal: &Journal<'_>, cancel: &Cancel) -> Result<Fetched, Error> {
+    let progress: &dyn Progress = journal;
+    let build = Build { request, hash, images: None, packages: Some(store), journal, progress, cancel, begun: Instant::now() };
     let client = build.client()?;
     let universe = build.universe(&client)?;
     let (lock, records, _) = build.resolve(universe)?;

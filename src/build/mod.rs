@@ -7,9 +7,11 @@
 //!          metadata ─► resolve ─► packages ─► worker (root tree ─► disk) ─► keep ─► write
 //! ```
 
+mod annotations;
 mod archives;
 mod error;
 mod fetch;
+mod journal;
 mod output;
 mod packages;
 mod plan;
@@ -17,12 +19,12 @@ mod relations;
 mod report;
 mod request;
 mod tidy;
-mod timings;
 pub mod worker;
 
 use std::path::Path;
 use std::time::{Instant, SystemTime};
 
+pub use annotations::{Annotations, Took};
 pub use error::Error;
 pub use fetch::{Fetched, fetch};
 pub use report::{ImageOutcome, MissReason, Output, PackageCounts, Report};
@@ -36,13 +38,14 @@ use crate::progress::{Cancel, Event, Phase, Progress};
 use crate::repo::{self, LoadOptions, PackageRecord, Universe};
 use crate::resolve::{self, Lock, Matched};
 use crate::root::sandbox::Mapping;
-use crate::spec::model::Artifact;
+use crate::spec::model::{Artifact, Image};
 use crate::store::{self, Options, Scratch, Store};
+use crate::time;
 use crate::transfer::partial::Partial;
-use crate::units::ByteSize;
+use crate::units::{ByteSize, human_duration};
 use error::with_causes;
+use journal::Journal;
 use output::OutputDir;
-use timings::Timings;
 
 /// Builds an image, or takes it from the image cache, and writes its output files.
 ///
@@ -51,19 +54,25 @@ use timings::Timings;
 /// # Errors
 /// The first problem. What had arrived by then stays in the store; no output file was touched.
 pub fn build(request: &Request, store: Option<&Store>, progress: &dyn Progress, cancel: &Cancel) -> Result<Report, Error> {
-    let timings = Timings::new(progress);
+    let hash = request.spec.hash(request.source_date_epoch);
+    let journal = journal(request, hash, "build", progress);
     let build = Build {
         request,
-        hash: request.spec.hash(request.source_date_epoch),
+        hash,
         images: store.filter(|_| request.caches.images),
         packages: store.filter(|_| request.caches.packages),
-        progress: &timings,
+        journal: &journal,
+        progress: &journal,
         cancel,
         begun: Instant::now(),
     };
     let outcome = build.cached().and_then(|cached| match cached {
-        Cached::Hit(report) => Ok(*report),
+        Cached::Hit(report) => {
+            journal.note("image cache: hit");
+            Ok(*report)
+        }
         Cached::Miss(because) => {
+            journal.note(&format!("image cache: no hit: {because}"));
             if let Some(Err(error)) = store.map(Store::check_writable) {
                 build.warn(&format!("{error}; the build keeps nothing"));
             }
@@ -73,17 +82,33 @@ pub fn build(request: &Request, store: Option<&Store>, progress: &dyn Progress, 
             }
         }
     });
-    let mut report = outcome.inspect_err(|_| {
+    let mut report = outcome.inspect_err(|error| {
+        journal.note(&format!("failed: {}", with_causes(error)));
+        journal.close();
         // What was used counts, too, where nothing came of it. That it cannot be noted is not what went wrong.
         let _ = store.map(Store::flush);
     })?;
-    report.collection = store.and_then(|store| tidy::tidy(store, request.kept_within(), &timings, cancel));
+    report.collection = store.and_then(|store| tidy::tidy(store, request.kept_within(), &journal, cancel));
     for damage in store.map(Store::take_damage).unwrap_or_default() {
-        timings.report(Event::Warning(&format!("{damage}; the build went on without it")));
+        journal.report(Event::Warning(&format!("{damage}; the build went on without it")));
     }
     report.duration = build.begun.elapsed();
-    (report.phases, report.warnings) = timings.into_parts();
+    for output in &report.outputs {
+        journal.note(&format!("{}: {}, {} on disk", output.path.display(), output.size, output.allocated));
+    }
+    journal.note(&format!("done in {}", human_duration(report.duration)));
+    journal.close();
+    (report.phases, report.warnings) = (journal.phases(), journal.warnings());
     Ok(report)
+}
+
+/// The journal of a command for one spec, with its heading.
+fn journal<'p>(request: &Request, hash: SpecHash, command: &str, progress: &'p dyn Progress) -> Journal<'p> {
+    let Image { name, version, .. } = &request.spec.spec.image;
+    let secrets = request.spec.spec.system.users.iter().filter_map(|user| Some(user.password.as_ref()?.0.clone())).collect();
+    let journal = Journal::new(progress, request.log.clone(), secrets);
+    journal.note(&journal::heading(&format!("{command} of {name} {version} from {}, spec {hash}", request.spec.path.display())));
+    journal
 }
 
 /// How often a build begins again because packages in the store turn out to be damaged. A disk that damages more is no place for a store.
@@ -97,6 +122,8 @@ struct Build<'a> {
     images: Option<&'a Store>,
     /// The store as package and metadata cache; none where that is off.
     packages: Option<&'a Store>,
+    /// The same as `progress`.
+    journal: &'a Journal<'a>,
     progress: &'a dyn Progress,
     cancel: &'a Cancel,
     begun: Instant,
@@ -184,8 +211,17 @@ impl Build<'_> {
         let room = tidy::room_hint(store, &self.request.limits).map_or_else(String::new, |hint| format!("; {hint}"));
         self.warn(&format!("there is no room in the store {}: the build goes on beside it, and keeps nothing{room}", store.dir().display()));
         let packages = self.packages.map(|_| &looking);
-        Build { request: self.request, hash: self.hash, images: None, packages, progress: self.progress, cancel: self.cancel, begun: self.begun }
-            .build(because)
+        Build {
+            request: self.request,
+            hash: self.hash,
+            images: None,
+            packages,
+            journal: self.journal,
+            progress: self.progress,
+            cancel: self.cancel,
+            begun: self.begun,
+        }
+        .build(because)
     }
 
     fn warn(&self, text: &str) {
@@ -245,6 +281,9 @@ impl Build<'_> {
         let resolution = resolve::resolve(&request, &universe.packages, &universe.releases)?;
         let records = resolution.chosen.iter().map(|&number| universe.packages[number].clone()).collect();
         drop(universe);
+        for release in &resolution.lock.releases {
+            self.journal.note(&format!("metadata: {} {} of {}", release.archive, release.suite, time::moment(release.date)));
+        }
         self.progress.report(Event::Finish { phase: Phase::Resolve });
         Ok((resolution.lock, records, resolution.matched))
     }
@@ -258,7 +297,7 @@ impl Build<'_> {
             version: spec.image.version.clone(),
             dist: spec.target.dist.clone(),
             arch: spec.target.arch.name().to_owned(),
-            annotations: serde_json::to_vec(spec).expect("a spec is plain values"),
+            annotations: self.annotations().to_bytes(),
             lock: crate::format::cbor::encode(lock).expect("a lock is plain values"),
             build_time: self.begun.elapsed(),
             source_date: time,
@@ -266,7 +305,10 @@ impl Build<'_> {
             imported: None,
         };
         match ImageCache::new(store).insert(&self.hash, &image, raw, self.progress, self.cancel) {
-            Ok(record) => Ok(Some(record)),
+            Ok(record) => {
+                self.journal.note(&format!("image cache: kept, the store grew by {}", ByteSize(record.own_bytes)));
+                Ok(Some(record))
+            }
             Err(cache::Error::Store(error)) if error.is_full() => {
                 let room = tidy::room_hint(store, &self.request.limits).map_or_else(String::new, |hint| format!("; {hint}"));
                 self.warn(&format!("the image is not kept for the next time: {}{room}", with_causes(&error)));
@@ -274,6 +316,12 @@ impl Build<'_> {
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    fn annotations(&self) -> Annotations {
+        let phases = self.journal.phases().into_iter().map(|(phase, took)| Took { phase, millis: took.as_millis() as u64 }).collect();
+        let inputs = self.request.spec.inputs(self.request.source_date_epoch);
+        Annotations { inputs, phases, log: Some(self.journal.text()) }
     }
 
     fn scratch(&self) -> Result<Work, Error> {

@@ -8,7 +8,7 @@ use super::report::PackageCounts;
 use super::{Error, Request};
 use crate::cache::PackageCache;
 use crate::fetch::{self, Client, PackageRequest};
-use crate::progress::{Cancel, Progress};
+use crate::progress::{Cancel, Event, Progress};
 use crate::repo::PackageRecord;
 use crate::root::Source;
 use crate::store::Store;
@@ -53,6 +53,10 @@ pub(super) fn gather(
     if let Some(cache) = &cache {
         cache.mark_used(records.iter().map(|record| &record.coordinates));
         cache.count(present.len() as u64, missing.len() as u64, present.iter().map(|record| record.size).sum());
+    }
+    for (record, cached) in records.iter().map(|record| (record, present.iter().any(|other| std::ptr::eq(*other, record)))) {
+        let from = if cached { "package cache: hit" } else { "fetched" };
+        progress.report(Event::Note(&format!("{from} {}, {}", record.coordinates, ByteSize(record.size))));
     }
     let counts = PackageCounts {
         total: records.len(),

@@ -1,5 +1,6 @@
 //! What a build did: what hit, what missed, and why.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -92,6 +93,17 @@ pub struct PackageCounts {
     pub fetched_bytes: ByteSize,
     /// Taken from the package cache.
     pub present: usize,
+}
+
+impl fmt::Display for MissReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotThere => "there was no image of this spec",
+            Self::Damaged => "the image of this spec was damaged",
+            Self::CacheOff => "it is off",
+            Self::Rebuild => "passed over, as --rebuild says",
+        })
+    }
 }
 
 impl PackageCounts {

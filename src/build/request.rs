@@ -1,7 +1,9 @@
 //! What a build is asked to do.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::cache::collect::Limits;
 use crate::spec::Loaded;
@@ -33,6 +35,8 @@ pub struct Request {
     pub allow_expired: bool,
     /// `SOURCE_DATE_EPOCH` of the environment, in seconds: replaces the newest repository date as the latest time of any file.
     pub source_date_epoch: Option<u64>,
+    /// The file that the log is written to, beside what is kept with the image.
+    pub log: Option<Arc<File>>,
 }
 
 impl Request {

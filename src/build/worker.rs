@@ -42,6 +42,8 @@ enum Message {
     Advance { phase: Phase, by: u64 },
     Finish { phase: Phase },
     Warning(String),
+    Note(String),
+    Output(String),
     Done,
     Failed(WorkerFailure),
 }
@@ -70,6 +72,8 @@ impl Progress for Wire {
             Event::Advance { phase, by } => Message::Advance { phase, by },
             Event::Finish { phase } => Message::Finish { phase },
             Event::Warning(text) => Message::Warning(text.to_owned()),
+            Event::Note(text) => Message::Note(text.to_owned()),
+            Event::Output(line) => Message::Output(line.to_owned()),
         });
     }
 }
@@ -105,7 +109,7 @@ fn work() -> Result<(), WorkerFailure> {
     let workspace = Workspace::prepare(&task.scratch, task.estimate).map_err(|error| WorkerFailure::root(&error))?;
     let tree = root::make(workspace.directory(), &task.root, &Wire, &cancel).map_err(|error| WorkerFailure::root(&error))?;
     root::settle(&tree, &task.root).map_err(|error| WorkerFailure::root(&error))?;
-    let cell = Cell::new(workspace.directory(), task.root.time);
+    let cell = Cell::new(workspace.directory(), task.root.time).reporting_to(&Wire);
     let mut run = |command: &[&str]| {
         let mut output = Vec::new();
         let mut line = |line: &str| {
@@ -187,6 +191,8 @@ fn listen(messages: &mpsc::Receiver<Message>, progress: &dyn Progress, cancel: &
             Ok(Message::Advance { phase, by }) => progress.report(Event::Advance { phase, by }),
             Ok(Message::Finish { phase }) => progress.report(Event::Finish { phase }),
             Ok(Message::Warning(text)) => progress.report(Event::Warning(&text)),
+            Ok(Message::Note(text)) => progress.report(Event::Note(&text)),
+            Ok(Message::Output(line)) => progress.report(Event::Output(&line)),
             Ok(Message::Done) => return Ok(()),
             Ok(Message::Failed(failure)) => {
                 cancel.check()?;

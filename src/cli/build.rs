@@ -34,6 +34,10 @@ pub(super) struct Arguments {
     #[arg(long, conflicts_with_all = ["no_cache", "no_image_cache"])]
     rebuild: bool,
 
+    /// Write the log of the build into this file: phases with their times, what hit and missed, what packages' scripts and commands print
+    #[arg(long, value_name = "FILE")]
+    log_file: Option<PathBuf>,
+
     #[command(flatten)]
     switches: Switches,
 
@@ -85,6 +89,7 @@ pub(super) fn run(session: &Session, arguments: Arguments) -> Result {
     let mut request = arguments.network.request(spec, &config, mirrors, caches, arguments.offline)?;
     request.output_dir = arguments.output;
     request.rebuild = arguments.rebuild;
+    request.log = arguments.log_file.as_deref().map(Session::log_file).transpose()?;
     request.source_date_epoch = source_date_epoch;
     let store = if caches.packages || caches.images { Some(session.open_store(&config, &cancel)?) } else { None };
 

@@ -83,6 +83,14 @@ pub(crate) enum Error {
         /// The way out.
         hint: String,
     },
+    /// The log of an image is not there.
+    #[error("the image {image} has no log")]
+    NoLog {
+        /// Its short id.
+        image: String,
+        /// Why not, and what to do.
+        hint: String,
+    },
     /// Several images have an id that begins so.
     #[error("“{id}” may mean any of {} images:{}", .candidates.len(), lines(.candidates))]
     Ambiguous {
@@ -117,9 +125,10 @@ impl Error {
             Self::Usage { .. } | Self::Unreadable(_) | Self::Mistakes { .. } | Self::Invalid { .. } | Self::NoStore(_) | Self::Ambiguous { .. } => {
                 exit::USAGE
             }
-            Self::NoSuchImage { .. } | Self::NoSuchEntry { .. } | Self::Cache(cache::Error::NoImage(_) | cache::Error::NoPackage(_)) => {
-                exit::NOT_FOUND
-            }
+            Self::NoSuchImage { .. }
+            | Self::NoSuchEntry { .. }
+            | Self::NoLog { .. }
+            | Self::Cache(cache::Error::NoImage(_) | cache::Error::NoPackage(_)) => exit::NOT_FOUND,
             Self::NotFetched { code, .. } => *code,
             Self::Store(error) => of_store(error),
             Self::StoreDamaged { .. } | Self::Cache(cache::Error::Mismatch { .. }) => exit::INTEGRITY,
@@ -149,7 +158,9 @@ impl Error {
 
     fn hint(&self) -> Option<String> {
         match self {
-            Self::Usage { hint, .. } | Self::NoSuchImage { hint, .. } | Self::NoSuchEntry { hint, .. } => Some(hint.clone()),
+            Self::Usage { hint, .. } | Self::NoSuchImage { hint, .. } | Self::NoSuchEntry { hint, .. } | Self::NoLog { hint, .. } => {
+                Some(hint.clone())
+            }
             Self::NoStore(error) => error.hint(),
             Self::Store(error) => error.hint(),
             Self::Cache(error) => error.hint(),

@@ -1,6 +1,8 @@
 //! `fetch SPEC…`: what specs need comes into the store, and nothing is built.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
 use image_composer::build::{Caches, Fetched, fetch, tidy};
@@ -28,6 +30,10 @@ pub(super) struct Arguments {
     /// Only see whether all is there, never use the network
     #[arg(long)]
     offline: bool,
+
+    /// Write the log of all that is done into this file
+    #[arg(long, value_name = "FILE")]
+    log_file: Option<PathBuf>,
 
     #[command(flatten)]
     network: Network,
@@ -59,12 +65,13 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> Result {
     let specs: Vec<(&PathBuf, Result<Loaded>)> = arguments.specs.iter().map(|path| (path, spec::load(path).map_err(Error::from))).collect();
     let usable: Vec<&Loaded> = specs.iter().filter_map(|(_, spec)| spec.as_ref().ok()).collect();
     Mirror::check_used(&mirrors, &usable)?;
+    let log = arguments.log_file.as_deref().map(Session::log_file).transpose()?;
     let store = session.open_store(&config, &cancel)?;
 
     let mut fetched: Vec<(&Path, Fetched)> = Vec::new();
     let mut failed: Vec<(&Path, Error)> = Vec::new();
     for (path, spec) in specs {
-        let outcome = spec.and_then(|spec| one(session, arguments, &config, spec, &mirrors, source_date_epoch, &store, &cancel));
+        let outcome = spec.and_then(|spec| one(session, arguments, &config, spec, &mirrors, source_date_epoch, log.clone(), &store, &cancel));
         session.view.close();
         match outcome {
             Ok(one) => {
@@ -103,6 +110,7 @@ fn one(
     spec: Loaded,
     mirrors: &[Mirror],
     source_date_epoch: Option<u64>,
+    log: Option<Arc<File>>,
     store: &Store,
     cancel: &Cancel,
 ) -> Result<Fetched> {
@@ -115,5 +123,6 @@ fn one(
     let caches = Caches { packages: true, images: false };
     let mut request = arguments.network.request(spec, config, mirrors, caches, arguments.offline)?;
     request.source_date_epoch = source_date_epoch;
+    request.log = log;
     Ok(fetch(&request, store, &*session.view, cancel)?)
 }

@@ -60,6 +60,7 @@ impl Network {
             proxy: config.proxy.as_ref().map(|proxy| proxy.address().to_owned()),
             allow_expired: self.allow_expired,
             source_date_epoch: None,
+            log: None,
         })
     }
 }

@@ -1,5 +1,6 @@
 //! What commands work with: the face, the environment, the configuration, the store.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -39,6 +40,16 @@ impl Session {
             self.ui.detail(|| format!("configuration: {}", file.display()));
         }
         Ok(configuration.config)
+    }
+
+    /// A file for a log, emptied; before anything else is done, so that no build of minutes ends without its log.
+    pub(super) fn log_file(path: &Path) -> Result<Arc<File>> {
+        File::create(path).map(Arc::new).map_err(|error| {
+            Error::usage(
+                format!("cannot write the log file {}: {error}", path.display()),
+                "name a file in a folder that is there and that you may write to",
+            )
+        })
     }
 
     /// The folder of the store: `--store`, else what the environment says; absolute.

@@ -4,12 +4,12 @@ use super::install::INITRD_LATER;
 use super::plan::Plan;
 use super::sandbox::Cell;
 use super::{Error, files, initrd, network, users};
-use crate::progress::Cancel;
+use crate::progress::{Cancel, Progress};
 use crate::tree::Tree;
 
 /// Applies the spec's own part to an installed tree.
-pub(super) fn customize(tree: &Tree, plan: &Plan, cancel: &Cancel) -> Result<(), Error> {
-    let cell = Cell::new(tree.path(), plan.time);
+pub(super) fn customize(tree: &Tree, plan: &Plan, progress: &dyn Progress, cancel: &Cancel) -> Result<(), Error> {
+    let cell = Cell::new(tree.path(), plan.time).reporting_to(progress);
     hostname(tree, &plan.hostname)?;
     if let Some(network) = &plan.network {
         network::set_up(tree, &cell, network, cancel)?;

@@ -9,7 +9,7 @@ use crate::tree::Tree;
 const MODULES: &str = "usr/lib/modules";
 
 /// Makes the initrd of every kernel, once, after everything that it copies is in place.
-pub(super) fn make(tree: &Tree, cell: &Cell, cancel: &Cancel) -> Result<(), Error> {
+pub(super) fn make(tree: &Tree, cell: &Cell<'_>, cancel: &Cancel) -> Result<(), Error> {
     if !tree.exists("usr/sbin/update-initramfs") {
         return Ok(());
     }

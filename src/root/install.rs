@@ -80,8 +80,8 @@ impl Installation<'_> {
         Ok(())
     }
 
-    fn cell(&self) -> Cell {
-        Cell::new(self.tree.path(), self.plan.time).with_stub(INITRD_LATER.0, INITRD_LATER.1)
+    fn cell(&self) -> Cell<'_> {
+        Cell::new(self.tree.path(), self.plan.time).reporting_to(self.progress).with_stub(INITRD_LATER.0, INITRD_LATER.1)
     }
 
     fn prepare(&self) -> Result<(), Error> {

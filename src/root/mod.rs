@@ -47,7 +47,7 @@ pub fn make(directory: &Path, plan: &Plan, progress: &dyn Progress, cancel: &Can
     let tree = Tree::open(directory)?;
     install::Installation { tree: &tree, plan, progress, cancel }.run()?;
     progress.report(Event::Start { phase: Phase::Customize, total: None });
-    customize::customize(&tree, plan, cancel)?;
+    customize::customize(&tree, plan, progress, cancel)?;
     progress.report(Event::Finish { phase: Phase::Customize });
     Ok(tree)
 }

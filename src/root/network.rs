@@ -66,7 +66,7 @@ pub struct Route {
 }
 
 /// Writes the files, and lets systemd-networkd start where it is named; netplan starts it itself.
-pub(super) fn set_up(tree: &Tree, cell: &Cell, network: &Network, cancel: &Cancel) -> Result<(), Error> {
+pub(super) fn set_up(tree: &Tree, cell: &Cell<'_>, network: &Network, cancel: &Cancel) -> Result<(), Error> {
     match network.backend {
         Backend::SystemdNetworkd => {
             for (number, interface) in network.interfaces.iter().enumerate() {

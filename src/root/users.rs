@@ -9,7 +9,7 @@ use crate::progress::Cancel;
 use crate::tree::Tree;
 
 /// Makes a user, or changes one that a package has made.
-pub(super) fn make(tree: &Tree, cell: &Cell, user: &User, cancel: &Cancel) -> Result<(), Error> {
+pub(super) fn make(tree: &Tree, cell: &Cell<'_>, user: &User, cancel: &Cancel) -> Result<(), Error> {
     let run = |command: &[&str], input: &[u8]| cell.run(&format!("{} for user {}", command[0], user.name), command, input, &mut |_| {}, cancel);
     let groups = user.groups.join(",");
     if account(tree, &user.name)?.is_some() {

@@ -28,11 +28,22 @@ struct ArchiveInput {
     components: &'static [&'static str],
 }
 
+impl<'s> Input<'s> {
+    fn of(spec: &'s Spec, profile: &Profile, source_date_epoch: Option<u64>) -> Self {
+        let archive =
+            |&ProfileArchive { id, suites, components, keyring: _, mirror_suffix: _ }: &ProfileArchive| ArchiveInput { id, suites, components };
+        let archives = profile.archives.iter().map(archive).collect();
+        Self { builder_epoch: BUILDER_EPOCH, source_date_epoch, spec, codename: profile.codename, archives }
+    }
+}
+
 /// The hash of a complete spec.
 pub(super) fn hash(spec: &Spec, profile: &Profile, source_date_epoch: Option<u64>) -> SpecHash {
-    let archive = |&ProfileArchive { id, suites, components, keyring: _, mirror_suffix: _ }: &ProfileArchive| ArchiveInput { id, suites, components };
-    let archives = profile.archives.iter().map(archive).collect();
-    let input = Input { builder_epoch: BUILDER_EPOCH, source_date_epoch, spec, codename: profile.codename, archives };
-    let bytes = cbor::encode(&input).expect("structures of texts and numbers can always be encoded");
+    let bytes = cbor::encode(&Input::of(spec, profile, source_date_epoch)).expect("structures of texts and numbers can always be encoded");
     SpecHash::of_canonical(&bytes)
+}
+
+/// What the hash is made from, to be compared with others.
+pub(super) fn inputs(spec: &Spec, profile: &Profile, source_date_epoch: Option<u64>) -> serde_json::Value {
+    serde_json::to_value(Input::of(spec, profile, source_date_epoch)).expect("structures of texts and numbers can always be encoded")
 }

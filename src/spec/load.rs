@@ -24,6 +24,11 @@ impl Loaded {
     pub fn hash(&self, source_date_epoch: Option<u64>) -> SpecHash {
         hash::hash(&self.spec, self.profile, source_date_epoch)
     }
+
+    /// All that the hash is made from, as JSON: an object with `builder_epoch`, `source_date_epoch`, `spec`, `codename` and `archives`.
+    pub fn inputs(&self, source_date_epoch: Option<u64>) -> serde_json::Value {
+        hash::inputs(&self.spec, self.profile, source_date_epoch)
+    }
 }
 
 /// A spec that cannot be used.

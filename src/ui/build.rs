@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use image_composer::build::{ImageOutcome, MissReason, PackageCounts, Report};
 use image_composer::cache::ReleaseDate;
+use image_composer::progress::label;
 use image_composer::resolve::Matched;
 use image_composer::units::human_duration;
 
-use super::progress::label;
 use super::{Ui, data, json, text, time};
 
 /// The most archives that the closing line names.
@@ -93,13 +93,7 @@ fn details(report: &Report) -> Vec<String> {
             lines.push(format!("image cache: {hash} took {} to build", human_duration(Duration::from_secs(*build_seconds))));
         }
         ImageOutcome::Built { because, .. } => {
-            let reason = match because {
-                MissReason::NotThere => "there was no image of this spec",
-                MissReason::Damaged => "the image of this spec was damaged",
-                MissReason::CacheOff => "it is off",
-                MissReason::Rebuild => "passed over, as --rebuild says",
-            };
-            lines.push(format!("image cache: no hit for {hash}: {reason}"));
+            lines.push(format!("image cache: no hit for {hash}: {because}"));
         }
     }
     lines.extend(report.releases.iter().map(|release| {

@@ -35,6 +35,11 @@ impl Ui {
     }
 }
 
+/// Shows a log as it was kept, harmless for terminals.
+pub(crate) fn log(log: &str) -> io::Result<()> {
+    data::text(&text::printable(log))
+}
+
 /// Shows where the store is.
 pub(crate) fn store_dir(path: &Path, json: bool) -> io::Result<()> {
     if json {

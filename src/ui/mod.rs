@@ -15,8 +15,6 @@ mod problem;
 pub(crate) mod progress;
 mod stream;
 mod table;
-mod text;
-mod time;
 mod transfer;
 mod upkeep;
 mod usage;
@@ -26,10 +24,11 @@ mod verify;
 use std::io::{self, IsTerminal as _};
 
 use image_composer::config::Environment;
+use image_composer::{text, time};
 
 pub(crate) use collect::{Asked, Outcome};
 pub(crate) use fetch::fetched_json;
-pub(crate) use images::store_dir;
+pub(crate) use images::{log, store_dir};
 pub(crate) use pin::Pinned;
 pub(crate) use problem::Problem;
 pub(crate) use progress::{ProgressMode, View};

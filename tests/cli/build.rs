@@ -20,6 +20,7 @@ fn what_cannot_be_built_leaves_nothing_behind() {
         (vec!["build", SPEC, "--mirror", "ubuntu=http://h/ubuntu"], "debian12 has no archive “ubuntu”"),
         (vec!["build", SPEC, "--config", "none.yaml"], "error: cannot read none.yaml"),
         (vec!["build", SPEC, "--rebuild", "--no-cache"], "cannot be used with"),
+        (vec!["build", SPEC, "--log-file", "/nowhere/log"], "error: cannot write the log file /nowhere/log: No such file or directory"),
     ] {
         let (status, out, err) = run(home.path(), &[arguments.as_slice(), &["-o", out_dir.to_str().unwrap()]].concat());
         assert_eq!((status, out.as_str()), (2, ""), "{arguments:?}: {err}");

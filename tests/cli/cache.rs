@@ -78,6 +78,24 @@ fn the_time_limit_for_other_processes_is_checked() {
     assert!(err.starts_with("error: IMAGE_COMPOSER_LOCK_TIMEOUT is “soon”") && err.contains("\nhint: "), "{err}");
 }
 
+/// The image `server` has a log, as one that was built here does; `minimal` was kept by an older version.
+fn annotations(name: &str) -> Vec<u8> {
+    match name {
+        "server" => br#"{"inputs": {}, "phases": [{"phase": "download", "millis": 1500}], "log": "     0.000  one\u001b[2J\n"}"#.to_vec(),
+        _ => br#"{"image": {"name": "minimal"}}"#.to_vec(),
+    }
+}
+
+#[test]
+fn the_log_of_a_build_is_kept() {
+    let home = tempfile::tempdir().unwrap();
+    keep_two_images(home.path());
+    assert_eq!(run(home.path(), &["cache", "info", "3f9b", "--log"]), (0, "     0.000  one\\u{1b}[2J\n".to_owned(), String::new()));
+    let (status, out, err) = run(home.path(), &["cache", "info", "3f9a", "--log"]);
+    assert_eq!((status, out.as_str()), (3, ""));
+    assert!(err.starts_with("error: the image 3f9a00000000 has no log\nhint: it was kept by an older version"), "{err}");
+}
+
 /// A store with two images, whose ids begin with 3f9a and 3f9b, and with one package each.
 pub(super) fn keep_two_images(home: &Path) {
     let raw = home.join("raw");
@@ -101,7 +119,7 @@ pub(super) fn keep_two_images(home: &Path) {
             version: "1.0".to_owned(),
             dist: "debian12".to_owned(),
             arch: "x86_64".to_owned(),
-            annotations: Vec::new(),
+            annotations: annotations(name),
             lock: cbor::encode(&lock).unwrap(),
             build_time: Duration::from_secs(34),
             source_date: 1_700_000_000,

@@ -95,6 +95,7 @@ fn request(home: &Path, offline: bool) -> Request {
         proxy: None,
         allow_expired: false,
         source_date_epoch: None,
+        log: None,
     }
 }
 

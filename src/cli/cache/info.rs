@@ -1,13 +1,15 @@
 //! `cache info ID`: everything about one kept image.
 
 use clap::Args;
+use image_composer::build::Annotations;
 use image_composer::cache::{ImageCache, ImageRecord};
 use image_composer::format::cbor;
 use image_composer::progress::Cancel;
 use image_composer::resolve::Lock;
 
 use super::find;
-use crate::cli::{Result, Session};
+use crate::cli::{Error, Result, Session};
+use crate::ui;
 
 /// The longest lock that is read, in bytes: thousands of times what a large image has.
 const LOCK_LIMIT: usize = 64 << 20;
@@ -22,11 +24,16 @@ pub(super) struct Arguments {
     /// Print JSON, with all packages of the image
     #[arg(long)]
     json: bool,
+
+    /// Print the log of its build instead: phases, packages, what scripts and commands said
+    #[arg(long, conflicts_with = "json")]
+    log: bool,
 }
 
 const AFTER_LONG_HELP: &str = "\
 Examples:
   image-composer cache info 3f9a12c4e01b
+  image-composer cache info 3f9a --log | less
   image-composer cache info 3f9a --json | jq -r '.packages[] | .name + \" \" + .version'
 
 JSON: the object that “cache list --json” has for the image, and packages: [{name, version, arch, \
@@ -36,9 +43,22 @@ Ends with status 3 if there is no such image, and with 2 if the id may mean seve
 
 pub(super) fn run(session: &Session, arguments: &Arguments) -> Result {
     let (store, image) = find::image(session, &arguments.id, &Cancel::default())?;
-    let lock = lock(&ImageCache::new(&store), &image)?;
+    let cache = ImageCache::new(&store);
+    if arguments.log {
+        let log = Annotations::read(&cache, &image)?.log.ok_or_else(|| no_log(&image))?;
+        return Ok(ui::log(&log)?);
+    }
+    let lock = lock(&cache, &image)?;
     session.warn_of_damage(&store);
     Ok(session.ui.image(&image, lock.as_ref(), arguments.json)?)
+}
+
+fn no_log(image: &ImageRecord) -> Error {
+    let hint = match image.imported {
+        Some(_) => "it was imported as a file, not built here",
+        None => "it was kept by an older version, or its log is damaged; “image-composer build --rebuild” makes another",
+    };
+    Error::NoLog { image: image.spec_hash.short(), hint: hint.to_owned() }
 }
 
 /// The lock of an image; none if it is damaged.

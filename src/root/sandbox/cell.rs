@@ -12,7 +12,7 @@ use rustix::mount::{MountFlags, UnmountFlags};
 use serde::{Deserialize, Serialize};
 
 use super::{CELL, DOOR, SandboxError, die_with_parent, rights, this_program};
-use crate::progress::Cancel;
+use crate::progress::{Cancel, Event, Progress, Silent};
 use crate::root::Error;
 
 /// How much of a program's output an error shows: the end of it, in bytes.
@@ -21,8 +21,16 @@ const OUTPUT_LIMIT: usize = 8 << 10;
 const BROKEN: u8 = 125;
 
 /// A tree to run commands in.
+#[derive(Clone)]
+pub struct Cell<'p> {
+    room: Room,
+    /// Who hears what commands print.
+    progress: &'p dyn Progress,
+}
+
+/// What the processes of a cell must know.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Cell {
+struct Room {
     /// The tree on the host.
     root: PathBuf,
     /// The whole environment of the commands.
@@ -40,7 +48,7 @@ pub struct Stub {
     pub script: String,
 }
 
-impl Cell {
+impl<'p> Cell<'p> {
     /// A cell with the environment of a quiet installation. `time` is `SOURCE_DATE_EPOCH`.
     pub fn new(root: &Path, time: u64) -> Self {
         let environment = [
@@ -53,20 +61,26 @@ impl Cell {
             ("SOURCE_DATE_EPOCH", &time.to_string()),
         ]
         .map(|(name, value)| (name.to_owned(), value.to_owned()));
-        Self { root: root.to_owned(), environment: environment.into(), stubs: Vec::new() }
+        Self { room: Room { root: root.to_owned(), environment: environment.into(), stubs: Vec::new() }, progress: &Silent }
+    }
+
+    /// The same cell, whose commands' output is reported line by line.
+    #[must_use]
+    pub fn reporting_to(self, progress: &'p dyn Progress) -> Self {
+        Self { progress, ..self }
     }
 
     /// The same cell with one more variable.
     #[must_use]
     pub fn with_variable(mut self, name: &str, value: &str) -> Self {
-        self.environment.insert(name.to_owned(), value.to_owned());
+        self.room.environment.insert(name.to_owned(), value.to_owned());
         self
     }
 
     /// The same cell with a stub.
     #[must_use]
     pub fn with_stub(mut self, program: &str, script: &str) -> Self {
-        self.stubs.push(Stub { program: program.to_owned(), script: script.to_owned() });
+        self.room.stubs.push(Stub { program: program.to_owned(), script: script.to_owned() });
         self
     }
 
@@ -76,7 +90,8 @@ impl Cell {
     /// [`Error::Script`] with the end of the output if it ends with an error; `what` names it there.
     pub fn run(&self, what: &str, command: &[&str], input: &[u8], line: &mut dyn FnMut(&str), cancel: &Cancel) -> Result<(), Error> {
         cancel.check()?;
-        let description = serde_json::to_string(self).map_err(|error| SandboxError::Ended { reason: error.to_string() })?;
+        self.progress.report(Event::Note(what));
+        let description = serde_json::to_string(&self.room).map_err(|error| SandboxError::Ended { reason: error.to_string() })?;
         let (reader, writer) = std::io::pipe().map_err(SandboxError::refused("make a pipe"))?;
         let errors = writer.try_clone().map_err(SandboxError::refused("make a pipe"))?;
         let mut door = this_program(DOOR);
@@ -100,7 +115,9 @@ impl Cell {
             if count == 0 {
                 break;
             }
-            line(String::from_utf8_lossy(&bytes).trim_end());
+            let text = String::from_utf8_lossy(&bytes);
+            self.progress.report(Event::Output(text.trim_end()));
+            line(text.trim_end());
             tail.extend_from_slice(&bytes);
             if tail.len() > 2 * OUTPUT_LIMIT {
                 tail.drain(..tail.len() - OUTPUT_LIMIT);
@@ -140,11 +157,11 @@ pub fn cell(arguments: &[OsString]) -> u8 {
         let broken = || SandboxError::Ended { reason: "it was started without a command".to_owned() };
         let (description, command) = arguments.split_first().ok_or_else(broken)?;
         let (program, arguments) = command.split_first().ok_or_else(broken)?;
-        let cell: Cell = serde_json::from_str(&description.to_string_lossy()).map_err(|error| SandboxError::Ended { reason: error.to_string() })?;
-        cell.lock_in()?;
+        let room: Room = serde_json::from_str(&description.to_string_lossy()).map_err(|error| SandboxError::Ended { reason: error.to_string() })?;
+        room.lock_in()?;
         rights::give_up_capabilities()?;
         let mut command = Command::new(program);
-        command.args(arguments).env_clear().envs(&cell.environment).current_dir("/");
+        command.args(arguments).env_clear().envs(&room.environment).current_dir("/");
         let mut child = command.spawn().map_err(SandboxError::refused(format!("run {}", program.to_string_lossy())))?;
         // This process is the init of its namespace: what scripts left in the background is inherited by it, and ends with it.
         let status = child.wait().map_err(SandboxError::refused("wait for a command"))?;
@@ -152,7 +169,7 @@ pub fn cell(arguments: &[OsString]) -> u8 {
     })())
 }
 
-impl Cell {
+impl Room {
     /// Makes the tree the root of this process, with a `/proc` and a `/dev` of its own.
     fn lock_in(&self) -> Result<(), SandboxError> {
         let step = |what: &'static str| SandboxError::os(what);

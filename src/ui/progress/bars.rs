@@ -4,10 +4,9 @@ use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use image_composer::progress::{Event, Phase};
+use image_composer::progress::{Event, Phase, Tally, label};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
-use super::tally::{Tally, label};
 use crate::ui::stream::talk;
 
 /// How often what stands still is drawn anew, so that one sees that it lives.
@@ -57,7 +56,7 @@ impl Bars {
                 bar.drawn.finish_and_clear();
                 return Some(bar.tally.end(now));
             }
-            Event::Warning(_) => {}
+            Event::Warning(_) | Event::Note(_) | Event::Output(_) => {}
         }
         None
     }

@@ -3,9 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use image_composer::progress::Event;
-
-use super::tally::{Tally, label};
+use image_composer::progress::{Event, Tally, label};
 
 /// At most one line in this time says how far a phase is.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -59,7 +57,7 @@ impl State {
                 let place = self.under_way.iter().position(|tally| tally.phase == phase)?;
                 self.under_way.remove(place).end(now)
             }
-            Event::Warning(_) => return None,
+            Event::Warning(_) | Event::Note(_) | Event::Output(_) => return None,
         };
         self.told = now;
         Some(line)

@@ -8,7 +8,6 @@
 
 mod bars;
 mod lines;
-mod tally;
 
 use image_composer::progress::{Event, Progress};
 
@@ -16,8 +15,6 @@ use super::stream::{Stream, talk};
 use super::text;
 use bars::Bars;
 use lines::Lines;
-
-pub(super) use tally::label;
 
 /// How progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -84,6 +81,7 @@ impl View {
 impl Progress for View {
     fn report(&self, event: Event<'_>) {
         let line = match (&self.kind, event) {
+            (_, Event::Note(_) | Event::Output(_)) => None,
             (_, Event::Warning(message)) => Some(self.stream.warning(message)),
             (Kind::Bars(bars), event) => bars.report(event),
             (Kind::Lines(lines), event) => lines.report(event),

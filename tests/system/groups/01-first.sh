@@ -40,6 +40,10 @@ check "fsck.fat and e2fsck find no fault" filesystems_are_clean "$PLACE/parts"
 check "the EFI partition has a default boot loader" esp_starts
 check "cache list and cache info show the image and its packages" store_of_one
 check "cache list shows people the image's name, and no control characters in a file" tables_for_people
+composer log cache info "$(from_json "$LOGS/$GROUP.list.out" images.0.spec_hash)" --log
+check "the log of the build is kept: phases, packages, and what their scripts said" \
+    says "$OUT" 'fetching packages: [0-9.]+ MiB in' 'fetched dash=' '\| Setting up systemd' 'making the disk: '
+check "no password and no hash of one is in it" never_says "$OUT" '\$[0-9a-z]+\$'
 composer dir cache dir
 check "cache dir prints the store's place" equals "$RC:$(<"$OUT")" "0:$STORE"
 check "backup programs leave the store out" grep -q '^Signature: 8a477f597d28d172789f06886806bc55' "$STORE/CACHEDIR.TAG"

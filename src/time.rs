@@ -2,19 +2,20 @@
 
 use std::time::{Duration, SystemTime};
 
-use image_composer::units::human_duration;
 use jiff::Timestamp;
+
+use crate::units::human_duration;
 
 /// The shortest age that is worth a number.
 const JUST_NOW: u64 = 10;
 
 /// The present, in seconds since the epoch.
-pub(super) fn now() -> u64 {
+pub fn now() -> u64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// How long ago `then` was: `2 days ago`, `just now`. Both in seconds since the epoch; a time to come, as of a clock that was set back, is “just now”.
-pub(super) fn ago(then: u64, now: u64) -> String {
+pub fn ago(then: u64, now: u64) -> String {
     match now.saturating_sub(then) {
         ..JUST_NOW => "just now".to_owned(),
         seconds => format!("{} ago", human_duration(Duration::from_secs(seconds))),
@@ -22,12 +23,12 @@ pub(super) fn ago(then: u64, now: u64) -> String {
 }
 
 /// The day in UTC: `2026-11-20`.
-pub(super) fn day(seconds: u64) -> String {
+pub fn day(seconds: u64) -> String {
     stamp(seconds, "%Y-%m-%d")
 }
 
 /// The moment in UTC: `2026-11-20T08:15:30Z`.
-pub(super) fn moment(seconds: u64) -> String {
+pub fn moment(seconds: u64) -> String {
     stamp(seconds, "%Y-%m-%dT%H:%M:%SZ")
 }
 

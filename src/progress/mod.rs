@@ -2,8 +2,12 @@
 //!
 //! The library never prints: it reports [`Event`]s to a [`Progress`], and `ui/` makes bars or lines of them.
 
+mod tally;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+pub use tally::{Tally, label};
 
 /// A part of the work that a person may wait for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -63,6 +67,10 @@ pub enum Event<'a> {
     },
     /// Something that a person should know, and that is no error.
     Warning(&'a str),
+    /// Something for the log alone, such as where a package came from.
+    Note(&'a str),
+    /// A line that a program of the image printed, as it came. Which program: the last note before says so.
+    Output(&'a str),
 }
 
 /// Takes reports from any thread.

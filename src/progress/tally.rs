@@ -2,16 +2,15 @@
 
 use std::time::Duration;
 
-use image_composer::progress::Phase;
-use image_composer::units::{ByteSize, human_duration};
-
-use crate::ui::text;
+use super::Phase;
+use crate::text;
+use crate::units::{ByteSize, human_duration};
 
 /// Shorter than this, a rate says nothing.
 const RATE_FROM: Duration = Duration::from_millis(100);
 
 /// What a phase is called.
-pub(in crate::ui) fn label(phase: Phase) -> &'static str {
+pub fn label(phase: Phase) -> &'static str {
     match phase {
         Phase::Metadata => "repository metadata",
         Phase::Resolve => "choosing packages",
@@ -51,24 +50,29 @@ fn unit(phase: Phase) -> Unit {
 
 /// A phase under way.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Tally {
-    pub(super) phase: Phase,
-    pub(super) total: Option<u64>,
-    pub(super) done: u64,
+pub struct Tally {
+    /// Which.
+    pub phase: Phase,
+    /// How much there is to do, in the phase's unit.
+    pub total: Option<u64>,
+    /// How much is done.
+    pub done: u64,
     started: Duration,
 }
 
 impl Tally {
-    pub(super) fn new(phase: Phase, total: Option<u64>, now: Duration) -> Self {
+    /// A phase that begins now.
+    pub fn new(phase: Phase, total: Option<u64>, now: Duration) -> Self {
         Self { phase, total, done: 0, started: now }
     }
 
-    pub(super) fn advance(&mut self, by: u64) {
+    /// It went on by so much.
+    pub fn advance(&mut self, by: u64) {
         self.done = self.done.saturating_add(by);
     }
 
     /// What there is to do: `fetching packages: 75.6 MiB`, or the bare label where nobody knows.
-    pub(super) fn begin(&self) -> String {
+    pub fn begin(&self) -> String {
         let label = label(self.phase);
         match (self.total, unit(self.phase)) {
             (None, _) | (_, Unit::Nothing) => label.to_owned(),
@@ -77,12 +81,12 @@ impl Tally {
     }
 
     /// How far it is: `30.1 MiB of 75.6 MiB, 6.02 MiB/s`; empty for what is not counted.
-    pub(super) fn state(&self, now: Duration) -> String {
+    pub fn state(&self, now: Duration) -> String {
         self.state_after(now.saturating_sub(self.started))
     }
 
     /// The same, so long after its begin.
-    pub(super) fn state_after(&self, elapsed: Duration) -> String {
+    pub fn state_after(&self, elapsed: Duration) -> String {
         let mut state = match (self.total, unit(self.phase)) {
             (_, Unit::Nothing) => return String::new(),
             // A server may send more than was announced.
@@ -97,7 +101,7 @@ impl Tally {
     }
 
     /// What was done, and in what time: `fetching packages: 75.6 MiB in 12 s, 6.30 MiB/s`.
-    pub(super) fn end(&self, now: Duration) -> String {
+    pub fn end(&self, now: Duration) -> String {
         let elapsed = now.saturating_sub(self.started);
         let (label, took) = (label(self.phase), human_duration(elapsed));
         match unit(self.phase) {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 /// The text without what a terminal would obey: control characters (escape sequences begin with one) and the marks that turn the direction of text
 /// around are written as `\u{1b}`. Newlines and tabs stay.
-pub(super) fn printable(text: &str) -> Cow<'_, str> {
+pub fn printable(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_obeyed) {
         return Cow::Borrowed(text);
     }
@@ -27,7 +27,7 @@ fn is_obeyed(character: char) -> bool {
 }
 
 /// `1 package`, `143 packages`: for nouns whose plural is an `s`.
-pub(super) fn count(number: u64, noun: &str) -> String {
+pub fn count(number: u64, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
