@@ -11,8 +11,22 @@ use crate::units::ByteSize;
 use crate::yaml::{Field, Fields};
 
 /// Types of partitions that the language has and this program does not make.
-const OTHER_TYPES: [&str; 10] =
-    ["bios", "linux", "linux-home", "linux-root", "linux-srv", "linux-swap", "linux-tmp", "linux-usr-amd64", "linux-var", "xbootldr"];
+const OTHER_TYPES: [&str; 14] = [
+    "bios",
+    "linux",
+    "linux-dm-crypt",
+    "linux-home",
+    "linux-luks",
+    "linux-lvm",
+    "linux-raid",
+    "linux-root",
+    "linux-srv",
+    "linux-swap",
+    "linux-tmp",
+    "linux-usr-amd64",
+    "linux-var",
+    "xbootldr",
+];
 
 /// File systems that the language has and this program does not make.
 const OTHER_FILE_SYSTEMS: [&str; 8] = ["btrfs", "ext2", "ext3", "fat16", "linux-swap", "none", "swap", "xfs"];
@@ -25,7 +39,12 @@ pub(super) fn read(field: &Field<'_>, arch: Option<Architecture>) -> DiskDraft {
         disk.refuse(device, "images are written to files, never to a device: leave it out");
     }
     disk.refuse("maxSize", "write the size that the disk shall have into disk.size");
-    disk.refuse("extendLastPartitionToFillDisk", "give the last partition the end \"0\": the rest of the disk");
+    if let Some(extend) = disk.optional("extendLastPartitionToFillDisk")
+        && extend.boolean().is_some_and(|located| located.value)
+    {
+        let hint = "no partition grows when the machine starts: give disk.size its size there, and the last partition the end \"0\"";
+        extend.error_with_hint("cannot be true", hint);
+    }
 
     draft.name = disk.optional("name").and_then(|field| checked(&field, one_line));
     let size_field = disk.optional("size");
@@ -99,10 +118,9 @@ fn read_partitions(field: &Field<'_>, size: ByteSize, arch: Option<Architecture>
 fn partition(item: &Field<'_>, arch: Option<Architecture>) -> Option<Placed> {
     let mut fields = item.fields()?;
     fields.refuse("index", "partitions are numbered in the order of the list: leave it out");
-    fields.refuse("typeUUID", "name the type: esp, or linux-root- and the architecture");
     let id = fields.required("id").and_then(|field| checked(&field, table_name));
     let name = name_in_table(&mut fields, id.as_deref());
-    let kind = fields.required("type").and_then(|field| kind(&field, arch));
+    let kind = kind(&mut fields, arch);
     let start_field = fields.required("start");
     let start = start_field.as_ref().and_then(Field::size);
     let end_field = fields.required("end");
@@ -166,26 +184,54 @@ fn mount_path(text: &str) -> Result<(), &'static str> {
     if text == "/" { Ok(()) } else { names::absolute_path(text) }
 }
 
-fn kind(field: &Field<'_>, arch: Option<Architecture>) -> Option<PartitionKind> {
-    #[derive(Clone, Copy)]
-    enum Written {
-        Esp,
-        Root(Architecture),
-    }
-    let names = [
-        ("esp", Written::Esp),
-        ("linux-root-amd64", Written::Root(Architecture::X86_64)),
-        ("linux-root-arm64", Written::Root(Architecture::Aarch64)),
-    ];
-    match field.one_of(&names, &OTHER_TYPES)?.value {
-        Written::Esp => Some(PartitionKind::Esp),
-        Written::Root(of) => {
-            if let Some(arch) = arch.filter(|arch| *arch != of) {
-                field.error(&format!("must be linux-root-{} for {}", arch.debian(), arch.name()));
+/// What `type` and `typeUUID` can say.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Written {
+    Esp,
+    Root(Architecture),
+}
+
+/// A type by its name, its GUID (UEFI and Discoverable Partitions specifications) and its code in `sgdisk`, which templates have in `typeUUID` too.
+const TYPES: [(&str, &str, &str, Written); 3] = [
+    ("esp", "c12a7328-f81f-11d2-ba4b-00a0c93ec93b", "ef00", Written::Esp),
+    ("linux-root-amd64", "4f68bce3-e8cd-4db1-96e7-fbcaf984b709", "8304", Written::Root(Architecture::X86_64)),
+    ("linux-root-arm64", "b921b045-1df0-41c3-af44-4c6f280d3fae", "8305", Written::Root(Architecture::Aarch64)),
+];
+
+/// `type`, or its other spelling, `typeUUID`. Where both are there, they must say the same.
+fn kind(fields: &mut Fields<'_>, arch: Option<Architecture>) -> Option<PartitionKind> {
+    let uuid = fields.optional("typeUUID");
+    let name = if uuid.is_some() { fields.optional("type") } else { fields.required("type") };
+    let names = TYPES.map(|(name, _, _, written)| (name, written));
+    let by_name = name.as_ref().map(|field| field.one_of(&names, &OTHER_TYPES).map(|located| located.value));
+    let by_uuid = uuid.as_ref().map(|field| type_of_uuid(field));
+    let (field, written) = match (name, by_name, uuid, by_uuid) {
+        (Some(_), Some(named), Some(field), Some(written)) => {
+            let (named, written) = (named?, written?);
+            if named != written {
+                field.error_with_hint("and type are not the same", "give only one of them");
+                return None;
             }
-            Some(PartitionKind::LinuxRoot)
+            (field, written)
         }
+        (Some(field), Some(written), ..) | (_, _, Some(field), Some(written)) => (field, written?),
+        _ => return None,
+    };
+    let Written::Root(of) = written else { return Some(PartitionKind::Esp) };
+    if let Some(arch) = arch.filter(|arch| *arch != of) {
+        field.error(&format!("must be linux-root-{} for {}", arch.debian(), arch.name()));
     }
+    Some(PartitionKind::LinuxRoot)
+}
+
+fn type_of_uuid(field: &Field<'_>) -> Option<Written> {
+    let text = field.text()?.value.to_ascii_lowercase();
+    let found = TYPES.iter().find(|(_, guid, code, _)| text == *guid || text == *code);
+    if found.is_none() {
+        let list = TYPES.map(|(name, guid, ..)| format!("{guid} ({name})")).join(", ");
+        field.error_with_hint("is a type that is not supported", format!("use one of: {list}"));
+    }
+    found.map(|(.., written)| *written)
 }
 
 fn fs_label(field: &Field<'_>, filesystem: FileSystem) -> Option<String> {

@@ -167,6 +167,21 @@ fn network_changes(spec: &Spec) -> Vec<(&'static str, Spec)> {
 }
 
 #[test]
+fn other_spellings_of_a_disk_are_the_same() {
+    let disk = |size: &str, esp: &str, root: &str, extra: &str| {
+        hash_of(&format!(
+            "image: {{name: a, version: '1'}}\ntarget: {{dist: debian12, arch: x86_64}}\ndisk:\n  size: {size}\n{extra}  partitions:\n    \
+             - {{id: esp, {esp}, start: 1MiB, end: 101 MiB, fsType: vfat, mountPoint: /efi}}\n    \
+             - {{id: root, {root}, start: 101M, end: '0', fsType: ext4, mountPoint: /}}\n"
+        ))
+    };
+    let plain = disk("4GiB", "type: esp", "type: linux-root-amd64", "");
+    assert_eq!(plain, disk("4096 MiB", "typeUUID: C12A7328-F81F-11D2-BA4B-00A0C93EC93B", "typeUUID: 4f68bce3-e8cd-4db1-96e7-fbcaf984b709", ""));
+    assert_eq!(plain, disk("4G", "typeUUID: EF00", "type: linux-root-amd64, typeUUID: '8304'", "  extendLastPartitionToFillDisk: false\n"));
+    assert_ne!(plain, disk("4GB", "type: esp", "type: linux-root-amd64", ""), "GB is a power of 1000");
+}
+
+#[test]
 fn every_field_changes_it() {
     let loaded = full();
     let mut seen = std::collections::BTreeMap::from([(loaded.hash(None), "nothing")]);

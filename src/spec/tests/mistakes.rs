@@ -41,6 +41,16 @@ const WRONG: &[(&str, &str)] = &[
         "disk:\n  partitions:\n    - id: a\n    - {id: b, type: linux-home, typeUUID: x, start: 1MiB, end: x, fsType: xfs, mountPoint: home, fsLabel: 5, flags: boot}\n",
     ),
     (
+        "types by GUIDs that are unknown, of another processor, and not the type",
+        "\
+disk:
+  partitions:
+    - {id: esp, type: esp, typeUUID: '8304', start: 1MiB, end: 100MiB, fsType: fat32, mountPoint: /efi}
+    - {id: home, typeUUID: 933ac7e1-2eb4-4f13-b844-0e14e2aef915, start: 100MiB, end: 1GiB, fsType: ext4, mountPoint: /home}
+    - {id: root, typeUUID: B921B045-1DF0-41C3-AF44-4C6F280D3FAE, start: 1GiB, end: '0', fsType: ext4, mountPoint: /}
+",
+    ),
+    (
         "partitions that overlap and end beyond the disk",
         "\
 disk:
