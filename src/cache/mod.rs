@@ -13,8 +13,11 @@ mod error;
 mod image;
 mod keys;
 mod metadata;
+mod named;
+mod order;
 mod package;
 mod pin;
+mod sharing;
 pub mod verify;
 
 pub use coordinates::{Coordinates, CoordinatesError};
@@ -23,8 +26,11 @@ pub use error::{Error, Result};
 pub use image::{Found, ImageCache, ImageKey, ImageRecord, NewImage};
 pub use keys::SpecHash;
 pub use metadata::{MetadataCache, MetadataEntry, NewMetadata};
+pub use named::{ImageName, damaged_images, images_named};
+pub use order::{Sort, SortError, SortKey};
 pub use package::{CachedPackage, PackageCache, PackageEntry};
 pub use pin::{Pinnable, packages_called, set_pinned};
+pub use sharing::{SharedWith, Sharing, sharing};
 
 pub use crate::format::blob::MetadataAttributes;
 pub use crate::format::record::{Import, ReleaseDate};

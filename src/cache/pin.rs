@@ -3,15 +3,15 @@
 use std::ops::ControlFlow;
 
 use super::package::{key, parse_key};
-use super::{Coordinates, Error, ImageRecord, Result};
+use super::{Coordinates, Error, ImageName, Result};
 use crate::format::row::{ImageRow, PackageRow};
 use crate::store::Store;
 
 /// Something that can be pinned.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Pinnable {
-    /// A kept image.
-    Image(Box<ImageRecord>),
+    /// A kept image, or one that is damaged.
+    Image(ImageName),
     /// A package in the cache.
     Package(Coordinates),
 }
@@ -147,9 +147,10 @@ mod tests {
         let raw = dir.path().join("raw");
         std::fs::write(&raw, vec![7; 1 << 20]).unwrap();
         let image = insert(&cache, &spec, b"lock", &raw);
-        assert_eq!(set_pinned(&store, &[Pinnable::Image(Box::new(image.clone()))], true).unwrap(), [true]);
+        let name = ImageName { spec_hash: image.spec_hash, name: image.name, version: image.version };
+        assert_eq!(set_pinned(&store, &[Pinnable::Image(name.clone())], true).unwrap(), [true]);
         assert!(cache.list().unwrap()[0].pinned);
-        assert_eq!(set_pinned(&store, &[Pinnable::Image(Box::new(image))], false).unwrap(), [true]);
+        assert_eq!(set_pinned(&store, &[Pinnable::Image(name)], false).unwrap(), [true]);
         assert!(!cache.list().unwrap()[0].pinned);
     }
 }

@@ -47,6 +47,11 @@ Examples:
 
 Standard output carries data (paths, tables, JSON), standard error carries talk.
 
+With --progress json, standard error has one JSON object a line: {event: start, phase, unit, total}, \
+{event: advance, phase, done, total}, {event: finish, phase, done, seconds}, {event: warning, message}, \
+{event: message, message}, {event: error, message, diagnostics, output, hint}; unit is bytes, packages or null. \
+Events and fields may be added, none goes. A command line that cannot be read is told in words all the same.
+
 Environment:
   IMAGE_COMPOSER_STORE         the folder of the store
   IMAGE_COMPOSER_LOCK_TIMEOUT  how many seconds to wait for another process that writes to the store

@@ -66,6 +66,15 @@ impl Tally {
         Self { phase, total, done: 0, started: now }
     }
 
+    /// What it is counted in: `bytes` or `packages`.
+    pub fn unit(&self) -> Option<&'static str> {
+        match unit(self.phase) {
+            Unit::Bytes { .. } => Some("bytes"),
+            Unit::Packages => Some("packages"),
+            Unit::Nothing => None,
+        }
+    }
+
     /// It went on by so much.
     pub fn advance(&mut self, by: u64) {
         self.done = self.done.saturating_add(by);

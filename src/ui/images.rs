@@ -3,7 +3,9 @@
 use std::io;
 use std::path::Path;
 
-use image_composer::cache::ImageRecord;
+use image_composer::build::Annotations;
+use image_composer::cache::{ImageName, ImageRecord, PackageEntry, Sharing};
+use image_composer::progress::label;
 use image_composer::resolve::Lock;
 use image_composer::units::{ByteSize, human_duration};
 
@@ -11,11 +13,27 @@ use super::stream::Stream;
 use super::table::{Align, pairs, tabbed, table};
 use super::{Ui, data, json, text, time};
 
+/// What is known of a kept image beside its record.
+#[derive(Debug, Default)]
+pub(crate) struct About {
+    /// None where it is damaged.
+    pub(crate) lock: Option<Lock>,
+    /// All that the builder kept beside it.
+    pub(crate) annotations: Annotations,
+    /// Who else uses its chunks; none where its manifest is damaged.
+    pub(crate) sharing: Option<Sharing>,
+}
+
 impl Ui {
     /// Shows all kept images: a table for people, columns for programs, or JSON.
-    pub(crate) fn images(self, images: &[ImageRecord], json: bool) -> io::Result<()> {
+    pub(crate) fn images(self, images: &[ImageRecord], damaged: &[ImageName], json: bool) -> io::Result<()> {
         if json {
-            return data::json(&json::Images { images: images.iter().map(json::Image::from).collect() });
+            return data::json(&json::Images::new(images, damaged));
+        }
+        for image in damaged {
+            let id = image.spec_hash.short();
+            let what = format!("{id} {} {}", image.name, image.version);
+            self.warn(&format!("{} is damaged and is not served; “image-composer cache clean {id}” removes it", what.trim_end()));
         }
         if images.is_empty() {
             self.say("no images in the cache");
@@ -25,14 +43,67 @@ impl Ui {
     }
 
     /// Shows one kept image with its packages; `lock` is none where it is damaged.
-    pub(crate) fn image(self, image: &ImageRecord, lock: Option<&Lock>, json: bool) -> io::Result<()> {
+    pub(crate) fn image(self, image: &ImageRecord, about: &About, json: bool) -> io::Result<()> {
+        let lock = about.lock.as_ref();
         if json {
             let lock = lock.filter(|_| image.imported.is_none());
             let packages = lock.map(|lock| lock.packages.iter().map(json::Package::from).collect());
-            return data::json(&json::ImageWithPackages { image: image.into(), packages });
+            return data::json(&json::ImageWithPackages::new(image, packages, about));
         }
-        data::text(&details(image, lock, self.out, time::now()))
+        data::text(&details(image, about, self.out, time::now()))
     }
+}
+
+impl Ui {
+    /// Shows packages: a table for people, columns for programs, or JSON.
+    pub(crate) fn packages(self, packages: &[PackageEntry], json: bool) -> io::Result<()> {
+        if json {
+            return data::json(&json::CachedPackages { packages: packages.iter().map(json::CachedPackage::from).collect() });
+        }
+        if packages.is_empty() {
+            self.say("no packages in the cache");
+            return Ok(());
+        }
+        data::text(&package_list(packages, self.out, time::now()))
+    }
+}
+
+fn package_list(packages: &[PackageEntry], stream: Stream, now: u64) -> String {
+    let row = |package: &PackageEntry| {
+        let (coordinates, human) = (&package.coordinates, stream.terminal);
+        let pinned = match (package.pinned, human) {
+            (true, true) => "yes",
+            (true, false) => "pinned",
+            (false, true) => "",
+            (false, false) => "-",
+        };
+        [
+            coordinates.name().to_owned(),
+            coordinates.version().to_owned(),
+            coordinates.arch().to_owned(),
+            coordinates.repository().to_owned(),
+            if human { ByteSize(package.raw_len).to_string() } else { package.raw_len.to_string() },
+            if human { time::ago(package.last_used, now) } else { time::moment(package.last_used) },
+            package.uses.to_string(),
+            pinned.to_owned(),
+        ]
+        .map(|cell| text::printable(&cell).replace(['\t', '\n'], " "))
+    };
+    let rows: Vec<_> = packages.iter().map(row).collect();
+    if !stream.terminal {
+        return tabbed(&rows);
+    }
+    let columns = [
+        ("NAME", Align::Left),
+        ("VERSION", Align::Left),
+        ("ARCH", Align::Left),
+        ("REPOSITORY", Align::Left),
+        ("SIZE", Align::Right),
+        ("LAST USED", Align::Left),
+        ("USES", Align::Right),
+        ("PINNED", Align::Left),
+    ];
+    table(columns, &rows, stream)
 }
 
 /// Shows a log as it was kept, harmless for terminals.
@@ -98,8 +169,8 @@ fn exact_row(image: &ImageRecord) -> [String; 9] {
     ]
 }
 
-fn details(image: &ImageRecord, lock: Option<&Lock>, stream: Stream, now: u64) -> String {
-    let packages = match (&image.imported, lock) {
+fn details(image: &ImageRecord, about: &About, stream: Stream, now: u64) -> String {
+    let packages = match (&image.imported, &about.lock) {
         (Some(_), _) => "unknown, the image was imported".to_owned(),
         (None, None) => "unknown, their list is damaged".to_owned(),
         (None, Some(lock)) => {
@@ -130,6 +201,14 @@ fn details(image: &ImageRecord, lock: Option<&Lock>, stream: Stream, now: u64) -
     for release in &image.releases {
         rows.push(("metadata", text::printable(&format!("{} {} of {}", release.archive, release.suite, time::moment(release.date))).into_owned()));
     }
+    rows.extend(about.annotations.phases.iter().map(|took| ("phase", format!("{}: {}", label(took.phase), human_duration(took.duration())))));
+    if let Some(Sharing { total, own, with }) = &about.sharing {
+        rows.push(("chunks", format!("{} in the store, {} of it for this image alone", ByteSize(*total), ByteSize(*own))));
+        for other in with {
+            let name = format!("{} with {} {} {}", ByteSize(other.bytes), other.spec_hash.short(), other.name, other.version);
+            rows.push(("shared", text::printable(name.trim_end()).into_owned()));
+        }
+    }
     pairs(&rows, stream)
 }
 
@@ -142,8 +221,10 @@ fn or_unknown(value: &str) -> String {
 pub(super) mod tests {
     use std::time::Duration;
 
-    use image_composer::cache::{Coordinates, Import, ReleaseDate, SpecHash};
+    use image_composer::build::Took;
+    use image_composer::cache::{Coordinates, Import, ReleaseDate, SharedWith, SpecHash};
     use image_composer::digest::{Digest, Sha256};
+    use image_composer::progress::Phase;
     use image_composer::resolve::{LockedPackage, Reason};
 
     use super::*;
@@ -183,6 +264,10 @@ pub(super) mod tests {
         ImageRecord { version: unknown(), dist: unknown(), arch: unknown(), build_time, source_date: 0, releases, imported: Some(import), ..image }
     }
 
+    fn with_lock(lock: Lock) -> About {
+        About { lock: Some(lock), ..About::default() }
+    }
+
     fn lock() -> Lock {
         let package = LockedPackage {
             coordinates: Coordinates::new("libc6", "2.36-9", "amd64", "debian").unwrap(),
@@ -206,17 +291,26 @@ pub(super) mod tests {
 
     #[test]
     fn one_image_is_told_in_pairs() {
-        insta::assert_snapshot!(details(&image("minimal", 2), Some(&lock()), Stream::PLAIN, NOW));
+        let took = Took { phase: Phase::Download, millis: 1_500 };
+        let other = SharedWith { spec_hash: image("server", 1).spec_hash, name: "server".to_owned(), version: "2".to_owned(), bytes: 90 << 20 };
+        let about = About {
+            annotations: Annotations { phases: vec![took], ..Annotations::default() },
+            sharing: Some(Sharing { total: 150 << 20, own: 60 << 20, with: vec![other] }),
+            ..with_lock(lock())
+        };
+        insta::assert_snapshot!(details(&image("minimal", 2), &about, Stream::PLAIN, NOW));
         let pinned = ImageRecord { pinned: true, ..image("minimal", 2) };
-        assert!(details(&pinned, None, Stream::PLAIN, NOW).contains("\npinned    yes, it stays whatever the limits say\n"));
-        assert!(details(&image("minimal", 2), None, Stream::PLAIN, NOW).contains("packages  unknown, their list is damaged"));
-        insta::assert_snapshot!(details(&imported(), Some(&Lock { packages: Vec::new(), releases: Vec::new() }), Stream::PLAIN, NOW));
+        assert!(details(&pinned, &About::default(), Stream::PLAIN, NOW).contains("\npinned    yes, it stays whatever the limits say\n"));
+        assert!(details(&image("minimal", 2), &About::default(), Stream::PLAIN, NOW).contains("packages  unknown, their list is damaged"));
+        insta::assert_snapshot!(details(&imported(), &with_lock(Lock { packages: Vec::new(), releases: Vec::new() }), Stream::PLAIN, NOW));
     }
 
     #[test]
     fn the_json_of_images_is_a_promise() {
         let (image, lock) = (image("minimal", 2), lock());
         let packages = Some(lock.packages.iter().map(json::Package::from).collect());
-        insta::assert_json_snapshot!(json::ImageWithPackages { image: json::Image::from(&image), packages });
+        let annotations = Annotations { inputs: serde_json::json!({"spec": {"image": {"name": "minimal"}}}), ..Annotations::default() };
+        let about = About { annotations, sharing: Some(Sharing { total: 9, own: 4, with: Vec::new() }), lock: None };
+        insta::assert_json_snapshot!(json::ImageWithPackages::new(&image, packages, &about));
     }
 }

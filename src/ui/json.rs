@@ -2,6 +2,7 @@
 //! epoch, durations are seconds; a path that is not UTF-8 is shown with replacement characters.
 
 mod collect;
+mod images;
 mod pins;
 mod usage;
 
@@ -17,6 +18,7 @@ use image_composer::transfer::{Exported, Imported, Plan};
 use serde::Serialize;
 
 pub(super) use collect::Collection;
+pub(super) use images::{CachedPackage, CachedPackages, ImageWithPackages, Images};
 pub(super) use pins::Pins;
 pub(super) use usage::{DiskUse, Usages};
 
@@ -139,22 +141,6 @@ impl<'a> From<&'a ImageRecord> for Image<'a> {
             imported: record.imported.as_ref(),
         }
     }
-}
-
-/// `cache list`.
-#[derive(Serialize)]
-pub(super) struct Images<'a> {
-    /// The newest first.
-    pub(super) images: Vec<Image<'a>>,
-}
-
-/// `cache info`.
-#[derive(Serialize)]
-pub(super) struct ImageWithPackages<'a> {
-    #[serde(flatten)]
-    pub(super) image: Image<'a>,
-    /// The exact packages; null where their list is damaged, or the image was imported.
-    pub(super) packages: Option<Vec<Package<'a>>>,
 }
 
 /// A package of an image.

@@ -28,7 +28,7 @@ use image_composer::{text, time};
 
 pub(crate) use collect::{Asked, Outcome};
 pub(crate) use fetch::fetched_json;
-pub(crate) use images::{log, store_dir};
+pub(crate) use images::{About, log, store_dir};
 pub(crate) use pin::Pinned;
 pub(crate) use problem::Problem;
 pub(crate) use progress::{ProgressMode, View};
@@ -76,27 +76,40 @@ impl Ui {
     /// A line of talk.
     pub(crate) fn say(self, line: &str) {
         if self.verbosity > Verbosity::Quiet {
-            stream::talk(&text::printable(line));
+            self.talk(line);
         }
     }
 
     /// A line for those who asked for more.
     pub(crate) fn detail(self, line: impl FnOnce() -> String) {
         if self.verbosity == Verbosity::Verbose {
-            stream::talk(&text::printable(&line()));
+            self.talk(&line());
         }
     }
 
     /// Something that a person should know.
     pub(crate) fn warn(self, message: &str) {
         if self.verbosity > Verbosity::Quiet {
-            stream::talk(&self.err.warning(message));
+            stream::talk(&match self.progress {
+                ProgressMode::Json => progress::objects::warning(message),
+                _ => self.err.warning(message),
+            });
         }
     }
 
     /// Why the command failed; also when nothing else is to be said.
     pub(crate) fn fail(self, problem: &Problem<'_>) {
-        stream::talk(&problem.render(self.err));
+        stream::talk(&match self.progress {
+            ProgressMode::Json => progress::objects::error(problem),
+            _ => problem.render(self.err),
+        });
+    }
+
+    fn talk(self, line: &str) {
+        match self.progress {
+            ProgressMode::Json => stream::talk(&progress::objects::message(line)),
+            _ => stream::talk(&text::printable(line)),
+        }
     }
 }
 

@@ -42,14 +42,19 @@ fn line(Pinned { word, entries }: &Pinned<'_>, pinned: bool) -> String {
 
 #[cfg(test)]
 mod tests {
-    use image_composer::cache::Coordinates;
+    use image_composer::cache::{Coordinates, ImageName};
 
     use super::*;
     use crate::ui::images::tests::image;
 
+    fn image_name(name: &str) -> ImageName {
+        let image = image(name, 2);
+        ImageName { spec_hash: image.spec_hash, name: image.name, version: image.version }
+    }
+
     fn words() -> Vec<Pinned<'static>> {
         let package = |version| Pinnable::Package(Coordinates::new("libc6", version, "amd64", "debian").unwrap());
-        let image = || Pinnable::Image(Box::new(image("minimal", 2)));
+        let image = || Pinnable::Image(image_name("minimal"));
         let word = |word, entries| Pinned { word, entries };
         vec![
             word("96a0", vec![(image(), true)]),

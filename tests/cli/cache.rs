@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use image_composer::cache::{Coordinates, ImageCache, NewImage, ReleaseDate, SpecHash};
+use image_composer::cache::{Coordinates, ImageCache, NewImage, PackageCache, ReleaseDate, SpecHash};
 use image_composer::digest::{Digest, Sha256};
 use image_composer::format::cbor;
 use image_composer::progress::{Cancel, Silent};
@@ -24,7 +24,7 @@ fn a_store_that_is_not_there_is_empty_and_is_not_made() {
     let (status, out, err) = run(home.path(), &["cache", "list"]);
     assert_eq!((status, out.as_str(), err.as_str()), (0, "", "no images in the cache\n"));
     let (status, out, err) = run(home.path(), &["cache", "list", "--json"]);
-    assert_eq!((status, json_of(&out), err.as_str()), (0, json!({"images": []}), ""));
+    assert_eq!((status, json_of(&out), err.as_str()), (0, json!({"images": [], "damaged": []}), ""));
     let (status, out, err) = run(home.path(), &["cache", "info", "3f9a"]);
     assert_eq!((status, out.as_str()), (3, ""));
     assert!(err.starts_with("error: no image in the cache has the id “3f9a”\nhint: "), "{err}");
@@ -38,7 +38,7 @@ fn a_store_that_is_not_there_is_empty_and_is_not_made() {
 fn an_empty_store_has_no_images() {
     let home = tempfile::tempdir().unwrap();
     drop(Store::open(&home.path().join("store")).unwrap());
-    assert_eq!(json_of(&run(home.path(), &["cache", "list", "--json"]).1), json!({"images": []}));
+    assert_eq!(json_of(&run(home.path(), &["cache", "list", "--json"]).1), json!({"images": [], "damaged": []}));
     for id in ["", "3f9a", "minimal", "../..", &"f".repeat(64), &"f".repeat(65), "“é”"] {
         let (status, out, err) = run(home.path(), &["cache", "info", id, "--json"]);
         assert_eq!((status, out.as_str()), (3, ""), "{id}: {err}");
@@ -182,4 +182,86 @@ fn a_damaged_list_of_packages_is_told_and_the_rest_shown() {
     let (status, out, err) = run(home.path(), &["cache", "info", "3f9a", "--json"]);
     assert_eq!((status, &json_of(&out)["packages"]), (0, &Value::Null));
     assert!(err.starts_with("warning: ") && err.contains("is missing"), "{err}");
+}
+
+#[test]
+fn lists_are_sorted_and_chosen_from() {
+    let home = tempfile::tempdir().unwrap();
+    keep_two_images(home.path());
+    {
+        let store = Store::open(&home.path().join("store")).unwrap();
+        for (name, bytes) in [("bash", b"1234".as_slice()), ("zsh", b"12"), ("apt", b"123")] {
+            let coordinates = Coordinates::new(name, "1", "amd64", "debian").unwrap();
+            PackageCache::new(&store).insert(&coordinates, &Sha256::of(bytes), &mut &*bytes).unwrap();
+        }
+    }
+    let names = |arguments: &[&str], column: usize| {
+        let (status, out, err) = run(home.path(), &[&["cache", "list"], arguments].concat());
+        assert_eq!((status, err.as_str()), (0, ""), "{arguments:?}");
+        out.lines().map(|line| line.split('\t').nth(column).unwrap().to_owned()).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(names(&["--sort", "name"], 1), "minimal server");
+    assert_eq!(names(&["--sort", "name:reverse"], 1), "server minimal");
+    assert_eq!(names(&["--packages"], 0), "apt bash zsh");
+    assert_eq!(names(&["--packages", "--sort", "size"], 0), "bash apt zsh");
+    assert_eq!(names(&["--packages", "--sort", "size:reverse"], 0), "zsh apt bash");
+    assert_eq!(run(home.path(), &["cache", "pin", "zsh", "3f9b"]).0, 0);
+    assert_eq!(names(&["--pinned"], 1), "server");
+    assert_eq!(names(&["--packages", "--pinned"], 0), "zsh");
+
+    let packages = json_of(&run(home.path(), &["cache", "list", "--packages", "--json"]).1);
+    let zsh = &packages["packages"][2];
+    assert_eq!(
+        (&zsh["name"], &zsh["repository"], &zsh["size"], &zsh["uses"], &zsh["pinned"]),
+        (&json!("zsh"), &json!("debian"), &json!(2), &json!(0), &json!(true))
+    );
+    for arguments in [["--sort", "siez"].as_slice(), &["--sort", "size:up"], &["--sort", "repository"], &["--packages", "--sort", "built"]] {
+        assert_eq!(run(home.path(), &[&["cache", "list"], arguments].concat()).0, 2, "{arguments:?}");
+    }
+}
+
+#[test]
+fn what_images_share_is_told() {
+    let home = tempfile::tempdir().unwrap();
+    keep_two_images(home.path());
+    let image = json_of(&run(home.path(), &["cache", "info", "3f9b", "--json"]).1);
+    let chunks = &image["chunks"];
+    assert!(chunks["total"].as_u64().unwrap() > 0, "{chunks}");
+    assert_eq!(
+        (&chunks["own"], &chunks["shared_with"][0]["name"], &chunks["shared_with"][0]["bytes"]),
+        (&json!(0), &json!("minimal"), &chunks["total"])
+    );
+    assert_eq!(image["phases"], json!([{"phase": "download", "seconds": 1.5}]));
+    let older = json_of(&run(home.path(), &["cache", "info", "3f9a", "--json"]).1);
+    assert_eq!((&older["spec"]["image"]["name"], &older["phases"]), (&json!("minimal"), &json!([])));
+}
+
+#[test]
+fn a_damaged_image_is_told_unpinned_and_removed_by_its_id() {
+    let home = tempfile::tempdir().unwrap();
+    keep_two_images(home.path());
+    let command = |arguments: &[&str]| run(home.path(), arguments);
+    assert_eq!(command(&["cache", "pin", "3f9a"]).0, 0);
+    fs::remove_dir_all(home.path().join("store/packs")).unwrap();
+    let file = home.path().join("out.raw");
+    assert_eq!(command(&["cache", "export", "3f9a", file.to_str().unwrap()]).0, 4);
+
+    let (_, out, err) = command(&["cache", "list"]);
+    assert!(
+        !out.contains("minimal") && err.contains("3f9a00000000 minimal 1.0 is damaged and is not served; “image-composer cache clean 3f9a00000000”"),
+        "{err}"
+    );
+    let damaged = |out: &str| json_of(out)["damaged"].as_array().unwrap().len();
+    assert_eq!(damaged(&command(&["cache", "list", "--json"]).1), 1);
+    assert_eq!(command(&["cache", "clean", "3f9a"]).0, 0);
+    assert_eq!(damaged(&command(&["cache", "list", "--json"]).1), 1, "what is pinned stays");
+    let (status, _, err) = command(&["cache", "unpin", "3f9a"]);
+    assert_eq!((status, err.as_str()), (0, "unpinned 3f9a00000000, minimal 1.0\n"));
+    let (status, out, _) = command(&["cache", "clean", "3f9a", "--json"]);
+    assert_eq!((status, &json_of(&out)["images"]["count"]), (0, &Value::Null), "{out}");
+    assert_eq!(damaged(&command(&["cache", "list", "--json"]).1), 0);
+    let (status, _, err) = command(&["cache", "clean", "3f9a"]);
+    assert_eq!(status, 3, "{err}");
+    assert_eq!(command(&["cache", "clean", "3f9b", "--all"]).0, 2);
+    assert_eq!(command(&["cache", "clean"]).0, 2);
 }

@@ -3,6 +3,8 @@
 use std::fs::File;
 use std::process::{Command, Stdio};
 
+use serde_json::json;
+
 use crate::support::program::run;
 
 const SPEC: &str = "fixtures/specs/debian12-minimal.yml";
@@ -14,12 +16,23 @@ fn wrong_usage_ends_with_2_and_says_what_was_perhaps_meant() {
         (["buidl", "a.yml"], "'build'"),
         (["build", "--offlin"], "'--offline'"),
         (["cache", "lst"], "'list'"),
-        (["validate", "--progress=fancy"], "auto, plain, none"),
+        (["validate", "--progress=fancy"], "auto, plain, json, none"),
     ] {
         let (status, out, err) = run(home.path(), &arguments);
         assert_eq!((status, out.as_str()), (2, ""), "{arguments:?}");
         assert!(err.starts_with("error: ") && err.contains(expected), "{arguments:?}: {err}");
     }
+}
+
+#[test]
+fn progress_as_json_is_one_object_a_line() {
+    let home = tempfile::tempdir().unwrap();
+    let (status, out, err) = run(home.path(), &["build", "none.yml", "--progress", "json", "-v"]);
+    assert_eq!((status, out.as_str()), (2, ""));
+    let lines: Vec<serde_json::Value> = err.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((&lines[0]["event"], &lines[0]["diagnostics"]), (&json!("error"), &json!([])), "{err}");
+    let (_, _, err) = run(home.path(), &["cache", "list", "--progress", "json"]);
+    assert_eq!(err, "{\"event\":\"message\",\"message\":\"no images in the cache\"}\n");
 }
 
 #[test]

@@ -116,7 +116,7 @@ fn a_file_that_is_no_disk_is_refused() {
     refused("disk.raw", &[1; 4096], &["--max-size", "4095"], 1, "is longer than");
     refused("disk.zst", &zstd::encode_all([0; 5000].as_slice(), 3).unwrap(), &["--max-size", "4096"], 1, "is longer than");
     assert_eq!(run(home.path(), &["cache", "import", "/nowhere/disk.raw"]).0, 2);
-    assert_eq!(json_of(&run(home.path(), &["cache", "list", "--json"]).1), json!({"images": []}));
+    assert_eq!(json_of(&run(home.path(), &["cache", "list", "--json"]).1)["images"], json!([]));
 }
 
 #[test]

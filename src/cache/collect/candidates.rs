@@ -34,7 +34,7 @@ pub(super) struct Candidate {
 }
 
 /// Where the name stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Table {
     Packages,
     Metadata,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::candidates::{self, Candidate, Table};
 use super::plan::{Entry, Limit, Name, Plan, Reason, Sizes};
 use super::{Clean, Limits};
-use crate::cache::Result;
+use crate::cache::{Pinnable, Result, package};
 use crate::format::blob::BlobKind;
 use crate::format::totals::{Class, State};
 use crate::store::{self, Foresight, Object, ReadTxn, Store, Stray, StrayKind};
@@ -62,6 +62,29 @@ pub fn plan_clean(store: &Store, clean: &Clean) -> Result<Plan> {
     }
     if clean.rest {
         choice.strays(Reason::Asked, |_, _| true)?;
+    }
+    Ok(choice.end())
+}
+
+/// Plans the removal of images and packages by name, and of what nothing refers to.
+///
+/// # Errors
+/// As for [`plan`].
+pub fn plan_removal(store: &Store, names: &[Pinnable]) -> Result<Plan> {
+    let txn = store.read()?;
+    let held = store.held_now(&txn)?;
+    let mut choice = Choice::begin(store, &txn, &held)?;
+    let keys: HashSet<(Table, Vec<u8>)> = names
+        .iter()
+        .map(|name| match name {
+            Pinnable::Image(image) => (Table::Images, image.spec_hash.digest().as_bytes().to_vec()),
+            Pinnable::Package(coordinates) => (Table::Packages, package::key(coordinates)),
+        })
+        .collect();
+    for candidate in candidates::images(&txn)?.into_iter().chain(candidates::packages(&txn, None)?) {
+        if keys.contains(&(candidate.table, candidate.key.clone())) {
+            choice.remove(&candidate, Reason::Asked)?;
+        }
     }
     Ok(choice.end())
 }

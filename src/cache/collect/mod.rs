@@ -16,7 +16,7 @@ mod choose;
 mod plan;
 
 pub use carry_out::{Collected, carry_out};
-pub use choose::{plan, plan_clean};
+pub use choose::{plan, plan_clean, plan_removal};
 pub use plan::{Entry, Kept, Limit, Name, Plan, Reason, Sizes};
 
 use std::time::Duration;

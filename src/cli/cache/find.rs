@@ -1,6 +1,6 @@
 //! The image that an `ID` on the command line means, or whatever else a word does.
 
-use image_composer::cache::{Found, ImageCache, ImageRecord, Pinnable, packages_called};
+use image_composer::cache::{Found, ImageCache, ImageRecord, Pinnable, images_named, packages_called};
 use image_composer::progress::Cancel;
 use image_composer::store::Store;
 
@@ -33,25 +33,24 @@ pub(super) fn in_store(store: &Store, id: &str) -> Result<ImageRecord> {
     }
 }
 
-/// The image whose id begins with the word, or the packages that are called so.
+/// The image whose id begins with the word, damaged ones too, or the packages that are called so.
 ///
 /// # Errors
 /// [`Error::NoSuchEntry`] or [`Error::Ambiguous`], with what was perhaps meant; a word that means both kinds of things.
 pub(super) fn entries(store: &Store, word: &str) -> Result<Vec<Pinnable>> {
-    let cache = ImageCache::new(store);
-    let images = if word.is_empty() { Found::None } else { cache.find(word)? };
+    let mut images = images_named(store, word)?;
     let packages = packages_called(store, word)?;
-    match (images, packages.is_empty()) {
-        (Found::One(image), true) => Ok(vec![Pinnable::Image(image)]),
-        (Found::Ambiguous(candidates), true) => Err(Error::Ambiguous { id: word.to_owned(), candidates }),
-        (Found::None, false) => Ok(packages.into_iter().map(Pinnable::Package).collect()),
-        (Found::One(_) | Found::Ambiguous(_), false) => {
-            let hint = format!("give more digits of the id, or the package’s architecture, as in {word}:{}", packages[0].arch());
-            Err(Error::usage(format!("“{word}” may mean a package, and an image whose id begins so"), hint))
-        }
-        (Found::None, true) => {
+    match (images.len(), packages.as_slice()) {
+        (0, []) => {
             let names = "images go by their ids, which “image-composer cache list” shows, packages by name, name=version or name:architecture";
-            Err(no_entry(word, meant(word, &cache.list()?).unwrap_or_else(|| names.to_owned())))
+            Err(no_entry(word, meant(word, &ImageCache::new(store).list()?).unwrap_or_else(|| names.to_owned())))
+        }
+        (0, _) => Ok(packages.into_iter().map(Pinnable::Package).collect()),
+        (1, []) => Ok(images.pop().map(Pinnable::Image).into_iter().collect()),
+        (_, []) => Err(Error::Ambiguous { id: word.to_owned(), candidates: images.into_iter().map(|image| image.spec_hash).collect() }),
+        (_, [package, ..]) => {
+            let hint = format!("give more digits of the id, or the package’s architecture, as in {word}:{}", package.arch());
+            Err(Error::usage(format!("“{word}” may mean a package, and an image whose id begins so"), hint))
         }
     }
 }

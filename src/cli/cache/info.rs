@@ -2,19 +2,22 @@
 
 use clap::Args;
 use image_composer::build::Annotations;
-use image_composer::cache::{ImageCache, ImageRecord};
+use image_composer::cache::{ImageCache, ImageRecord, sharing};
 use image_composer::format::cbor;
 use image_composer::progress::Cancel;
 use image_composer::resolve::Lock;
 
 use super::find;
 use crate::cli::{Error, Result, Session};
-use crate::ui;
+use crate::ui::{self, About};
 
 /// The longest lock that is read, in bytes: thousands of times what a large image has.
 const LOCK_LIMIT: usize = 64 << 20;
 
 /// Show everything about one image in the cache
+///
+/// Sizes, packages, the states of its repositories, the times of its build, and which other images are made of the same chunks. The complete spec and all
+/// packages are in the JSON.
 #[derive(Debug, Args)]
 #[command(after_long_help = AFTER_LONG_HELP)]
 pub(super) struct Arguments {
@@ -37,7 +40,9 @@ Examples:
   image-composer cache info 3f9a --json | jq -r '.packages[] | .name + \" \" + .version'
 
 JSON: the object that “cache list --json” has for the image, and packages: [{name, version, arch, \
-repository, sha256, size}], which is null where their list is damaged or the image was imported. Fields may be added, none goes.
+repository, sha256, size}], which is null where their list is damaged or the image was imported; spec, the complete spec, or null; \
+phases: [{phase, seconds}], until the image was kept; chunks: {total, own, shared_with: [{spec_hash, name, version, bytes}]}, \
+what the image is made of, in bytes of the store. Fields may be added, none goes.
 
 Ends with status 3 if there is no such image, and with 2 if the id may mean several.";
 
@@ -48,9 +53,9 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> Result {
         let log = Annotations::read(&cache, &image)?.log.ok_or_else(|| no_log(&image))?;
         return Ok(ui::log(&log)?);
     }
-    let lock = lock(&cache, &image)?;
+    let about = About { lock: lock(&cache, &image)?, annotations: Annotations::read(&cache, &image)?, sharing: sharing(&store, &image)? };
     session.warn_of_damage(&store);
-    Ok(session.ui.image(&image, lock.as_ref(), arguments.json)?)
+    Ok(session.ui.image(&image, &about, arguments.json)?)
 }
 
 fn no_log(image: &ImageRecord) -> Error {

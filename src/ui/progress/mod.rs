@@ -3,11 +3,13 @@
 //! ```text
 //!  library ─ Event ─► View ─┬─ bars.rs   a terminal: one bar for each phase under way, a line for each that is over
 //!                           ├─ lines.rs  elsewhere: a line when a phase begins and ends, and one every few seconds between
+//!                           ├─ objects.rs  JSON, for programs
 //!                           └─ nothing but warnings
 //! ```
 
 mod bars;
 mod lines;
+pub(super) mod objects;
 
 use image_composer::progress::{Event, Progress};
 
@@ -15,6 +17,7 @@ use super::stream::{Stream, talk};
 use super::text;
 use bars::Bars;
 use lines::Lines;
+use objects::Objects;
 
 /// How progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -24,6 +27,8 @@ pub(crate) enum ProgressMode {
     Auto,
     /// Plain lines.
     Plain,
+    /// JSON, an object a line; also warnings, errors and the closing line.
+    Json,
     /// Not at all; warnings and the closing line stay.
     None,
 }
@@ -37,6 +42,7 @@ pub(crate) struct View {
 enum Kind {
     Bars(Bars),
     Lines(Lines),
+    Objects(Objects),
     WarningsOnly,
     Quiet,
 }
@@ -47,6 +53,7 @@ impl View {
         let kind = match mode {
             ProgressMode::Auto if stream.terminal => Kind::Bars(Bars::new()),
             ProgressMode::Auto | ProgressMode::Plain => Kind::Lines(Lines::new()),
+            ProgressMode::Json => Kind::Objects(Objects::new()),
             ProgressMode::None => Kind::WarningsOnly,
         };
         Self { stream, kind }
@@ -59,7 +66,10 @@ impl View {
 
     /// Shows a line amid the progress.
     pub(crate) fn say(&self, line: &str) {
-        self.line(&text::printable(line));
+        match &self.kind {
+            Kind::Objects(_) => self.line(&objects::message(line)),
+            _ => self.line(&text::printable(line)),
+        }
     }
 
     /// Takes the bars of what was broken off from the terminal. To be called before anything else is said.
@@ -72,7 +82,7 @@ impl View {
     fn line(&self, line: &str) {
         match &self.kind {
             Kind::Bars(bars) => bars.line(line),
-            Kind::Lines(_) | Kind::WarningsOnly => talk(line),
+            Kind::Lines(_) | Kind::Objects(_) | Kind::WarningsOnly => talk(line),
             Kind::Quiet => {}
         }
     }
@@ -81,6 +91,7 @@ impl View {
 impl Progress for View {
     fn report(&self, event: Event<'_>) {
         let line = match (&self.kind, event) {
+            (Kind::Objects(objects), event) => objects.report(event),
             (_, Event::Note(_) | Event::Output(_)) => None,
             (_, Event::Warning(message)) => Some(self.stream.warning(message)),
             (Kind::Bars(bars), event) => bars.report(event),
