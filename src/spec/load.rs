@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Spec, complete, hash, read};
+use super::{Spec, complete, extends, hash, read};
 use crate::cache::SpecHash;
 use crate::distro::Profile;
 use crate::yaml::{self, Diagnostic, ReadError, Report};
@@ -56,7 +56,8 @@ fn lines(diagnostics: &[Diagnostic]) -> String {
     diagnostics.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
-/// Reads, checks and completes the spec at `path`. Files that it names are looked up beside it, and digested; nothing else is read.
+/// Reads, checks and completes the spec at `path`. The files that it extends, and local files that they name, are looked up beside the file
+/// that names them; nothing else is read.
 ///
 /// # Errors
 /// A file that cannot be read, or all the mistakes in it.
@@ -68,8 +69,7 @@ pub fn load(path: &Path) -> Result<Loaded, LoadError> {
 /// Checks and completes a spec with this text; `path` is where it was read from.
 pub(crate) fn parse(text: &str, path: &Path) -> Result<Loaded, LoadError> {
     let report = Report::new(path);
-    let folder = path.parent().unwrap_or(Path::new(""));
-    let draft = yaml::parse(text, &report).and_then(|root| read::document(&root, folder, &report));
+    let draft = extends::tree(text, path, &report).and_then(|root| read::document(&root, &report));
     match draft {
         Some(draft) if report.is_empty() => {
             let profile = draft.profile;

@@ -1,15 +1,17 @@
 //! What an image shall be: the YAML spec, checked, completed by its distribution's profile, and hashed.
 //!
 //! ```text
-//!  file ─ yaml/ ─► tree ─ read/ ─► draft ─ complete ─► Spec ─ hash ─► SpecHash
-//!                           │ names, password, layout: checks     ▲
-//!                           └─ all mistakes at once               └─ profile
+//!  file ─ yaml/ ─► tree ─ extends ─► tree ─ read/ ─► draft ─ complete ─► Spec ─ hash ─► SpecHash
+//!                           │ the files that it extends │ names, password,     ▲
+//!                           └ become one tree           │ layout: checks       └─ profile
+//!                                                       └ all mistakes at once
 //! ```
 //!
 //! Every field of the template language is either honoured or refused by name with what to use instead; none is ignored.
 
 mod complete;
 mod draft;
+mod extends;
 mod hash;
 mod layout;
 mod load;

@@ -1,5 +1,6 @@
 //! Tests of the whole way from text to spec.
 
+mod extends;
 mod hash;
 mod mistakes;
 

@@ -38,21 +38,33 @@ impl fmt::Display for Diagnostic {
     }
 }
 
-/// Collects the mistakes of one file.
+/// Collects the mistakes of a file, or of several that are read as one.
 pub struct Report {
-    path: PathBuf,
-    found: RefCell<Vec<Diagnostic>>,
+    /// Never empty.
+    paths: RefCell<Vec<PathBuf>>,
+    found: RefCell<Vec<(Option<Place>, Diagnostic)>>,
 }
 
 impl Report {
     /// An empty report on the file of that name.
     pub fn new(path: &Path) -> Self {
-        Self { path: path.to_owned(), found: RefCell::default() }
+        Self { paths: RefCell::new(vec![path.to_owned()]), found: RefCell::default() }
     }
 
-    /// The file that is reported on.
-    pub fn path(&self) -> &Path {
-        &self.path
+    /// Takes in another file, and says its number: [`Place::file`] of what is in it.
+    ///
+    /// # Panics
+    /// After 65,536 files.
+    pub fn add_file(&self, path: &Path) -> u16 {
+        let mut paths = self.paths.borrow_mut();
+        paths.push(path.to_owned());
+        u16::try_from(paths.len() - 1).expect("no more files are read as one than Place has numbers")
+    }
+
+    /// The file of a place, as it was named.
+    pub fn path_of(&self, place: Place) -> PathBuf {
+        let paths = self.paths.borrow();
+        paths.get(usize::from(place.file)).unwrap_or(&paths[0]).clone()
     }
 
     /// Takes a mistake.
@@ -75,23 +87,26 @@ impl Report {
         self.found.borrow().is_empty()
     }
 
-    /// The mistakes in the order of the file.
+    /// The mistakes in the order of the files.
     pub fn into_diagnostics(self) -> Vec<Diagnostic> {
         let mut found = self.found.into_inner();
-        found.sort_by_key(|mistake| (mistake.line, mistake.column));
+        found.sort_by_key(|(place, _)| *place);
+        let mut found: Vec<Diagnostic> = found.into_iter().map(|(_, mistake)| mistake).collect();
         found.dedup();
         if found.len() > LIMIT {
             let rest = found.len() - LIMIT;
             found.truncate(LIMIT);
             let message = format!("{rest} more mistakes are not shown");
-            found.push(Diagnostic { path: self.path, line: None, column: None, message, hint: None });
+            let path = self.paths.into_inner().swap_remove(0);
+            found.push(Diagnostic { path, line: None, column: None, message, hint: None });
         }
         found
     }
 
     fn add(&self, place: Option<Place>, message: String, hint: Option<String>) {
         let (line, column) = (place.map(|place| place.line), place.map(|place| place.column));
-        self.found.borrow_mut().push(Diagnostic { path: self.path.clone(), line, column, message, hint });
+        let path = self.path_of(place.unwrap_or(Place::START));
+        self.found.borrow_mut().push((place, Diagnostic { path, line, column, message, hint }));
     }
 }
 
@@ -128,7 +143,7 @@ mod tests {
     fn mistakes_come_in_the_order_of_the_file_and_are_bounded() {
         let report = Report::new(Path::new("a.yml"));
         for line in (1..=150).rev() {
-            report.error(Place { line, column: 2 }, "wrong");
+            report.error(Place { line, column: 2, ..Place::START }, "wrong");
         }
         let found = report.into_diagnostics();
         assert_eq!(found.len(), 101);

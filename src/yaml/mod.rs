@@ -24,7 +24,7 @@ pub(crate) use diagnostic::nearest;
 pub use diagnostic::{Diagnostic, Report};
 pub use fields::{Field, Fields, Located};
 pub use file::{MAX_FILE, ReadError, read};
-pub use parse::parse;
+pub use parse::{parse, parse_file};
 pub use scalar::Scalar;
 pub(crate) use scalar::cut;
 pub use tree::{Entry, Kind, Node, Place};

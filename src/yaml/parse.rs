@@ -16,12 +16,17 @@ const MAX_ALIASED: usize = 10_000;
 /// The tree of the one document in `text`; a file without a document is a null. Every mistake goes to `report`. There is a tree unless a mistake makes
 /// the rest of the document meaningless: of a key that is there twice, it has the first.
 pub fn parse(text: &str, report: &Report) -> Option<Node> {
-    let mut builder = Builder { report, stack: Vec::new(), anchors: HashMap::new(), aliased: 0, documents: 0, root: None };
+    parse_file(text, 0, report)
+}
+
+/// The same for the file of that number in the report.
+pub fn parse_file(text: &str, file: u16, report: &Report) -> Option<Node> {
+    let mut builder = Builder { file, report, stack: Vec::new(), anchors: HashMap::new(), aliased: 0, documents: 0, root: None };
     for event in Parser::new_from_str(text) {
         let step = match event {
             Ok((event, span)) => builder.take(event, span),
             Err(error) => {
-                report_syntax(text, &error, report);
+                report_syntax(text, file, &error, report);
                 Err(Stop)
             }
         };
@@ -29,13 +34,14 @@ pub fn parse(text: &str, report: &Report) -> Option<Node> {
             return None;
         }
     }
-    Some(builder.root.unwrap_or(Node { place: Place::START, kind: Kind::Scalar(Scalar::Null) }))
+    Some(builder.root.unwrap_or(Node { place: Place { file, ..Place::START }, kind: Kind::Scalar(Scalar::Null) }))
 }
 
 /// The rest of the document is not looked at: a mistake that makes it meaningless is reported.
 struct Stop;
 
 struct Builder<'r> {
+    file: u16,
     report: &'r Report,
     stack: Vec<Frame>,
     /// The finished nodes that have an anchor.
@@ -68,7 +74,7 @@ struct Key {
 
 impl Builder<'_> {
     fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), Stop> {
-        let place = place(&span.start);
+        let place = place(self.file, &span.start);
         match event {
             Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => Ok(()),
             Event::DocumentStart(_) => self.document(place),
@@ -188,13 +194,13 @@ impl Builder<'_> {
     }
 }
 
-fn place(marker: &Marker) -> Place {
-    Place { line: marker.line().max(1), column: marker.col() + 1 }
+fn place(file: u16, marker: &Marker) -> Place {
+    Place { file, line: marker.line().max(1), column: marker.col() + 1 }
 }
 
 /// The parser's own message, except where a person would not see what it means: tabs.
-fn report_syntax(text: &str, error: &ScanError, report: &Report) {
-    let place = place(error.marker());
+fn report_syntax(text: &str, file: u16, error: &ScanError, report: &Report) {
+    let place = place(file, error.marker());
     let line = text.split('\n').nth(place.line - 1).unwrap_or_default();
     let indent = line.chars().take_while(|char| char.is_whitespace());
     match indent.into_iter().position(|char| char == '\t') {

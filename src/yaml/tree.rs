@@ -5,6 +5,8 @@ use super::Scalar;
 /// Where something stands in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
+    /// Which of the files of the [`super::Report`], from 0.
+    pub file: u16,
     /// From 1.
     pub line: usize,
     /// In characters, from 1.
@@ -12,8 +14,8 @@ pub struct Place {
 }
 
 impl Place {
-    /// The first character of a file.
-    pub const START: Self = Self { line: 1, column: 1 };
+    /// The first character of the first file.
+    pub const START: Self = Self { file: 0, line: 1, column: 1 };
 }
 
 /// A value in a document.
@@ -50,6 +52,27 @@ pub struct Entry {
 }
 
 impl Node {
+    /// The entries of a mapping.
+    pub fn entries(&self) -> Option<&[Entry]> {
+        match &self.kind {
+            Kind::Mapping(entries) => Some(entries),
+            _ => None,
+        }
+    }
+
+    /// The value of a key, if it is a mapping that has it.
+    pub fn get(&self, key: &str) -> Option<&Self> {
+        self.entries()?.iter().find(|entry| entry.key == key).map(|entry| &entry.value)
+    }
+
+    /// What it says, if it is a text.
+    pub fn text(&self) -> Option<&str> {
+        match &self.kind {
+            Kind::Scalar(Scalar::Text(text)) => Some(text),
+            _ => None,
+        }
+    }
+
     /// What it is in words, for messages: `a list`, `the number 5`.
     pub fn describe(&self) -> String {
         match &self.kind {

@@ -10,11 +10,11 @@ use crate::spec::names;
 use crate::yaml::{Field, Scalar};
 
 /// The files of the list, and all that is in its folders; sorted by destination.
-pub(super) fn read(field: &Field<'_>, folder: &Path) -> Vec<AdditionalFile> {
+pub(super) fn read(field: &Field<'_>) -> Vec<AdditionalFile> {
     // By destination, which puts folders before what is in them.
     let mut files: BTreeMap<String, (Field<'_>, AdditionalFile)> = BTreeMap::new();
     for item in field.list().unwrap_or_default() {
-        let Some(found) = read_item(&item, folder) else { continue };
+        let Some(found) = read_item(&item) else { continue };
         for file in found {
             match files.get(&file.destination) {
                 Some((_, other)) if other.content == Content::Folder && file.content == Content::Folder => {}
@@ -33,11 +33,11 @@ pub(super) fn read(field: &Field<'_>, folder: &Path) -> Vec<AdditionalFile> {
     files.into_values().map(|(_, file)| file).collect()
 }
 
-fn read_item(item: &Field<'_>, folder: &Path) -> Option<Vec<AdditionalFile>> {
+fn read_item(item: &Field<'_>) -> Option<Vec<AdditionalFile>> {
     let mut fields = item.fields()?;
     // Where no baseline is laid over there is one stage only: before the initrd is made.
     fields.optional("stage").and_then(|field| field.one_of(&[("pre-initramfs", ()), ("", ())], &[]));
-    let found = fields.required("local").and_then(|field| local::tree(&field, folder));
+    let found = fields.required("local").and_then(|field| local::tree(&field));
     // Where nothing was found that is reported already.
     let is_folder = found.as_ref().is_none_or(|found| found.first().is_some_and(|(_, local)| local.content == Content::Folder));
     let destination = fields.required("final").and_then(|field| destination(&field, is_folder));

@@ -46,9 +46,9 @@ impl From<io::Error> for Problem {
     }
 }
 
-/// The regular file that a field names, relative to `folder` or as `file:///…`. Everything that is wrong with it is reported.
-pub(super) fn file(field: &Field<'_>, folder: &Path) -> Option<LocalFile> {
-    let path = path(field, folder)?;
+/// The regular file that a field names, relative to the spec or as `file:///…`. Everything that is wrong with it is reported.
+pub(super) fn file(field: &Field<'_>) -> Option<LocalFile> {
+    let path = path(field)?;
     let found = look_at(&path, std::fs::metadata(&path));
     match found {
         Ok(Local { path, content: Content::File(digest), .. }) => Some(LocalFile { path, digest }),
@@ -63,10 +63,10 @@ pub(super) fn file(field: &Field<'_>, folder: &Path) -> Option<LocalFile> {
     }
 }
 
-/// The file or folder that a field names, relative to `folder`, and all that is in it, each with its path beneath: parents before children, by name. Links
+/// The file or folder that a field names, relative to the spec, and all that is in it, each with its path beneath: parents before children, by name. Links
 /// in a folder are taken as they are. Everything that is wrong is reported.
-pub(super) fn tree(field: &Field<'_>, folder: &Path) -> Option<Vec<(String, Local)>> {
-    let top = path(field, folder)?;
+pub(super) fn tree(field: &Field<'_>) -> Option<Vec<(String, Local)>> {
+    let top = path(field)?;
     let mut found = Vec::new();
     // The one that is named may be a link to what is meant.
     match look_at(&top, std::fs::metadata(&top)).map_err(|problem| (top.clone(), problem)).and_then(|local| add(local, "", &mut found)) {
@@ -114,11 +114,13 @@ fn add(local: Local, beneath: &str, found: &mut Vec<(String, Local)>) -> Result<
     Ok(())
 }
 
-fn path(field: &Field<'_>, folder: &Path) -> Option<PathBuf> {
+/// Where a local file is: what is relative is meant from the folder of the file that says it.
+fn path(field: &Field<'_>) -> Option<PathBuf> {
     let written = checked(field, |text| if text.is_empty() || text.contains('\0') { Err("the path of a file") } else { Ok(()) })?;
     // As templates name keys.
     let place = written.strip_prefix("file://").filter(|path| path.starts_with('/')).unwrap_or(&written);
-    match std::path::absolute(folder.join(place)) {
+    let file = field.report().path_of(field.place());
+    match std::path::absolute(file.parent().unwrap_or(Path::new("")).join(place)) {
         Ok(path) => Some(path),
         Err(error) => {
             field.error(&format!("cannot be made an absolute path: {error}"));

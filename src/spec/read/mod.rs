@@ -10,15 +10,12 @@ mod system;
 mod target;
 mod users;
 
-use std::path::Path;
-
 use super::draft::{CacheDraft, Draft};
 use crate::yaml::{Field, Fields, Node, Report};
 
-/// What the document says; its mistakes go to `report`. Local files are looked up in `folder`.
-pub(super) fn document(root: &Node, folder: &Path, report: &Report) -> Option<Draft> {
+/// What the document says; its mistakes go to `report`. Local files are looked up beside the file that names them.
+pub(super) fn document(root: &Node, report: &Report) -> Option<Draft> {
     let mut document = Fields::of_document(root, report)?;
-    document.refuse("extends", "write the values of both files into one");
     document.refuse("metadata", "describe the image in comments (#) or in systemConfig.description");
     for overlay in ["baseline", "overlayPolicy"] {
         document.refuse(overlay, "images are built from packages only: name them in systemConfig.packages");
@@ -30,9 +27,9 @@ pub(super) fn document(root: &Node, folder: &Path, report: &Report) -> Option<Dr
     let target = document.required("target").and_then(|field| target::read(&field));
     let arch = target.as_ref().map(|(target, _)| target.arch);
     let disk = document.optional("disk").map(|field| disk::read(&field, arch));
-    let system = document.optional("systemConfig").map(|field| system::read(&field, folder));
+    let system = document.optional("systemConfig").map(|field| system::read(&field));
     let profile = target.as_ref().map(|(_, profile)| *profile);
-    let repositories = document.optional("packageRepositories").map(|field| repositories::read(&field, folder, profile));
+    let repositories = document.optional("packageRepositories").map(|field| repositories::read(&field, profile));
     let cache = document.optional("build").map(|field| build(&field));
     document.finish();
 

@@ -1,7 +1,6 @@
 //! `packageRepositories`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use super::{checked, checked_list, local};
 use crate::distro::Profile;
@@ -13,11 +12,11 @@ use crate::yaml::{Field, Fields, web_address};
 const DEFAULT_PRIORITY: i32 = 500;
 
 /// `profile` is none if the target is wrong: what depends on it is not checked then.
-pub(super) fn read(field: &Field<'_>, folder: &Path, profile: Option<&Profile>) -> Vec<PackageRepository> {
+pub(super) fn read(field: &Field<'_>, profile: Option<&Profile>) -> Vec<PackageRepository> {
     let mut repositories: Vec<PackageRepository> = Vec::new();
     let mut seen = BTreeMap::new();
     for item in field.list().unwrap_or_default() {
-        let Some(repository) = read_repository(&item, folder) else { continue };
+        let Some(repository) = read_repository(&item) else { continue };
         if let Some(profile) = profile
             && profile.archive(&repository.id).is_some()
         {
@@ -34,7 +33,7 @@ pub(super) fn read(field: &Field<'_>, folder: &Path, profile: Option<&Profile>) 
     repositories
 }
 
-fn read_repository(item: &Field<'_>, folder: &Path) -> Option<PackageRepository> {
+fn read_repository(item: &Field<'_>) -> Option<PackageRepository> {
     let mut fields = item.fields()?;
     fields.refuse("path", "make a signed repository of the folder, and name it as url: file:///…");
     fields.refuse("packages", "make a signed repository of them, and name it in url");
@@ -51,7 +50,7 @@ fn read_repository(item: &Field<'_>, folder: &Path) -> Option<PackageRepository>
         }
         components(&field)
     });
-    let keys = keys(&mut fields, folder);
+    let keys = keys(&mut fields);
     // Both ways of writing are in use.
     let lists = [fields.optional("allowPackages"), fields.optional("AllowPackages")];
     let allow: BTreeSet<String> = lists.iter().flatten().flat_map(|field| checked_list(field, names::package_or_pattern)).collect();
@@ -66,10 +65,10 @@ fn read_repository(item: &Field<'_>, folder: &Path) -> Option<PackageRepository>
 }
 
 /// The keys of `pkey` and `pkeys`.
-fn keys(fields: &mut Fields<'_>, folder: &Path) -> Option<Vec<RepositoryKey>> {
+fn keys(fields: &mut Fields<'_>) -> Option<Vec<RepositoryKey>> {
     let list = fields.optional("pkeys").map(|field| field.list().unwrap_or_default());
     let one = if list.as_ref().is_some_and(|list| !list.is_empty()) { fields.optional("pkey") } else { fields.required("pkey") };
-    let keys: Vec<_> = one.into_iter().chain(list.into_iter().flatten()).map(|field| key(&field, folder)).collect();
+    let keys: Vec<_> = one.into_iter().chain(list.into_iter().flatten()).map(|field| key(&field)).collect();
     let keys: Option<Vec<_>> = keys.into_iter().collect();
     let keys = keys?.into_iter().map(|file| RepositoryKey { path: file.path, digest: file.digest }).collect::<Vec<_>>();
     (!keys.is_empty()).then_some(keys)
@@ -92,7 +91,7 @@ fn components(field: &Field<'_>) -> Option<Vec<String>> {
     Some(components)
 }
 
-fn key(field: &Field<'_>, folder: &Path) -> Option<local::LocalFile> {
+fn key(field: &Field<'_>) -> Option<local::LocalFile> {
     let text = field.text()?.value;
     if text.starts_with("http://") || text.starts_with("https://") {
         let hint = "download it, check its fingerprint, and name the file";
@@ -103,5 +102,5 @@ fn key(field: &Field<'_>, folder: &Path) -> Option<local::LocalFile> {
         field.error_with_hint("cannot be left unchecked: repositories are always verified", "name the file with the repository's public key");
         return None;
     }
-    local::file(field, folder)
+    local::file(field)
 }

@@ -1,7 +1,5 @@
 //! `systemConfig`, without its users.
 
-use std::path::Path;
-
 use super::{checked, files, network, one_line, users};
 use crate::distro::BootProvider;
 use crate::resolve;
@@ -24,7 +22,7 @@ const CMDLINE_LIMIT: usize = 1900;
 /// The longest command of `configurations`.
 const COMMAND_LIMIT: usize = 64 << 10;
 
-pub(super) fn read(field: &Field<'_>, folder: &Path) -> SystemDraft {
+pub(super) fn read(field: &Field<'_>) -> SystemDraft {
     let mut draft = SystemDraft::default();
     let Some(mut system) = field.fields() else { return draft };
     for (name, instead) in BY_FILES {
@@ -41,7 +39,7 @@ pub(super) fn read(field: &Field<'_>, folder: &Path) -> SystemDraft {
     draft.network = system.optional("network").and_then(|field| network::read(&field));
     draft.packages = system.optional("packages").map(|field| packages(&field)).unwrap_or_default();
     draft.users = system.optional("users").map(|field| users::read(&field)).unwrap_or_default();
-    draft.additional_files = system.optional("additionalFiles").map(|field| files::read(&field, folder)).unwrap_or_default();
+    draft.additional_files = system.optional("additionalFiles").map(|field| files::read(&field)).unwrap_or_default();
     draft.configurations = system.optional("configurations").map(|field| configurations(&field)).unwrap_or_default();
     if let Some(kernel) = system.optional("kernel").and_then(|field| field.fields()) {
         read_kernel(kernel, &mut draft);
