@@ -71,6 +71,9 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8], limit: usize) -> Result<T, Cbor
     if serde_cbor::to_vec(&value).map_err(CborError::Shape)? != bytes {
         return Err(CborError::NotCanonical);
     }
+    if !has_text_keys(&value) {
+        return Err(CborError::NotCanonical);
+    }
     drop(value);
     serde_cbor::from_slice(bytes).map_err(CborError::Shape)
 }
@@ -83,6 +86,15 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8], limit: usize) -> Result<T, Cbor
 pub fn decode_exact<T: DeserializeOwned + Serialize>(bytes: &[u8], limit: usize) -> Result<T, CborError> {
     let value: T = decode(bytes, limit)?;
     if encode(&value)? == bytes { Ok(value) } else { Err(CborError::NotCanonical) }
+}
+
+/// Whether every key of every map is a text, as [`encode`] writes them: serde would take a field's name as a byte string or a number, too.
+fn has_text_keys(value: &Value) -> bool {
+    match value {
+        Value::Array(items) => items.iter().all(has_text_keys),
+        Value::Map(entries) => entries.iter().all(|(key, value)| matches!(key, Value::Text(_)) && has_text_keys(value)),
+        _ => true,
+    }
 }
 
 /// Walks over one document without building it: no recursion, no allocation that a length in the input could ask for.
@@ -236,7 +248,7 @@ mod tests {
 
     #[test]
     fn refuses_every_second_encoding() {
-        let cases: [(&str, &[u8]); 11] = [
+        let cases: [(&str, &[u8]); 13] = [
             ("long integer", &[0x18, 0x01]),
             ("duplicate key", &[0xa2, 0x61, b'a', 1, 0x61, b'a', 1]),
             ("unsorted map", &[0xa2, 0x61, b'b', 1, 0x61, b'a', 1]),
@@ -248,6 +260,8 @@ mod tests {
             ("empty", &[]),
             ("undefined", &[0xf7]),
             ("invalid UTF-8", &[0x61, 0xff]),
+            ("a key of bytes", &[0xa1, 0x41, b'a', 1]),
+            ("a number as key, deeper", &[0x81, 0xa1, 1, 1]),
         ];
         for (name, bytes) in cases {
             assert!(decode::<Value>(bytes, 100).is_err(), "{name}");
