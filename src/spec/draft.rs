@@ -15,6 +15,7 @@ pub(super) struct Draft {
     pub(super) disk: DiskDraft,
     pub(super) system: SystemDraft,
     pub(super) repositories: Vec<PackageRepository>,
+    pub(super) metadata: Option<serde_json::Value>,
     pub(super) cache: CacheDraft,
 }
 

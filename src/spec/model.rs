@@ -28,6 +28,9 @@ pub struct Spec {
     pub system: System,
     /// Repositories beside those of the profile.
     pub repositories: Vec<PackageRepository>,
+    /// What people say about the image (`metadata`): any keys. It is kept with the image, and a part of its hash.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<serde_json::Value>,
     /// Which caches the build may use: has no influence on the image.
     #[serde(skip)]
     pub cache: CacheUse,

@@ -75,3 +75,12 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_people_say_about_an_image_is_kept() {
+    let head = "image: {name: a, version: '1'}\ntarget: {dist: debian12, arch: x86_64}\n";
+    let said = "metadata:\n  description: For kiosks\n  keywords: [kiosk, edge]\n  weight: 0.5\n  stars: 3\n";
+    let spec = parse(&format!("{head}{said}")).unwrap_or_else(|error| panic!("{error}")).spec;
+    let expected = serde_json::json!({"description": "For kiosks", "keywords": ["kiosk", "edge"], "weight": "0.5", "stars": 3});
+    assert_eq!(spec.metadata, Some(expected));
+}

@@ -142,6 +142,11 @@ impl<'n> Field<'n> {
         self.node.place
     }
 
+    /// Its value as it was written.
+    pub fn node(&self) -> &'n Node {
+        self.node
+    }
+
     /// The report that it belongs to.
     pub fn report(&self) -> &'n Report {
         self.report

@@ -73,6 +73,19 @@ impl Node {
         }
     }
 
+    /// The same as JSON, keys sorted; numbers that no `i64` holds are texts as they were written.
+    pub fn to_json(&self) -> serde_json::Value {
+        use serde_json::Value;
+        match &self.kind {
+            Kind::Scalar(Scalar::Null) => Value::Null,
+            Kind::Scalar(Scalar::Boolean(value)) => Value::Bool(*value),
+            Kind::Scalar(Scalar::Text(text) | Scalar::Float(text)) => Value::String(text.clone()),
+            Kind::Scalar(scalar @ Scalar::Integer(text)) => scalar.as_integer().map_or_else(|| Value::String(text.clone()), Value::from),
+            Kind::Sequence(items) => items.iter().map(Self::to_json).collect(),
+            Kind::Mapping(entries) => entries.iter().map(|entry| (entry.key.clone(), entry.value.to_json())).collect(),
+        }
+    }
+
     /// What it is in words, for messages: `a list`, `the number 5`.
     pub fn describe(&self) -> String {
         match &self.kind {

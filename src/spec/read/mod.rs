@@ -11,12 +11,11 @@ mod target;
 mod users;
 
 use super::draft::{CacheDraft, Draft};
-use crate::yaml::{Field, Fields, Node, Report};
+use crate::yaml::{Field, Fields, Kind, Node, Report};
 
 /// What the document says; its mistakes go to `report`. Local files are looked up beside the file that names them.
 pub(super) fn document(root: &Node, report: &Report) -> Option<Draft> {
     let mut document = Fields::of_document(root, report)?;
-    document.refuse("metadata", "describe the image in comments (#) or in systemConfig.description");
     for overlay in ["baseline", "overlayPolicy"] {
         document.refuse(overlay, "images are built from packages only: name them in systemConfig.packages");
     }
@@ -30,6 +29,7 @@ pub(super) fn document(root: &Node, report: &Report) -> Option<Draft> {
     let system = document.optional("systemConfig").map(|field| system::read(&field));
     let profile = target.as_ref().map(|(_, profile)| *profile);
     let repositories = document.optional("packageRepositories").map(|field| repositories::read(&field, profile));
+    let metadata = document.optional("metadata").and_then(|field| metadata(&field));
     let cache = document.optional("build").map(|field| build(&field));
     document.finish();
 
@@ -41,8 +41,15 @@ pub(super) fn document(root: &Node, report: &Report) -> Option<Draft> {
         disk: disk.unwrap_or_default(),
         system: system.unwrap_or_default(),
         repositories: repositories.unwrap_or_default(),
+        metadata,
         cache: cache.unwrap_or_default(),
     })
+}
+
+/// `metadata`: whatever a template's authors write down about it.
+fn metadata(field: &Field<'_>) -> Option<serde_json::Value> {
+    let Kind::Mapping(_) = field.node().kind else { return field.wrong_type("a mapping (key: value)", None) };
+    Some(field.node().to_json())
 }
 
 /// `build`: what has an influence on the work, and none on the image.

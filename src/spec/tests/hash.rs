@@ -52,7 +52,8 @@ fn changes(spec: &Spec) -> Vec<(&'static str, Spec)> {
             changes.push(($what, changed));
         }};
     }
-    let Spec { image, target, disk, system, repositories, cache: _ } = spec;
+    let Spec { image, target, disk, system, repositories, metadata: _, cache: _ } = spec;
+    change!("metadata", metadata = Some(serde_json::json!({"keywords": ["edge"]})));
 
     let Image { name: _, version: _ } = image;
     change!("image.name", image.name = "other".to_owned());

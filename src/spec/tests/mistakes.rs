@@ -23,7 +23,7 @@ const WRONG: &[(&str, &str)] = &[
     ("a processor that a profile has not", "image: {name: a, version: '1'}\ntarget: {dist: ubuntu24, arch: aarch64}\n"),
     ("a mistyped section", "systemconfig: {}\nquux: 1\n"),
     ("a merge key", "systemConfig:\n  <<: {name: a}\n"),
-    ("sections that are not supported", "metadata: {}\nbaseline: {mode: overlay}\noverlayPolicy: {}\n"),
+    ("sections that are not supported", "metadata: text\nbaseline: {mode: overlay}\noverlayPolicy: {}\n"),
     ("sections of a wrong type", "disk: 4GiB\nsystemConfig: [a]\npackageRepositories: {}\nbuild: true\n"),
     ("sizes", "disk:\n  size: 4 parsecs\n"),
     ("a size that is a fraction", "disk:\n  size: 1.5\n"),
