@@ -13,6 +13,7 @@ mod cli {
     mod pins;
     mod read_only;
     mod repositories;
+    mod resolve;
     mod seed_page;
     mod transfer;
     mod validate;

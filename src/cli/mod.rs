@@ -7,6 +7,7 @@ mod exit;
 mod fetch;
 mod mirror;
 mod network;
+mod resolve;
 mod session;
 mod signals;
 mod validate;
@@ -109,6 +110,7 @@ enum Command {
     Build(build::Arguments),
     Fetch(fetch::Arguments),
     Validate(validate::Arguments),
+    Resolve(resolve::Arguments),
     Cache(cache::Arguments),
 }
 
@@ -128,6 +130,7 @@ pub(crate) fn main(arguments: Vec<OsString>) -> u8 {
         Command::Build(arguments) => build::run(&session, arguments),
         Command::Fetch(arguments) => fetch::run(&session, &arguments),
         Command::Validate(arguments) => validate::run(&session, &arguments),
+        Command::Resolve(arguments) => resolve::run(&session, &arguments),
         Command::Cache(arguments) => cache::run(&session, &arguments),
     };
     match outcome {

@@ -19,6 +19,7 @@ pub mod model;
 mod names;
 mod password;
 mod read;
+mod resolved;
 
 #[cfg(test)]
 mod tests;
@@ -28,3 +29,4 @@ pub use hash::BUILDER_EPOCH;
 pub(crate) use load::parse;
 pub use load::{LoadError, Loaded, load};
 pub use model::Spec;
+pub use resolved::{Origin, Resolved, resolve};

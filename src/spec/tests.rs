@@ -3,6 +3,7 @@
 mod extends;
 mod hash;
 mod mistakes;
+mod resolved;
 
 use std::path::{Path, PathBuf};
 

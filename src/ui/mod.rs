@@ -13,6 +13,7 @@ mod json;
 mod pin;
 mod problem;
 pub(crate) mod progress;
+mod resolved;
 mod stream;
 mod table;
 mod transfer;
@@ -32,6 +33,7 @@ pub(crate) use images::{About, log, store_dir};
 pub(crate) use pin::Pinned;
 pub(crate) use problem::Problem;
 pub(crate) use progress::{ProgressMode, View};
+pub(crate) use resolved::resolved;
 pub(crate) use validate::Verdict;
 pub(crate) use verify::nothing_to_verify;
 

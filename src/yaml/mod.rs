@@ -18,6 +18,7 @@ mod file;
 mod parse;
 mod scalar;
 mod tree;
+mod write;
 
 pub use address::{AddressError, archive_address, web_address};
 pub(crate) use diagnostic::nearest;
@@ -28,3 +29,4 @@ pub use parse::{parse, parse_file};
 pub use scalar::Scalar;
 pub(crate) use scalar::cut;
 pub use tree::{Entry, Kind, Node, Place};
+pub use write::{Line, lines};

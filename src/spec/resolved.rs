@@ -1,0 +1,207 @@
+//! A complete spec in its own language again: what all its files say, and what the profile adds, in one document that has the same hash.
+//!
+//! A plain password is told as its hash, and local files are told with absolute paths, so that the document can lie anywhere.
+
+use std::path::{Path, PathBuf};
+
+use super::load::{LoadError, Loaded};
+use super::model::{FileSystem, Partition, PartitionKind, Spec};
+use super::{extends, load};
+use crate::yaml::{self, Entry, Kind, Line, Node, Place, Report, Scalar};
+
+/// [`Place::file`] of what no file says.
+const NO_FILE: u16 = u16::MAX;
+
+/// The document, and where each value is from.
+pub struct Resolved {
+    /// What it says.
+    pub loaded: Loaded,
+    root: Node,
+    report: Report,
+}
+
+/// Where a value is from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// A file of the chain, as it was named, and the line.
+    File(PathBuf, usize),
+    /// The profile of that name, or what is built in.
+    Default(&'static str),
+}
+
+/// Reads, checks and completes the spec at `path`, as [`super::load`] does.
+///
+/// # Errors
+/// A file that cannot be read, or all the mistakes in it and in those that it extends.
+pub fn resolve(path: &Path) -> Result<Resolved, LoadError> {
+    let text = yaml::read(path)?;
+    let loaded = load::parse(&text, path)?;
+    let report = Report::new(path);
+    // Without a tree there would have been a mistake just now; a file that changes in between is told as one.
+    let Some(mut root) = extends::tree(&text, path, &report) else { return Err(LoadError::Invalid(report.into_diagnostics())) };
+    hide_passwords(&mut root, &loaded.spec);
+    make_absolute(&mut root, &report);
+    complete(&mut root, &loaded.spec);
+    Ok(Resolved { loaded, root, report })
+}
+
+impl Resolved {
+    /// The lines of the document, and where the value that a line ends with is from.
+    pub fn lines(&self) -> Vec<(String, Option<Origin>)> {
+        yaml::lines(&self.root).into_iter().map(|Line { text, value }| (text, value.map(|value| self.origin(value.place)))).collect()
+    }
+
+    /// The document as JSON.
+    pub fn to_json(&self) -> serde_json::Value {
+        self.root.to_json()
+    }
+
+    fn origin(&self, place: Place) -> Origin {
+        if place.file == NO_FILE { Origin::Default(self.loaded.profile.name) } else { Origin::File(self.report.path_of(place), place.line) }
+    }
+}
+
+fn default(kind: Kind) -> Node {
+    Node { place: Place { file: NO_FILE, ..Place::START }, kind }
+}
+
+fn text(text: impl Into<String>) -> Node {
+    default(Kind::Scalar(Scalar::Text(text.into())))
+}
+
+fn mapping<const N: usize>(entries: [(&str, Node); N]) -> Node {
+    default(Kind::Mapping(entries.map(|(key, value)| entry(key, value)).into()))
+}
+
+fn entry(key: &str, value: Node) -> Entry {
+    Entry { key: key.to_owned(), place: value.place, value }
+}
+
+/// The value of a key; a mapping that has none, or an empty one, gets `new`.
+fn get_or<'n>(node: &'n mut Node, key: &str, new: impl FnOnce() -> Node) -> Option<&'n mut Node> {
+    let Kind::Mapping(entries) = &mut node.kind else { return None };
+    let at = entries.iter().position(|entry| entry.key == key).unwrap_or_else(|| {
+        entries.push(entry(key, default(Kind::Scalar(Scalar::Null))));
+        entries.len() - 1
+    });
+    let value = &mut entries[at].value;
+    if matches!(value.kind, Kind::Scalar(Scalar::Null)) {
+        *value = new();
+    }
+    Some(value)
+}
+
+/// The items of a list that may be there.
+fn items<'n>(root: &'n mut Node, path: &[&str]) -> &'n mut [Node] {
+    let mut node = root;
+    for key in path {
+        let Kind::Mapping(entries) = &mut node.kind else { return &mut [] };
+        let Some(entry) = entries.iter_mut().find(|entry| entry.key == *key) else { return &mut [] };
+        node = &mut entry.value;
+    }
+    match &mut node.kind {
+        Kind::Sequence(items) => items,
+        _ => &mut [],
+    }
+}
+
+fn hide_passwords(root: &mut Node, spec: &Spec) {
+    for item in items(root, &["systemConfig", "users"]) {
+        let Some(user) = spec.system.users.iter().find(|user| item.get("name").and_then(Node::text) == Some(&user.name)) else { continue };
+        let Kind::Mapping(entries) = &mut item.kind else { continue };
+        if let (Some(hash), Some(entry)) = (&user.password, entries.iter_mut().find(|entry| entry.key == "password")) {
+            entry.value.kind = Kind::Scalar(Scalar::Text(hash.0.clone()));
+            entries.retain(|entry| entry.key != "hash_algo");
+        }
+    }
+}
+
+fn make_absolute(root: &mut Node, report: &Report) {
+    let absolute = |node: &mut Node| {
+        let file = report.path_of(node.place);
+        let Kind::Scalar(Scalar::Text(text)) = &mut node.kind else { return };
+        let path = file.parent().unwrap_or(Path::new("")).join(&*text);
+        // What is an address already is no path; what is not UTF-8 cannot be written into a document, and stays relative.
+        if !text.contains("://")
+            && let Ok(Ok(path)) = std::path::absolute(path).map(|path| path.into_os_string().into_string())
+        {
+            *text = path;
+        }
+    };
+    for (path, keys) in [(["systemConfig", "additionalFiles"].as_slice(), ["local"].as_slice()), (&["packageRepositories"], &["pkey", "pkeys"])] {
+        for item in items(root, path) {
+            let Kind::Mapping(entries) = &mut item.kind else { continue };
+            for entry in entries.iter_mut().filter(|entry| keys.contains(&entry.key.as_str())) {
+                match &mut entry.value.kind {
+                    Kind::Sequence(items) => items.iter_mut().for_each(absolute),
+                    _ => absolute(&mut entry.value),
+                }
+            }
+        }
+    }
+}
+
+/// Fills in what the files leave open.
+fn complete(root: &mut Node, spec: &Spec) {
+    let empty = || default(Kind::Mapping(Vec::new()));
+    if let Some(target) = get_or(root, "target", empty) {
+        get_or(target, "os", || text(&spec.target.os));
+        get_or(target, "imageType", || text("raw"));
+    }
+    if let Some(disk) = get_or(root, "disk", empty) {
+        get_or(disk, "size", || text(mebibytes(spec.disk.size.0)));
+        get_or(disk, "partitionTableType", || text("gpt"));
+        let arch = spec.target.arch.debian();
+        get_or(disk, "partitions", || default(Kind::Sequence(spec.disk.partitions.iter().map(|of| partition(of, arch)).collect())));
+        let artifacts = spec.disk.artifacts.iter().map(|artifact| mapping([("type", text(artifact.name()))]));
+        get_or(disk, "artifacts", || default(Kind::Sequence(artifacts.collect())));
+    }
+    let of_kernel: Vec<String> = items(root, &["systemConfig", "kernel", "packages"]).iter().filter_map(Node::text).map(str::to_owned).collect();
+    let Some(system) = get_or(root, "systemConfig", empty) else { return };
+    get_or(system, "name", || text(&spec.system.name));
+    get_or(system, "hostname", || text(&spec.system.hostname));
+    if let Some(Node { kind: Kind::Sequence(items), .. }) = get_or(system, "packages", || default(Kind::Sequence(Vec::new()))) {
+        let said = |name: &String| of_kernel.contains(name) || items.iter().any(|item| item.text() == Some(name));
+        let missing = spec.system.packages.iter().filter(|name| !said(name));
+        let missing: Vec<_> = missing.map(text).collect();
+        items.extend(missing);
+    }
+    if let Some(kernel) = get_or(system, "kernel", empty) {
+        get_or(kernel, "cmdline", || text(&spec.system.cmdline));
+    }
+    if let Some(bootloader) = get_or(system, "bootloader", empty) {
+        get_or(bootloader, "bootType", || text("efi"));
+        get_or(bootloader, "provider", || text(spec.system.bootloader.name()));
+    }
+}
+
+fn partition(partition: &Partition, arch: &str) -> Node {
+    let Partition { id, name, kind, start, end, filesystem, label, mount_point, mount_options } = partition;
+    let kind = match kind {
+        PartitionKind::Esp => "esp".to_owned(),
+        PartitionKind::LinuxRoot => format!("linux-root-{arch}"),
+    };
+    let filesystem = match filesystem {
+        FileSystem::Fat32 => "fat32",
+        FileSystem::Ext4 => "ext4",
+    };
+    let mut node = mapping([
+        ("id", text(id)),
+        ("name", text(name)),
+        ("type", text(kind)),
+        ("start", text(mebibytes(start.0))),
+        ("end", text(end.map_or("0".to_owned(), |end| mebibytes(end.0)))),
+        ("fsType", text(filesystem)),
+        ("mountPoint", text(mount_point)),
+        ("mountOptions", text(mount_options)),
+    ]);
+    if let (Some(label), Kind::Mapping(entries)) = (label, &mut node.kind) {
+        entries.push(entry("fsLabel", text(label)));
+    }
+    node
+}
+
+/// A size as specs write it; all sizes of a disk are whole mebibytes.
+fn mebibytes(bytes: u64) -> String {
+    format!("{}MiB", bytes >> 20)
+}
