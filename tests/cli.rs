@@ -8,6 +8,7 @@ mod cli {
     mod build;
     mod bundle;
     mod cache;
+    mod completions;
     mod face;
     mod limits;
     mod pins;

@@ -2,9 +2,11 @@
 
 mod build;
 mod cache;
+mod completions;
 mod error;
 mod exit;
 mod fetch;
+mod man;
 mod mirror;
 mod network;
 mod resolve;
@@ -112,10 +114,15 @@ enum Command {
     Validate(validate::Arguments),
     Resolve(resolve::Arguments),
     Cache(cache::Arguments),
+    Completions(completions::Arguments),
+    Man(man::Arguments),
 }
 
 /// Runs the program with these arguments, its own name first, and returns its exit status.
 pub(crate) fn main(arguments: Vec<OsString>) -> u8 {
+    if completions::answer(&arguments) {
+        return exit::DONE;
+    }
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
@@ -132,6 +139,8 @@ pub(crate) fn main(arguments: Vec<OsString>) -> u8 {
         Command::Validate(arguments) => validate::run(&session, &arguments),
         Command::Resolve(arguments) => resolve::run(&session, &arguments),
         Command::Cache(arguments) => cache::run(&session, &arguments),
+        Command::Completions(arguments) => completions::run(&arguments),
+        Command::Man(arguments) => man::run(&session, &arguments),
     };
     match outcome {
         Ok(()) => exit::DONE,

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::Serialize;
 
 /// Text, as it is.
-pub(super) fn text(text: &str) -> io::Result<()> {
+pub(crate) fn text(text: &str) -> io::Result<()> {
     write(text.as_bytes())
 }
 

@@ -3,11 +3,12 @@
 use std::time::Instant;
 
 use clap::Args;
+use clap_complete::ArgValueCandidates;
 use image_composer::cache::collect::{self, Clean};
 use image_composer::progress::Cancel;
 
 use super::find;
-use crate::cli::{Error, Result, Session, signals};
+use crate::cli::{Error, Result, Session, completions, signals};
 use crate::ui::{Asked, Outcome};
 
 /// Remove all packages, all images, everything, or what is named
@@ -17,7 +18,7 @@ use crate::ui::{Asked, Outcome};
 #[command(after_long_help = AFTER_LONG_HELP)]
 pub(super) struct Arguments {
     /// Remove these images, by their ids or how they begin, damaged ones too, and packages, by name[=version][:architecture]
-    #[arg(value_name = "ID|PACKAGE", conflicts_with = "what")]
+    #[arg(value_name = "ID|PACKAGE", add = ArgValueCandidates::new(completions::images_and_packages), conflicts_with = "what")]
     words: Vec<String>,
 
     #[command(flatten)]

@@ -5,13 +5,14 @@ use std::path::Path;
 use std::time::Instant;
 
 use clap::Args;
+use clap_complete::ArgValueCandidates;
 use image_composer::disk::formats::FileFormat;
 use image_composer::progress::Cancel;
 use image_composer::transfer::{self, Plan};
 
 use super::bundle::{self, Bundle};
 use super::find;
-use crate::cli::{Error, Result, Session, signals};
+use crate::cli::{Error, Result, Session, completions, signals};
 use crate::ui;
 
 /// Write an image of the cache as a file that other programs open
@@ -27,7 +28,7 @@ use crate::ui;
 pub(super) struct Arguments {
     /// The image’s id or how it begins, as “cache list” and the closing line of a build show it, and the file to write; “-” is standard output. With
     /// --bundle: the ids of images
-    #[arg(value_name = "ID", required_unless_present = "file")]
+    #[arg(value_name = "ID", required_unless_present = "file", add = ArgValueCandidates::new(completions::images))]
     what: Vec<OsString>,
 
     /// The format, where the name does not say it: raw, qcow2, vhd, vhdx, vmdk or vdi, with .zst at its end for compressed

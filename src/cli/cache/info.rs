@@ -1,6 +1,7 @@
 //! `cache info ID`: everything about one kept image.
 
 use clap::Args;
+use clap_complete::ArgValueCandidates;
 use image_composer::build::Annotations;
 use image_composer::cache::{ImageCache, ImageRecord, sharing};
 use image_composer::format::cbor;
@@ -8,7 +9,7 @@ use image_composer::progress::Cancel;
 use image_composer::resolve::Lock;
 
 use super::find;
-use crate::cli::{Error, Result, Session};
+use crate::cli::{Error, Result, Session, completions};
 use crate::ui::{self, About};
 
 /// The longest lock that is read, in bytes: thousands of times what a large image has.
@@ -22,6 +23,7 @@ const LOCK_LIMIT: usize = 64 << 20;
 #[command(after_long_help = AFTER_LONG_HELP)]
 pub(super) struct Arguments {
     /// The image's id or how it begins, as “cache list” and the closing line of a build show it
+    #[arg(add = ArgValueCandidates::new(completions::images))]
     id: String,
 
     /// Print JSON, with all packages of the image

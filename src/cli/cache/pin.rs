@@ -1,11 +1,12 @@
 //! `cache pin` and `cache unpin`: what stays whatever the limits say.
 
 use clap::Args;
+use clap_complete::ArgValueCandidates;
 use image_composer::cache::{Pinnable, set_pinned};
 use image_composer::progress::Cancel;
 
 use super::find;
-use crate::cli::{Result, Session, signals};
+use crate::cli::{Result, Session, completions, signals};
 use crate::ui::Pinned;
 
 /// Keep images and packages whatever the limits say
@@ -32,7 +33,7 @@ pub(super) struct Unpin {
 #[derive(Debug, Args)]
 struct What {
     /// Images by their ids or how they begin, and packages by name[=version][:architecture], which means all packages that are called so
-    #[arg(required = true, value_name = "ID|PACKAGE")]
+    #[arg(required = true, value_name = "ID|PACKAGE", add = ArgValueCandidates::new(completions::images_and_packages))]
     words: Vec<String>,
 
     /// Print what changed as JSON
