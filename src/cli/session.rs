@@ -1,5 +1,6 @@
 //! What commands work with: the face, the environment, the configuration, the store.
 
+use std::cell::OnceCell;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,15 +24,19 @@ pub(super) struct Session {
     environment: Environment,
     config_file: Option<PathBuf>,
     store: Option<PathBuf>,
+    config: OnceCell<Config>,
 }
 
 impl Session {
     pub(super) fn new(ui: Ui, environment: Environment, config_file: Option<PathBuf>, store: Option<PathBuf>) -> Self {
-        Self { ui, view: Arc::new(ui.view()), environment, config_file, store }
+        Self { ui, view: Arc::new(ui.view()), environment, config_file, store, config: OnceCell::new() }
     }
 
-    /// The configuration of all layers but the flags. Says what has no effect in it.
+    /// The configuration of all layers but the flags. Says what has no effect in it, the first time.
     pub(super) fn config(&self) -> Result<Config> {
+        if let Some(config) = self.config.get() {
+            return Ok(config.clone());
+        }
         let configuration = config::load(&self.environment, self.config_file.as_deref())?;
         for warning in &configuration.warnings {
             self.ui.warn(&warning.to_string());
@@ -39,7 +44,7 @@ impl Session {
         for file in &configuration.files {
             self.ui.detail(|| format!("configuration: {}", file.display()));
         }
-        Ok(configuration.config)
+        Ok(self.config.get_or_init(|| configuration.config).clone())
     }
 
     /// A file for a log, emptied; before anything else is done, so that no build of minutes ends without its log.

@@ -83,7 +83,8 @@ impl Ui {
 /// `limits: removed 3 packages and 1 image, 1.20 GiB`; nothing where only a limit is still not met.
 fn limits_line(collection: &Collection) -> Option<String> {
     let Collection { packages, images, freed, .. } = collection;
-    if *packages + *images == 0 && freed.0 == 0 {
+    // Leftovers that no limit asked for are worth a line only where they took room.
+    if *packages + *images == 0 && freed.0 < ByteSize::MIB.0 {
         return None;
     }
     let names = [(*packages, "package"), (*images, "image")].into_iter().filter(|(number, _)| *number > 0);
@@ -316,6 +317,7 @@ mod tests {
         let collection = |packages, images, freed| Collection { packages, images, freed: ByteSize(freed), unmet: Vec::new() };
         assert_eq!(limits_line(&collection(3, 1, 1_288_490_189)).as_deref(), Some("limits: removed 3 packages and 1 image, 1.20 GiB"));
         assert_eq!(limits_line(&collection(0, 2, 1 << 20)).as_deref(), Some("limits: removed 2 images, 1.00 MiB"));
+        assert_eq!(limits_line(&collection(0, 0, 558)), None);
         assert_eq!(limits_line(&collection(0, 0, 1 << 20)).as_deref(), Some("limits: removed what nothing needs, 1.00 MiB"));
         assert_eq!(limits_line(&Collection { unmet: vec![Limit::ImageCount], ..collection(0, 0, 0) }), None);
     }

@@ -258,6 +258,16 @@ fn a_damaged_bundle_is_refused() {
 }
 
 #[test]
+fn what_has_no_effect_is_said_once() {
+    let key = TestKey::new(1);
+    let (home, _server) = fetched(&key);
+    let path = home.path().join("a.bundle");
+    let arguments = ["cache", "export", "--bundle", path.to_str().unwrap(), "--spec", SPEC];
+    let (status, _, err) = outcome(program(home.path(), &arguments).env("IMAGE_COMPOSER_STOER", "/x"));
+    assert_eq!((status, err.matches("IMAGE_COMPOSER_STOER is not known").count()), (0, 1), "{err}");
+}
+
+#[test]
 fn what_makes_no_sense_is_refused() {
     let home = tempfile::tempdir().unwrap();
     keep_two_images(home.path());
