@@ -11,6 +11,7 @@ mod cli {
     mod completions;
     mod face;
     mod limits;
+    mod mistakes;
     mod pins;
     mod read_only;
     mod repositories;

@@ -105,6 +105,12 @@ impl Session {
     }
 
     fn open(&self, dir: &Path, cancel: &Cancel) -> Result<Store> {
+        if dir.metadata().is_ok_and(|found| !found.is_dir()) {
+            return Err(Error::usage(
+                format!("{} is no folder, and so no store", dir.display()),
+                "name a folder with --store or IMAGE_COMPOSER_STORE",
+            ));
+        }
         let store = Store::open_with(dir, self.options(cancel)?)?;
         self.ui.detail(|| format!("store: {}", dir.display()));
         Ok(store)
