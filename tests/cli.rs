@@ -20,4 +20,5 @@ mod cli {
     mod transfer;
     mod validate;
     mod verify;
+    mod why;
 }

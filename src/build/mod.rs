@@ -19,6 +19,7 @@ mod relations;
 mod report;
 mod request;
 mod tidy;
+mod why;
 pub mod worker;
 
 use std::path::Path;
@@ -30,6 +31,7 @@ pub use fetch::{Fetched, fetch};
 pub use report::{ImageOutcome, MissReason, Output, PackageCounts, Report};
 pub use request::{Caches, Request, Workers};
 pub use tidy::{Collection, room_hint, tidy};
+pub use why::{Change, Difference, Nearest, differences, nearest};
 
 use crate::cache::{self, ImageCache, ImageRecord, MetadataCache, NewImage, ReleaseDate, SpecHash};
 use crate::disk;

@@ -21,6 +21,7 @@ mod upkeep;
 mod usage;
 mod validate;
 mod verify;
+mod why;
 
 use std::io::{self, IsTerminal as _};
 
@@ -37,6 +38,7 @@ pub(crate) use progress::{ProgressMode, View};
 pub(crate) use resolved::resolved;
 pub(crate) use validate::Verdict;
 pub(crate) use verify::nothing_to_verify;
+pub(crate) use why::Why;
 
 use stream::Stream;
 

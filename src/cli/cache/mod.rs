@@ -15,6 +15,7 @@ mod rebuild_index;
 mod seal;
 mod stats;
 mod verify;
+mod why;
 
 use clap::{Args, Subcommand};
 
@@ -43,6 +44,7 @@ storage.image_cache.{max_count,max_size_gb,retention_days} and storage.min_free_
 enum Command {
     List(list::Arguments),
     Info(info::Arguments),
+    Why(why::Arguments),
     Export(export::Arguments),
     Import(import::Arguments),
     Du(du::Arguments),
@@ -62,6 +64,7 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> Result {
     match &arguments.command {
         Command::List(arguments) => list::run(session, arguments),
         Command::Info(arguments) => info::run(session, arguments),
+        Command::Why(arguments) => why::run(session, arguments),
         Command::Export(arguments) => export::run(session, arguments),
         Command::Import(arguments) => import::run(session, &config, arguments),
         Command::Du(arguments) => du::run(session, &config, arguments),
