@@ -44,7 +44,6 @@ const FILES: &[(&str, &str)] = &[
 
 /// Command lines, each wrong in its own way.
 const WRONG: &[&str] = &[
-    "",
     "bild good.yml",
     "build",
     "build good.yml other.yml",
@@ -77,7 +76,6 @@ const WRONG: &[&str] = &[
     "resolve none.yml",
     "fetch",
     "fetch none.yml",
-    "cache",
     "cache lst",
     "cache list --config none.yaml",
     "cache list --config config-key.yaml",
