@@ -68,6 +68,7 @@ pub(super) fn disk(loaded: &Loaded, seed: crate::digest::Digest, time: u64) -> d
         let end = partition.end.map_or(disk.size.0.saturating_sub(1 << 20), |end| end.0);
         disk::Partition {
             name: partition.id.clone(),
+            table_name: partition.name.clone(),
             kind: match partition.kind {
                 model::PartitionKind::Esp => disk::PartitionKind::Esp,
                 model::PartitionKind::LinuxRoot => disk::PartitionKind::LinuxRoot(architecture),
@@ -93,4 +94,25 @@ pub(super) fn boot(loaded: &Loaded) -> disk::Boot {
         crate::distro::BootProvider::Grub => disk::Provider::Grub,
     };
     disk::Boot { provider, cmdline: loaded.spec.system.cmdline.clone(), title: String::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_partition_has_its_own_name_in_the_table() {
+        let text = "\
+image: {name: a, version: '1'}
+target: {dist: debian12, arch: x86_64}
+disk:
+  partitions:
+    - {id: esp, name: BOOTDISK, type: esp, start: 1MiB, end: 129MiB, fsType: fat32, mountPoint: /boot/efi}
+    - {id: root, type: linux-root-amd64, start: 129MiB, end: '0', fsType: ext4, mountPoint: /}
+";
+        let loaded = crate::spec::parse(text, std::path::Path::new("a.yml")).unwrap();
+        let layout = disk(&loaded, crate::digest::Digest::of(b""), 0);
+        let names: Vec<_> = layout.partitions.iter().map(|partition| (partition.name.as_str(), partition.table_name.as_str())).collect();
+        assert_eq!(names, [("esp", "BOOTDISK"), ("root", "root")]);
+    }
 }

@@ -27,7 +27,7 @@ pub(super) fn write(layout: &Layout, mut disk: &File, path: &Path) -> Result<(),
             starting_lba: partition.start / SECTOR,
             ending_lba: (partition.start + partition.len) / SECTOR - 1,
             attribute_bits: 0,
-            partition_name: partition.name.as_str().into(),
+            partition_name: partition.table_name.as_str().into(),
         };
     }
     gpt.write_into(&mut disk).map_err(table)?;
@@ -95,7 +95,7 @@ mod tests {
         assert_eq!(esp[16..32], layout.partition_uuid(&layout.partitions[0]).to_guid());
         assert_eq!(esp[32..40], 2048_u64.to_le_bytes());
         assert_eq!(esp[40..48], (2048 + 131_072 - 1_u64).to_le_bytes());
-        assert_eq!(esp[56..64], [b'e', 0, b's', 0, b'p', 0, 0, 0]);
+        assert_eq!(esp[56..64], [b'E', 0, b'F', 0, b'I', 0, 0, 0]);
     }
 
     #[test]

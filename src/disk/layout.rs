@@ -38,8 +38,10 @@ pub struct Layout {
 /// One partition.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Partition {
-    /// The name in the partition table: at most 36 UTF-16 units, no control characters, unlike every other partition's.
+    /// What it is called here, unlike every other: its identifiers derive from it. The same rules as for `table_name`.
     pub name: String,
+    /// The name in the partition table: at most 36 UTF-16 units, no control characters.
+    pub table_name: String,
     /// What it is for.
     pub kind: PartitionKind,
     /// The offset of its first byte on the disk: a multiple of 1 MiB, at least 1 MiB.
@@ -187,7 +189,8 @@ impl Partition {
     /// What is wrong with this partition by itself, in words that follow its name.
     fn problem(&self, disk: u64) -> Option<String> {
         let last = disk - TABLE_END;
-        if self.name.is_empty() || self.name.encode_utf16().count() > 36 || self.name.chars().any(char::is_control) {
+        let is_name = |name: &str| !name.is_empty() && name.encode_utf16().count() <= 36 && !name.contains(char::is_control);
+        if !is_name(&self.name) || !is_name(&self.table_name) {
             return Some("needs a name of 1 to 36 printable characters".to_owned());
         }
         if !self.start.is_multiple_of(ALIGNMENT) || self.start < ALIGNMENT {
@@ -249,6 +252,7 @@ pub(super) mod tests {
             partitions: vec![
                 Partition {
                     name: "esp".to_owned(),
+                    table_name: "EFI".to_owned(),
                     kind: PartitionKind::Esp,
                     start: MIB,
                     len: 64 * MIB,
@@ -259,6 +263,7 @@ pub(super) mod tests {
                 },
                 Partition {
                     name: "root".to_owned(),
+                    table_name: "root".to_owned(),
                     kind: PartitionKind::LinuxRoot(Architecture::X86_64),
                     start: 65 * MIB,
                     len: size - 66 * MIB,
@@ -293,7 +298,7 @@ pub(super) mod tests {
     #[test]
     fn refuses_what_no_disk_can_have() {
         type Change = fn(&mut Layout);
-        let wrong: [(&str, Change); 17] = [
+        let wrong: [(&str, Change); 18] = [
             ("cannot be partitioned", |layout| layout.size += 512),
             ("cannot be partitioned", |layout| layout.size = u64::MAX << 20),
             ("beyond May 2446", |layout| layout.time = u64::MAX),
@@ -313,6 +318,7 @@ pub(super) mod tests {
                 layout.partitions.remove(0);
             }),
             ("36 printable", |layout| layout.partitions[0].name = "x".repeat(37)),
+            ("36 printable", |layout| layout.partitions[0].table_name = String::new()),
         ];
         for (expected, change) in wrong {
             let mut layout = layout(1 << 30);
