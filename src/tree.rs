@@ -55,6 +55,13 @@ impl Tree {
         &self.path
     }
 
+    /// A folder of this tree as a tree of its own: a program of the host can be told its path, so no part of it may be a symbolic link.
+    pub(crate) fn beneath(&self, path: &str) -> Result<Self, Error> {
+        let no_links = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+        let root = rustix::fs::openat2(&self.root, path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty(), no_links);
+        Ok(Self { root: root.map_err(Error::at("open", path))?, path: self.path.join(path) })
+    }
+
     /// Opens something in the tree, following symbolic links within it.
     pub(crate) fn open_at(&self, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
         let mode = if flags.contains(OFlags::CREATE) { Mode::from_raw_mode(0o600) } else { Mode::empty() };

@@ -59,32 +59,30 @@ pub(super) fn root(loaded: &Loaded, records: &[PackageRecord], sources: Vec<root
 /// The disk of a spec; its identifiers derive from the spec hash.
 pub(super) fn disk(loaded: &Loaded, seed: crate::digest::Digest, time: u64) -> disk::Layout {
     let disk = &loaded.spec.disk;
-    let architecture = match loaded.spec.target.arch {
-        crate::distro::Architecture::X86_64 => disk::Architecture::X86_64,
-        crate::distro::Architecture::Aarch64 => disk::Architecture::Aarch64,
-    };
     let partitions = disk.partitions.iter().map(|partition| {
         // The rest of the disk ends where the backup table begins; the last mebibyte is left to it.
         let end = partition.end.map_or(disk.size.0.saturating_sub(1 << 20), |end| end.0);
         disk::Partition {
             name: partition.id.clone(),
             table_name: partition.name.clone(),
-            kind: match partition.kind {
-                model::PartitionKind::Esp => disk::PartitionKind::Esp,
-                model::PartitionKind::LinuxRoot => disk::PartitionKind::LinuxRoot(architecture),
-            },
+            kind: partition.kind,
             start: partition.start.0,
             len: end.saturating_sub(partition.start.0),
-            filesystem: match partition.filesystem {
-                model::FileSystem::Fat32 => disk::FileSystem::Fat32,
-                model::FileSystem::Ext4 => disk::FileSystem::Ext4,
-            },
+            filesystem: partition.filesystem,
             label: partition.label.clone(),
             mount_point: partition.mount_point.clone(),
             mount_options: partition.mount_options.clone(),
         }
     });
-    disk::Layout { size: disk.size.0, partitions: partitions.collect(), seed, time }
+    disk::Layout {
+        size: disk.size.0,
+        table: disk.table,
+        architecture: loaded.spec.target.arch.into(),
+        partitions: partitions.collect(),
+        extend_last_partition: disk.extend_last_partition,
+        seed,
+        time,
+    }
 }
 
 /// How the image of a spec starts.
@@ -92,6 +90,7 @@ pub(super) fn boot(loaded: &Loaded) -> disk::Boot {
     let provider = match loaded.spec.system.bootloader {
         crate::distro::BootProvider::SystemdBoot => disk::Provider::SystemdBoot,
         crate::distro::BootProvider::Grub => disk::Provider::Grub,
+        crate::distro::BootProvider::GrubBios => disk::Provider::GrubBios,
     };
     disk::Boot { provider, cmdline: loaded.spec.system.cmdline.clone(), title: String::new() }
 }

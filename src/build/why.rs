@@ -102,7 +102,7 @@ pub fn differences(kept: &Value, wanted: &Value) -> Vec<Difference> {
 }
 
 /// Fields that the model calls otherwise than specs do, by their paths without what stands in brackets.
-const NAMES: [(&str, &str); 25] = [
+const NAMES: [(&str, &str); 26] = [
     ("builder_epoch", "the builder's version"),
     ("source_date_epoch", "SOURCE_DATE_EPOCH"),
     ("codename", "the profile's codename"),
@@ -115,6 +115,7 @@ const NAMES: [(&str, &str); 25] = [
     ("spec.repositories.allow_packages", "allowPackages"),
     ("spec.target.image_type", "imageType"),
     ("spec.disk.table", "partitionTableType"),
+    ("spec.disk.extend_last_partition", "extendLastPartitionToFillDisk"),
     ("spec.disk.partitions.kind", "type"),
     ("spec.disk.partitions.filesystem", "fsType"),
     ("spec.disk.partitions.label", "fsLabel"),
@@ -125,7 +126,7 @@ const NAMES: [(&str, &str); 25] = [
     ("spec.system.users.password_max_age", "passwordMaxAge"),
     ("spec.system.cmdline", "kernel.cmdline"),
     ("spec.system.modules", "kernel.enableExtraModules"),
-    ("spec.system.bootloader", "bootloader.provider"),
+    ("spec.system.bootloader", "bootloader"),
     ("spec.system.additional_files.content", "local"),
     ("spec.system.additional_files.destination", "final"),
 ];

@@ -6,15 +6,7 @@ use std::path::Path;
 use gptman::{GPT, GPTPartitionEntry};
 
 use super::error::Error;
-use super::identity::Uuid;
-use super::layout::{Architecture, Layout, PartitionKind, SECTOR};
-
-/// EFI system partition (UEFI specification, table 5-7).
-const ESP: Uuid = Uuid::of_digits(0xc12a7328_f81f_11d2_ba4b_00a0c93ec93b);
-/// Root, x86-64 (Discoverable Partitions Specification).
-const ROOT_X86_64: Uuid = Uuid::of_digits(0x4f68bce3_e8cd_4db1_96e7_fbcaf984b709);
-/// Root, 64-bit ARM (Discoverable Partitions Specification).
-const ROOT_AARCH64: Uuid = Uuid::of_digits(0xb921b045_1df0_41c3_af44_4c6f280d3fae);
+use super::layout::{Layout, SECTOR};
 
 /// Writes the table of a checked layout into `disk`, which has its full length already. `path` is for errors.
 pub(super) fn write(layout: &Layout, mut disk: &File, path: &Path) -> Result<(), Error> {
@@ -22,7 +14,7 @@ pub(super) fn write(layout: &Layout, mut disk: &File, path: &Path) -> Result<(),
     let mut gpt = GPT::new_from(&mut disk, SECTOR, layout.uuid("disk").to_guid()).map_err(table)?;
     for (number, partition) in (1..).zip(&layout.partitions) {
         gpt[number] = GPTPartitionEntry {
-            partition_type_guid: type_of(partition.kind).to_guid(),
+            partition_type_guid: partition.kind.row(layout.architecture).guid.to_guid(),
             unique_partition_guid: layout.partition_uuid(partition).to_guid(),
             starting_lba: partition.start / SECTOR,
             ending_lba: (partition.start + partition.len) / SECTOR - 1,
@@ -32,14 +24,6 @@ pub(super) fn write(layout: &Layout, mut disk: &File, path: &Path) -> Result<(),
     }
     gpt.write_into(&mut disk).map_err(table)?;
     GPT::write_protective_mbr_into(&mut disk, SECTOR).map_err(table)
-}
-
-fn type_of(kind: PartitionKind) -> Uuid {
-    match kind {
-        PartitionKind::Esp => ESP,
-        PartitionKind::LinuxRoot(Architecture::X86_64) => ROOT_X86_64,
-        PartitionKind::LinuxRoot(Architecture::Aarch64) => ROOT_AARCH64,
-    }
 }
 
 #[cfg(test)]

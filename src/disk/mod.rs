@@ -3,9 +3,11 @@
 //! ```text
 //!            ┌ boot/: what starts the kernel ─ files of the EFI system partition ─► fat/ ─┐
 //! tree ──────┤                                                                             ├─► out (raw) ─► formats/
-//!            └ fstab, boot configuration ─► tree ─► ext4/ (mke2fs -d) ────────────────────┘
-//!                                                                              gpt ────────┘
+//!            └ fstab, boot configuration ─► tree ─► ext/ (mke2fs -d) ─────────────────────┘
+//!                                               swap; gpt or mbr, with the code of a BIOS ─┘
 //! ```
+//!
+//! Each partition takes what the tree has at its mount point: the deepest ones first, so that what is left is the root's.
 //!
 //! The same tree, layout and boot give the same bytes: identifiers derive from the layout's seed, times are clamped to its time, order is sorted.
 //!
@@ -15,18 +17,22 @@
 mod boot;
 mod crc32c;
 mod error;
-mod ext4;
+mod ext;
 mod fat;
 pub mod formats;
 mod gpt;
 mod identity;
+mod kind;
 mod layout;
+mod mbr;
 mod program;
+mod swap;
 #[cfg(test)]
 mod tests;
 mod text;
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -34,7 +40,8 @@ use serde::{Deserialize, Serialize};
 pub use self::boot::{Boot, Provider, Run};
 pub use self::error::Error;
 pub use self::identity::Uuid;
-pub use self::layout::{Architecture, FileSystem, Layout, LayoutError, Partition, PartitionKind};
+pub use self::kind::{FileSystem, PartitionKind, PartitionTable, TYPES, TypeRow};
+pub use self::layout::{Architecture, Layout, LayoutError, Partition};
 pub(crate) use self::program::find as find_program;
 pub use self::program::{Requirement, requirements};
 use crate::progress::{Cancel, Event, Phase, Progress};
@@ -90,7 +97,7 @@ pub fn write(job: Job<'_>, run: &mut Run<'_>, progress: &dyn Progress, cancel: &
 }
 
 fn make(job: Job<'_>, run: &mut Run<'_>, cancel: &Cancel) -> Result<Report, Error> {
-    let checked = job.layout.check()?;
+    let checked = job.layout.check(job.boot.provider)?;
     if let Some(missing) = requirements().into_iter().find(|requirement| !requirement.is_met()) {
         return Err(Error::NoProgram(missing));
     }
@@ -110,17 +117,67 @@ fn fill(tree: &Tree, layout: layout::Checked<'_>, installed: &boot::Installed, o
     let disk = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(out).map_err(Error::io("make", out))?;
     disk.set_len(layout.layout.size).map_err(Error::io("size", out))?;
 
-    let identity = fat::Identity { volume_id: layout.layout.uuid(&format!("file system {}", layout.esp.name)).volume_id(), time: layout.layout.time };
-    let esp_used = fat::write((&disk, out), layout.esp, identity, &installed.esp, tree, cancel)?;
-    boot::clear(tree, &layout.esp.mount_point)?;
-    let root_used = ext4::write((&disk, out), layout.layout, layout.root, tree, scratch, cancel)?;
+    let mut used = vec![0; layout.layout.partitions.len()];
+    for number in deepest_first(&layout.layout.partitions) {
+        let partition = &layout.layout.partitions[number];
+        let is_esp = layout.esp.is_some_and(|esp| esp.name == partition.name);
+        let esp_files = if is_esp { Some(installed.esp.as_slice()) } else { None };
+        used[number] = format((&disk, out), layout.layout, partition, esp_files, tree, scratch, cancel)?;
+        if let Some(mount_point) = partition.mount_point.as_deref().filter(|mount_point| *mount_point != "/") {
+            // What is there would be hidden by the mount, and stored twice.
+            tree.empty_dir(mount_point.trim_start_matches('/'))?;
+        }
+    }
     // Last, because `mke2fs` looks at what a disk has before it writes, and asks.
-    gpt::write(layout.layout, &disk, out)?;
+    match layout.layout.table {
+        PartitionTable::Gpt => gpt::write(layout.layout, &disk, out)?,
+        PartitionTable::Mbr => mbr::write(layout.layout, &disk, out)?,
+    }
+    if let Some(bios) = &installed.bios {
+        boot::bios::write(layout, bios, &disk, out)?;
+    }
+    let partitions = layout.layout.partitions.iter().zip(used);
+    let partitions = partitions.map(|(partition, used)| Usage { name: partition.name.clone(), size: partition.len, used });
+    Ok(Report { kernels: installed.kernels.clone(), partitions: partitions.collect() })
+}
 
-    let usage = |partition: &Partition| Usage {
-        name: partition.name.clone(),
-        size: partition.len,
-        used: if partition.kind == PartitionKind::Esp { esp_used } else { root_used },
+/// The numbers of the partitions such that what is mounted beneath another comes before it.
+fn deepest_first(partitions: &[Partition]) -> Vec<usize> {
+    let depth = |number: &usize| {
+        let mount_point = partitions[*number].mount_point.as_deref().unwrap_or("/");
+        std::cmp::Reverse(mount_point.split('/').filter(|part| !part.is_empty()).count())
     };
-    Ok(Report { kernels: installed.kernels.clone(), partitions: layout.layout.partitions.iter().map(usage).collect() })
+    let mut numbers: Vec<usize> = (0..partitions.len()).collect();
+    numbers.sort_by_key(depth);
+    numbers
+}
+
+/// Formats one partition, with what the tree has at its mount point, or `esp_files`, in it; returns how many bytes are in use.
+fn format(
+    disk: (&File, &Path),
+    layout: &Layout,
+    partition: &Partition,
+    esp_files: Option<&[fat::FatFile]>,
+    tree: &Tree,
+    scratch: &Path,
+    cancel: &Cancel,
+) -> Result<u64, Error> {
+    match partition.filesystem {
+        None => Ok(0),
+        Some(FileSystem::Swap) => swap::write(disk, layout, partition),
+        Some(FileSystem::Fat32 | FileSystem::Fat16) => {
+            let identity = fat::Identity { volume_id: layout.uuid(&format!("file system {}", partition.name)).volume_id(), time: layout.time };
+            let adopted = if esp_files.is_none() { boot::adopt(tree, partition)? } else { Vec::new() };
+            fat::write(disk, partition, identity, esp_files.unwrap_or(&adopted), tree, cancel)
+        }
+        Some(FileSystem::Ext2 | FileSystem::Ext3 | FileSystem::Ext4) => match partition.mount_point.as_deref() {
+            Some("/") => ext::write(disk, layout, partition, tree, scratch, cancel),
+            Some(mount_point) => ext::write(disk, layout, partition, &tree.beneath(mount_point.trim_start_matches('/'))?, scratch, cancel),
+            None => {
+                let empty = tempfile::Builder::new().prefix("empty-").tempdir_in(scratch).map_err(Error::io("write in", scratch))?;
+                std::fs::set_permissions(empty.path(), PermissionsExt::from_mode(0o755)).map_err(Error::io("write in", scratch))?;
+                ext::write(disk, layout, partition, &Tree::open(empty.path())?, scratch, cancel)
+            }
+        },
+    }
 }

@@ -84,6 +84,92 @@ fn a_failure_leaves_no_disk_behind() {
     assert!(!out.exists());
 }
 
+/// What `debugfs` says of a file system in the disk.
+fn debugfs(disk: &Path, start: u64, request: &str) -> String {
+    let mut command = std::process::Command::new(find_program("debugfs").unwrap());
+    let output = command.arg("-R").arg(request).arg(format!("{}?offset={start}", disk.display())).output().unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn each_partition_has_what_the_tree_has_at_its_mount_point() {
+    if !is_here() {
+        return;
+    }
+    let tree = tree();
+    for (path, text) in [("var/log/a", "log"), ("var/lib/deep/b", "deep"), ("home/alice/c", "home"), ("data/d", "data")] {
+        fs::create_dir_all(tree.path().join(path).parent().unwrap()).unwrap();
+        fs::write(tree.path().join(path), text).unwrap();
+    }
+    fs::set_permissions(tree.path().join("home"), PermissionsExt::from_mode(0o711)).unwrap();
+    let mut layout = layout(600 << 20);
+    layout.partitions[1].len = 100 << 20;
+    let mut start = 200 << 20;
+    for (name, kind, filesystem, mount_point) in [
+        ("var", PartitionKind::Var, FileSystem::Ext4, Some("/var")),
+        ("deep", PartitionKind::Linux, FileSystem::Ext2, Some("/var/lib/deep")),
+        ("home", PartitionKind::Home, FileSystem::Ext3, Some("/home")),
+        ("data", PartitionKind::Linux, FileSystem::Fat16, Some("/data")),
+        ("swap", PartitionKind::Swap, FileSystem::Swap, None),
+        ("spare", PartitionKind::Linux, FileSystem::Ext4, None),
+    ] {
+        let mut partition = layout.partitions[1].clone();
+        (partition.name, partition.kind, partition.filesystem) = (name.to_owned(), kind, Some(filesystem));
+        (partition.mount_point, partition.label) = (mount_point.map(str::to_owned), None);
+        (partition.start, partition.len) = (start, 32 << 20);
+        start += partition.len;
+        layout.partitions.push(partition);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("disk");
+    let job = Job { tree: tree.path(), layout: &layout, boot: &boot(), out: &out, scratch: folder.path() };
+    let report = write(job, &mut |_| Ok(Vec::new()), &Silent, &Cancel::default()).unwrap();
+    assert_eq!(report.partitions.iter().filter(|usage| usage.used > 0).count(), layout.partitions.len());
+
+    let at = |name: &str| layout.partitions.iter().find(|partition| partition.name == name).unwrap().start;
+    let has = |name: &str, path: &str| !debugfs(&out, at(name), &format!("stat {path}")).is_empty();
+    assert_eq!(debugfs(&out, at("var"), "cat /log/a"), "log");
+    assert_eq!(debugfs(&out, at("deep"), "cat /b"), "deep");
+    assert_eq!(debugfs(&out, at("home"), "cat /alice/c"), "home");
+    assert!(debugfs(&out, at("home"), "stat /").contains("Mode:  0711"), "the mount point's mode is that of the file system's root");
+    assert!(has("var", "/lib/deep") && !has("var", "/lib/deep/b") && has("root", "/var") && !has("root", "/var/log"));
+    assert!(has("root", "/home") && !has("root", "/home/alice") && has("spare", "/lost+found") && !has("spare", "/etc"));
+    for (name, features) in [("deep", ""), ("home", "has_journal")] {
+        let said = debugfs(&out, at(name), "features");
+        assert!(said.contains(features) && !said.contains("extent") && !said.contains("metadata_csum"), "{name}: {said}");
+    }
+    for name in ["root", "var", "deep", "home", "spare"] {
+        let image = format!("{}?offset={}", out.display(), at(name));
+        let output = std::process::Command::new(find_program("e2fsck").unwrap()).args(["-fn", &image]).output().unwrap();
+        assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stdout));
+    }
+    let bytes = fs::read(&out).unwrap();
+    let data = &bytes[at("data") as usize..][..32 << 20];
+    assert!(data[54..59] == *b"FAT16" && data.windows(4).any(|bytes| bytes == b"data"));
+    assert_eq!(bytes[at("swap") as usize + 4086..][..10], *b"SWAPSPACE2");
+}
+
+#[test]
+fn a_mount_point_that_is_a_link_leads_nowhere() {
+    if !is_here() {
+        return;
+    }
+    let (tree, elsewhere, folder) = (tree(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    fs::write(elsewhere.path().join("secret"), "host").unwrap();
+    symlink(elsewhere.path(), tree.path().join("home")).unwrap();
+    let mut layout = layout(200 << 20);
+    layout.partitions[1].len = 64 << 20;
+    let mut home = layout.partitions[1].clone();
+    (home.name, home.kind, home.mount_point, home.start, home.len) =
+        ("home".to_owned(), PartitionKind::Home, Some("/home".to_owned()), 150 << 20, 32 << 20);
+    layout.partitions.push(home);
+    let out = folder.path().join("disk");
+    let job = Job { tree: tree.path(), layout: &layout, boot: &boot(), out: &out, scratch: folder.path() };
+    let error = write(job, &mut |_| Ok(Vec::new()), &Silent, &Cancel::default()).unwrap_err();
+    assert!(matches!(error, Error::Tree(_)), "{error}");
+    assert!(elsewhere.path().join("secret").exists() && !out.exists());
+}
+
 #[test]
 fn a_layout_survives_its_way_to_another_process() {
     let layout = layout(1 << 30);

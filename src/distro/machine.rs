@@ -30,14 +30,16 @@ impl Architecture {
     }
 }
 
-/// What starts the kernel; EFI only.
+/// What starts the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum BootProvider {
-    /// systemd-boot.
+    /// systemd-boot, started by EFI.
     SystemdBoot,
-    /// GNU GRUB.
+    /// GNU GRUB, started by EFI.
     Grub,
+    /// GNU GRUB, started by a BIOS (`bootType: legacy`).
+    GrubBios,
 }
 
 impl BootProvider {
@@ -45,7 +47,15 @@ impl BootProvider {
     pub fn name(self) -> &'static str {
         match self {
             Self::SystemdBoot => "systemd-boot",
-            Self::Grub => "grub",
+            Self::Grub | Self::GrubBios => "grub",
+        }
+    }
+
+    /// The firmware's kind, as specs call it (`bootType`).
+    pub fn boot_type(self) -> &'static str {
+        match self {
+            Self::SystemdBoot | Self::Grub => "efi",
+            Self::GrubBios => "legacy",
         }
     }
 }

@@ -22,6 +22,8 @@ pub struct Profile {
     pub(super) kernels: &'static [(Architecture, &'static [&'static str])],
     /// What a boot loader needs on a processor.
     pub(super) boot: &'static [(Architecture, BootProvider, &'static [&'static str])],
+    /// What has `systemd-repart`, with which a partition grows.
+    pub growing: &'static [&'static str],
 }
 
 impl Profile {

@@ -60,6 +60,7 @@ const DEBIAN_KERNELS: &[(Architecture, &[&str])] = &[(Architecture::X86_64, &["l
 const BOOT: &[(Architecture, BootProvider, &[&str])] = &[
     (Architecture::X86_64, BootProvider::SystemdBoot, &["systemd-boot", "systemd-boot-efi"]),
     (Architecture::X86_64, BootProvider::Grub, &["grub-common", "grub-efi-amd64-bin", "grub2-common"]),
+    (Architecture::X86_64, BootProvider::GrubBios, &["grub-common", "grub-pc-bin", "grub2-common"]),
     (Architecture::Aarch64, BootProvider::SystemdBoot, &["systemd-boot", "systemd-boot-efi"]),
     (Architecture::Aarch64, BootProvider::Grub, &["grub-common", "grub-efi-arm64-bin", "grub2-common"]),
 ];
@@ -90,6 +91,7 @@ pub static PROFILES: &[Profile] = &[
         base_packages: DEBIAN_BASE,
         kernels: DEBIAN_KERNELS,
         boot: BOOT,
+        growing: &["systemd"],
     },
     Profile {
         name: "debian13",
@@ -115,6 +117,7 @@ pub static PROFILES: &[Profile] = &[
         base_packages: DEBIAN_BASE,
         kernels: DEBIAN_KERNELS,
         boot: BOOT,
+        growing: &["systemd"],
     },
     Profile {
         name: "ubuntu24",
@@ -134,5 +137,6 @@ pub static PROFILES: &[Profile] = &[
         // `linux-image-generic` would bring half a gigabyte of firmware.
         kernels: &[(Architecture::X86_64, &["linux-image-virtual"])],
         boot: BOOT,
+        growing: &["systemd"],
     },
 ];

@@ -14,20 +14,26 @@ const DEFAULT_CMDLINE: &str = "console=tty0 console=ttyS0,115200";
 /// Fills in what the draft leaves open.
 pub(super) fn complete(draft: Draft) -> Spec {
     let Draft { image, target, profile, disk, system, repositories, metadata, cache } = draft;
+    let bootloader = system.bootloader.unwrap_or(BootProvider::SystemdBoot);
+    let table = disk.table.unwrap_or(PartitionTable::Gpt);
     let disk = Disk {
         name: disk.name,
         size: disk.size.unwrap_or(layout::DEFAULT_SIZE),
-        table: PartitionTable::Gpt,
-        partitions: disk.partitions.unwrap_or_else(layout::default_partitions),
+        table,
+        partitions: disk.partitions.unwrap_or_else(|| layout::default_partitions(table, bootloader)),
+        extend_last_partition: disk.extend_last_partition,
         artifacts: disk.artifacts.unwrap_or_else(|| vec![Artifact::Raw]),
     };
-    let system = complete_system(system, &image, target.arch, profile);
+    let mut system = complete_system(system, bootloader, &image, target.arch, profile);
+    if disk.extend_last_partition {
+        let packages = system.packages.into_iter().chain(profile.growing.iter().map(|package| (*package).to_owned()));
+        system.packages = packages.collect::<BTreeSet<_>>().into_iter().collect();
+    }
     let cache = CacheUse { packages: cache.packages.unwrap_or(true), images: cache.images.unwrap_or(true) };
     Spec { image, target, disk, system, repositories, metadata, cache }
 }
 
-fn complete_system(draft: SystemDraft, image: &Image, arch: Architecture, profile: &Profile) -> System {
-    let bootloader = draft.bootloader.unwrap_or(BootProvider::SystemdBoot);
+fn complete_system(draft: SystemDraft, bootloader: BootProvider, image: &Image, arch: Architecture, profile: &Profile) -> System {
     let owned = |packages: &[&str]| packages.iter().map(|package| (*package).to_owned()).collect::<Vec<_>>();
     let mut packages: BTreeSet<String> = draft.packages.into_iter().collect();
     packages.extend(owned(profile.base_packages));

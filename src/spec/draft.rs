@@ -2,7 +2,7 @@
 //!
 //! What is optional is still optional here, so that a profile (and one day a parent that is extended) can fill it in.
 
-use super::model::{AdditionalFile, Artifact, Image, Network, PackageRepository, Partition, Target};
+use super::model::{AdditionalFile, Artifact, Image, Network, PackageRepository, Partition, PartitionTable, Target};
 use super::password::Written;
 use crate::distro::{BootProvider, Profile};
 use crate::units::ByteSize;
@@ -24,6 +24,8 @@ pub(super) struct Draft {
 pub(super) struct DiskDraft {
     pub(super) name: Option<String>,
     pub(super) size: Option<ByteSize>,
+    pub(super) table: Option<PartitionTable>,
+    pub(super) extend_last_partition: bool,
     pub(super) partitions: Option<Vec<Partition>>,
     pub(super) artifacts: Option<Vec<Artifact>>,
 }

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::model::{FileSystem, Partition, PartitionKind};
+use super::model::{FileSystem, Partition, PartitionKind, PartitionTable};
+use crate::distro::BootProvider;
 use crate::units::ByteSize;
 use crate::yaml::{Place, Report};
 
@@ -21,6 +22,9 @@ const MIN_ESP: ByteSize = ByteSize(64 << 20);
 /// The smallest root: no distribution's essential packages fit into less.
 const MIN_ROOT: ByteSize = ByteSize(256 << 20);
 
+/// The smallest partition of another kind: an ext4 file system with its journal, and something in it.
+const MIN_OTHER: ByteSize = ByteSize(8 << 20);
+
 /// A partition with the places of what is said about it.
 pub(super) struct Placed {
     pub(super) partition: Partition,
@@ -31,51 +35,76 @@ pub(super) struct Placed {
     pub(super) mount: Place,
 }
 
-/// An EFI system partition of 512 MiB, and the root in the rest.
-pub(super) fn default_partitions() -> Vec<Partition> {
-    let border = ByteSize(513 << 20);
-    let esp = Partition {
-        id: "esp".to_owned(),
-        name: "esp".to_owned(),
-        kind: PartitionKind::Esp,
-        start: ByteSize::MIB,
-        end: Some(border),
-        filesystem: FileSystem::Fat32,
+/// What partitions are to fit into.
+#[derive(Clone, Copy)]
+pub(super) struct Space {
+    /// Of the disk.
+    pub(super) size: ByteSize,
+    pub(super) table: PartitionTable,
+    pub(super) bootloader: BootProvider,
+}
+
+impl Space {
+    /// Whether GRUB's core has a partition of its own.
+    fn has_bios_partition(self) -> bool {
+        self.bootloader == BootProvider::GrubBios && self.table == PartitionTable::Gpt
+    }
+}
+
+/// What starts the machine, and the root in the rest: an EFI system partition of 512 MiB; for a BIOS 1 MiB for GRUB's core, or on an MBR nothing.
+pub(super) fn default_partitions(table: PartitionTable, bootloader: BootProvider) -> Vec<Partition> {
+    let border = default_border(table, bootloader);
+    let named = |id: &str, kind, filesystem: Option<FileSystem>, mount_point: Option<&str>, start, end| Partition {
+        id: id.to_owned(),
+        name: id.to_owned(),
+        kind,
+        start,
+        end,
+        filesystem,
         label: None,
-        mount_point: "/boot/efi".to_owned(),
-        mount_options: default_options(FileSystem::Fat32).to_owned(),
+        mount_point: mount_point.map(str::to_owned),
+        mount_options: default_options(filesystem).to_owned(),
     };
-    let root = Partition {
-        id: "root".to_owned(),
-        name: "root".to_owned(),
-        kind: PartitionKind::LinuxRoot,
-        start: border,
-        end: None,
-        filesystem: FileSystem::Ext4,
-        label: None,
-        mount_point: "/".to_owned(),
-        mount_options: default_options(FileSystem::Ext4).to_owned(),
+    let root = named("root", PartitionKind::LinuxRoot, Some(FileSystem::Ext4), Some("/"), border, None);
+    let first = match (bootloader, table) {
+        (BootProvider::SystemdBoot | BootProvider::Grub, _) => {
+            Some(named("esp", PartitionKind::Esp, Some(FileSystem::Fat32), Some("/boot/efi"), ByteSize::MIB, Some(border)))
+        }
+        (BootProvider::GrubBios, PartitionTable::Gpt) => Some(named("bios", PartitionKind::Bios, None, None, ByteSize::MIB, Some(border))),
+        (BootProvider::GrubBios, PartitionTable::Mbr) => None,
     };
-    vec![esp, root]
+    first.into_iter().chain([root]).collect()
+}
+
+/// Where the root begins where the spec does not say so.
+fn default_border(table: PartitionTable, bootloader: BootProvider) -> ByteSize {
+    let mebibytes = match (bootloader, table) {
+        (BootProvider::SystemdBoot | BootProvider::Grub, _) => 513,
+        (BootProvider::GrubBios, PartitionTable::Gpt) => 2,
+        (BootProvider::GrubBios, PartitionTable::Mbr) => 1,
+    };
+    ByteSize(mebibytes << 20)
 }
 
 /// Mount options where the spec has none. What lies on an EFI system partition is nobody's but root's business.
-pub(super) fn default_options(filesystem: FileSystem) -> &'static str {
+pub(super) fn default_options(filesystem: Option<FileSystem>) -> &'static str {
     match filesystem {
-        FileSystem::Fat32 => "umask=0077",
-        FileSystem::Ext4 => "defaults",
+        Some(FileSystem::Fat32 | FileSystem::Fat16) => "umask=0077",
+        Some(FileSystem::Ext2 | FileSystem::Ext3 | FileSystem::Ext4) => "defaults",
+        Some(FileSystem::Swap) => "sw",
+        None => "",
     }
 }
 
 /// The smallest disk that the default layout fits on.
-pub(super) fn min_default_size() -> ByteSize {
-    ByteSize((513 << 20) + MIN_ROOT.0 + ALIGNMENT)
+pub(super) fn min_default_size(table: PartitionTable, bootloader: BootProvider) -> ByteSize {
+    ByteSize(default_border(table, bootloader).0 + MIN_ROOT.0 + ALIGNMENT)
 }
 
-/// Checks the partitions of a disk of that size against each other and the disk.
-pub(super) fn check(partitions: &[Placed], size: ByteSize, list: Place, report: &Report) {
-    check_order(partitions, size, report);
-    check_roles(partitions, list, report);
+/// Checks the partitions of a disk against each other and the disk.
+pub(super) fn check(partitions: &[Placed], space: Space, list: Place, report: &Report) {
+    check_order(partitions, space.size, report);
+    check_roles(partitions, space, list, report);
     check_unique(partitions, report);
 }
 
@@ -83,7 +112,7 @@ fn check_order(partitions: &[Placed], size: ByteSize, report: &Report) {
     let limit = size.0.saturating_sub(ALIGNMENT);
     let mut free = ALIGNMENT;
     for (index, placed) in partitions.iter().enumerate() {
-        let Partition { id, start, end, kind, .. } = &placed.partition;
+        let Partition { id, start, end, kind, mount_point, .. } = &placed.partition;
         let last = index + 1 == partitions.len();
         if !start.0.is_multiple_of(ALIGNMENT) {
             report.error(placed.start, format!("partition “{id}” must start on a whole MiB"));
@@ -110,7 +139,12 @@ fn check_order(partitions: &[Placed], size: ByteSize, report: &Report) {
         } else if end <= start.0 {
             report.error(placed.end, format!("partition “{id}” must end after its start"));
         } else {
-            let minimum = if *kind == PartitionKind::Esp { MIN_ESP } else { MIN_ROOT };
+            let minimum = match kind {
+                PartitionKind::Esp => MIN_ESP,
+                PartitionKind::Bios => ByteSize::MIB,
+                _ if mount_point.as_deref() == Some("/") => MIN_ROOT,
+                _ => MIN_OTHER,
+            };
             if end - start.0 < minimum.0 {
                 report.error(placed.end, format!("partition “{id}” is too small: it needs at least {}MiB", minimum.0 >> 20));
             }
@@ -119,27 +153,34 @@ fn check_order(partitions: &[Placed], size: ByteSize, report: &Report) {
     }
 }
 
-fn check_roles(partitions: &[Placed], list: Place, report: &Report) {
-    for (kind, what) in [(PartitionKind::Esp, "EFI system partition (type: esp)"), (PartitionKind::LinuxRoot, "root partition (mountPoint: /)")] {
-        let mut found = partitions.iter().filter(|placed| placed.partition.kind == kind);
-        if found.next().is_none() {
-            report.error(list, format!("disk.partitions has no {what}"));
-        }
-        for second in found {
-            report.error(second.place, format!("disk.partitions has a second {what}"));
+fn check_roles(partitions: &[Placed], space: Space, list: Place, report: &Report) {
+    let efi = space.bootloader != BootProvider::GrubBios;
+    let is_root = |partition: &Partition| partition.kind == PartitionKind::LinuxRoot || partition.mount_point.as_deref() == Some("/");
+    check_one(partitions, |partition| partition.kind == PartitionKind::Esp, efi, "EFI system partition (type: esp)", list, report);
+    check_one(partitions, is_root, true, "root partition (mountPoint: /)", list, report);
+    let what = "partition for GRUB's core (type: bios)";
+    check_one(partitions, |partition| partition.kind == PartitionKind::Bios, space.has_bios_partition(), what, list, report);
+    for placed in partitions {
+        let Partition { id, kind, mount_point, filesystem, .. } = &placed.partition;
+        let mount_point = mount_point.as_deref();
+        if *kind == PartitionKind::Esp && !matches!(mount_point, Some("/boot/efi" | "/efi")) {
+            report.error(placed.mount, format!("partition “{id}” is the EFI system partition, and must be mounted at /boot/efi or /efi"));
+        } else if *kind == PartitionKind::LinuxRoot && mount_point != Some("/") {
+            report.error(placed.mount, format!("partition “{id}” is the root partition, and must be mounted at /"));
+        } else if mount_point == Some("/") && !filesystem.is_some_and(FileSystem::is_ext) {
+            report.error(placed.mount, format!("partition “{id}” is mounted at /, and must be ext4, ext3 or ext2"));
         }
     }
-    for placed in partitions {
-        let Partition { id, kind, mount_point, .. } = &placed.partition;
-        match kind {
-            PartitionKind::Esp if !matches!(mount_point.as_str(), "/boot/efi" | "/efi") => {
-                report.error(placed.mount, format!("partition “{id}” is the EFI system partition, and must be mounted at /boot/efi or /efi"));
-            }
-            PartitionKind::LinuxRoot if mount_point != "/" => {
-                report.error(placed.mount, format!("partition “{id}” is the root partition, and must be mounted at /"));
-            }
-            _ => {}
-        }
+}
+
+/// There is exactly one partition that matches; none is fine where none is needed.
+fn check_one(partitions: &[Placed], matches: impl Fn(&Partition) -> bool, needed: bool, what: &str, list: Place, report: &Report) {
+    let mut found = partitions.iter().filter(|placed| matches(&placed.partition));
+    if found.next().is_none() && needed {
+        report.error(list, format!("disk.partitions has no {what}"));
+    }
+    for second in found {
+        report.error(second.place, format!("disk.partitions has a second {what}"));
     }
 }
 
@@ -149,6 +190,14 @@ fn check_unique(partitions: &[Placed], report: &Report) {
         if let Some(first) = ids.insert(&placed.partition.id, placed.place) {
             let message = format!("a second partition is called “{}”; the first is in line {}", placed.partition.id, first.line);
             report.error(placed.place, message);
+        }
+    }
+    let mut mounts = BTreeMap::new();
+    for placed in partitions {
+        let Some(mount_point) = placed.partition.mount_point.as_deref().filter(|mount_point| *mount_point != "/") else { continue };
+        if let Some(first) = mounts.insert(mount_point, placed.partition.id.as_str()) {
+            let message = format!("partition “{}” is mounted at {mount_point}, where “{first}” is already", placed.partition.id);
+            report.error_with_hint(placed.mount, message, "give it another mountPoint");
         }
     }
 }

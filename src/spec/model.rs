@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::digest::Digest;
 /// The format of an output file.
 pub use crate::disk::formats::Format as Artifact;
+pub use crate::disk::{FileSystem, PartitionKind, PartitionTable};
 pub use crate::distro::{Architecture, BootProvider};
 pub use crate::resolve::Kernel;
 pub use crate::root::network::{Backend as NetworkBackend, Interface, Network, Route, Subnet};
@@ -75,18 +76,13 @@ pub struct Disk {
     pub size: ByteSize,
     /// The kind of partition table.
     pub table: PartitionTable,
-    /// In the order of the table. Never empty; exactly one is mounted at `/`, and one is the EFI system partition.
+    /// In the order of the table. Never empty; exactly one is mounted at `/`; where EFI starts the disk, one is the EFI system partition.
     pub partitions: Vec<Partition>,
+    /// Whether the last partition takes the rest of a larger disk when the machine starts.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub extend_last_partition: bool,
     /// The files to write. Never empty.
     pub artifacts: Vec<Artifact>,
-}
-
-/// The kind of partition table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PartitionTable {
-    /// GUID partition table (UEFI specification, chapter 5).
-    Gpt,
 }
 
 /// One partition.
@@ -102,34 +98,14 @@ pub struct Partition {
     pub start: ByteSize,
     /// The offset after its last byte; none is “the rest of the disk”, for the last partition only.
     pub end: Option<ByteSize>,
-    /// What it is formatted with.
-    pub filesystem: FileSystem,
+    /// What it is formatted with; only a partition for GRUB's core has nothing.
+    pub filesystem: Option<FileSystem>,
     /// The file system's label (`fsLabel`), if any: at most 11 characters for FAT, 16 for ext4.
     pub label: Option<String>,
-    /// Where the system mounts it.
-    pub mount_point: String,
+    /// Where the system mounts it, if anywhere.
+    pub mount_point: Option<String>,
     /// Options for `/etc/fstab`.
     pub mount_options: String,
-}
-
-/// What a partition is for: its type in the table (Discoverable Partitions Specification).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PartitionKind {
-    /// EFI system partition.
-    Esp,
-    /// The root file system of the image's architecture.
-    LinuxRoot,
-}
-
-/// A file system.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum FileSystem {
-    /// FAT with 32-bit clusters, or 16-bit ones where the partition is too small for that.
-    Fat32,
-    /// ext4.
-    Ext4,
 }
 
 /// What is installed and how it is set up (`systemConfig`).

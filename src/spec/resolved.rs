@@ -5,8 +5,9 @@
 use std::path::{Path, PathBuf};
 
 use super::load::{LoadError, Loaded};
-use super::model::{FileSystem, Partition, PartitionKind, Spec};
+use super::model::{FileSystem, Partition, Spec};
 use super::{extends, load};
+use crate::distro::Architecture;
 use crate::yaml::{self, Entry, Kind, Line, Node, Place, Report, Scalar};
 
 /// [`Place::file`] of what no file says.
@@ -150,8 +151,8 @@ fn complete(root: &mut Node, spec: &Spec) {
     }
     if let Some(disk) = get_or(root, "disk", empty) {
         get_or(disk, "size", || text(mebibytes(spec.disk.size.0)));
-        get_or(disk, "partitionTableType", || text("gpt"));
-        let arch = spec.target.arch.debian();
+        get_or(disk, "partitionTableType", || text(spec.disk.table.name()));
+        let arch = spec.target.arch;
         get_or(disk, "partitions", || default(Kind::Sequence(spec.disk.partitions.iter().map(|of| partition(of, arch)).collect())));
         let artifacts = spec.disk.artifacts.iter().map(|artifact| mapping([("type", text(artifact.name()))]));
         get_or(disk, "artifacts", || default(Kind::Sequence(artifacts.collect())));
@@ -170,34 +171,29 @@ fn complete(root: &mut Node, spec: &Spec) {
         get_or(kernel, "cmdline", || text(&spec.system.cmdline));
     }
     if let Some(bootloader) = get_or(system, "bootloader", empty) {
-        get_or(bootloader, "bootType", || text("efi"));
+        get_or(bootloader, "bootType", || text(spec.system.bootloader.boot_type()));
         get_or(bootloader, "provider", || text(spec.system.bootloader.name()));
     }
 }
 
-fn partition(partition: &Partition, arch: &str) -> Node {
+fn partition(partition: &Partition, arch: Architecture) -> Node {
     let Partition { id, name, kind, start, end, filesystem, label, mount_point, mount_options } = partition;
-    let kind = match kind {
-        PartitionKind::Esp => "esp".to_owned(),
-        PartitionKind::LinuxRoot => format!("linux-root-{arch}"),
-    };
-    let filesystem = match filesystem {
-        FileSystem::Fat32 => "fat32",
-        FileSystem::Ext4 => "ext4",
-    };
     let mut node = mapping([
         ("id", text(id)),
         ("name", text(name)),
-        ("type", text(kind)),
+        ("type", text(kind.row(arch.into()).name)),
         ("start", text(mebibytes(start.0))),
         ("end", text(end.map_or("0".to_owned(), |end| mebibytes(end.0)))),
-        ("fsType", text(filesystem)),
-        ("mountPoint", text(mount_point)),
-        ("mountOptions", text(mount_options)),
     ]);
-    if let (Some(label), Kind::Mapping(entries)) = (label, &mut node.kind) {
-        entries.push(entry("fsLabel", text(label)));
-    }
+    let Kind::Mapping(entries) = &mut node.kind else { return node };
+    let options = mount_point.as_ref().map(|_| mount_options.as_str());
+    let rest = [
+        ("fsType", filesystem.map(FileSystem::name)),
+        ("mountPoint", mount_point.as_deref()),
+        ("mountOptions", options),
+        ("fsLabel", label.as_deref()),
+    ];
+    entries.extend(rest.into_iter().filter_map(|(key, value)| Some(entry(key, text(value?)))));
     node
 }
 

@@ -49,14 +49,16 @@ class ConsoleError(Exception):
 class Machine:
     """A QEMU process with its serial port on a pair of pipes."""
 
-    def __init__(self, image, image_format, memory, scratch):
+    def __init__(self, image, image_format, firmware, memory, scratch):
         variables = os.path.join(scratch, "variables.fd")
         shutil.copyfile(VARIABLES, variables)
+        # QEMU's own firmware is a BIOS.
+        efi = ["-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={FIRMWARE}",
+               "-drive", f"if=pflash,format=raw,unit=1,file={variables}"]
         command = ["setpriv", "--pdeathsig", "KILL", "--", "qemu-system-x86_64",
                    "-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", str(memory),
                    "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-                   "-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={FIRMWARE}",
-                   "-drive", f"if=pflash,format=raw,unit=1,file={variables}",
+                   *(efi if firmware == "efi" else []),
                    "-drive", f"if=virtio,format={image_format},snapshot=on,file={image.replace(',', ',,')}",
                    "-device", "virtio-rng-pci",
                    "-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"]
@@ -181,6 +183,7 @@ class Session:
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--format", choices=["raw", "qcow2", "vpc", "vhdx", "vmdk", "vdi"], default="raw")
+    parser.add_argument("--firmware", choices=["efi", "bios"], default="efi")
     parser.add_argument("--memory", type=int, default=1024, help="MiB")
     parser.add_argument("--boot-timeout", type=float, default=240, help="seconds to the login prompt")
     parser.add_argument("--step-timeout", type=float, default=90, help="seconds for each step")
@@ -197,7 +200,7 @@ def main():
 
     failure = None
     with tempfile.TemporaryDirectory(prefix="console-") as scratch:
-        machine = Machine(options.image, options.format, options.memory, scratch)
+        machine = Machine(options.image, options.format, options.firmware, options.memory, scratch)
         session = Session(machine, options.boot_timeout, options.step_timeout)
         try:
             for step in options.step:

@@ -1,9 +1,11 @@
-//! `/etc/fstab`: a line for each partition, by the UUID of its file system.
+//! `/etc/fstab`: a line for each partition that is mounted or swapped to, by the UUID of its file system.
 
 use std::fmt::Write as _;
 
+use super::grow;
 use super::{Error, Tree};
-use crate::disk::layout::{FileSystem, Layout};
+use crate::disk::kind::FileSystem;
+use crate::disk::layout::Layout;
 
 const PATH: &str = "etc/fstab";
 
@@ -17,21 +19,27 @@ pub(super) fn file(tree: &Tree, layout: &Layout) -> Result<(String, Vec<u8>), Er
 fn merged(there: &str, layout: &Layout) -> String {
     let own: Vec<&str> = there.lines().filter(|line| !line.trim_start().starts_with('#') && !line.trim().is_empty()).collect();
     let mut text = "# <file system> <mount point> <type> <options> <dump> <pass>\n".to_owned();
-    let mut partitions: Vec<_> = layout.partitions.iter().collect();
-    // What is mounted beneath another comes after it.
-    partitions.sort_by_key(|partition| &partition.mount_point);
-    for partition in partitions {
-        if own.iter().any(|line| line.split_whitespace().nth(1) == Some(&partition.mount_point)) {
+    let lines = layout.partitions.iter().filter_map(|partition| {
+        let filesystem = partition.filesystem?;
+        let (place, pass) = match &partition.mount_point {
+            None if filesystem == FileSystem::Swap => ("none", 0),
+            mount_point => (mount_point.as_deref()?, if mount_point.as_deref() == Some("/") { 1 } else { 2 }),
+        };
+        Some((place, partition, filesystem, pass))
+    });
+    let mut lines: Vec<_> = lines.collect();
+    // What is mounted beneath another comes after it, and swap after all.
+    lines.sort_by_key(|(place, ..)| (*place == "none", *place));
+    let last = grow::grows(layout).map(|last| &last.name);
+    for (place, partition, filesystem, pass) in lines {
+        if place != "none" && own.iter().any(|line| line.split_whitespace().nth(1) == Some(place)) {
             continue;
         }
-        let (kind, pass) = match partition.filesystem {
-            FileSystem::Ext4 if partition.mount_point == "/" => ("ext4", 1),
-            FileSystem::Ext4 => ("ext4", 2),
-            FileSystem::Fat32 => ("vfat", 2),
-        };
-        let options = if partition.mount_options.is_empty() { "defaults" } else { &partition.mount_options };
-        let uuid = layout.filesystem_uuid(partition);
-        writeln!(text, "UUID={uuid} {} {kind} {options} 0 {pass}", partition.mount_point).expect("writing to a string cannot fail");
+        let usual = if filesystem == FileSystem::Swap { "sw" } else { "defaults" };
+        let options = if partition.mount_options.is_empty() { usual } else { &partition.mount_options };
+        let grows = if last == Some(&partition.name) { format!(",{}", grow::OPTION) } else { String::new() };
+        let (uuid, kind) = (layout.filesystem_uuid(partition), filesystem.fstab());
+        writeln!(text, "UUID={uuid} {place} {kind} {options}{grows} 0 {pass}").expect("writing to a string cannot fail");
     }
     for line in own {
         text.push_str(line);

@@ -1,5 +1,4 @@
-//! GRUB: one EFI binary with all modules that a boot from ext4 needs, which finds the root file system by its UUID and reads `/boot/grub/grub.cfg`
-//! there.
+//! GRUB: one binary with all modules that a boot needs, which finds the file system that holds `/boot` by its UUID and reads `grub/grub.cfg` there.
 //!
 //! `grub-install` wants devices; `grub-mkimage`, which it calls, does not. Its binary stands where `grub-install` would put it, so that an update of
 //! GRUB's packages on the running machine replaces it; the command line and the console are also in `/etc/default/grub.d`, so that `update-grub`
@@ -7,20 +6,19 @@
 
 use std::fmt::Write as _;
 
-use super::{Architecture, Context, Error, FatFile, Files, Run, Source, quoted};
+use super::{Architecture, Bios, Context, Error, FatFile, Files, Run, Source, quoted};
 
 /// How long the menu waits, in seconds.
 const TIMEOUT: u32 = 1;
 
 /// Built into the binary: reading the disk, the menu, the kernel, and what the configuration that `update-grub` writes may ask for. No other module
 /// is needed.
-const MODULES: [&str; 38] = [
+const MODULES: [&str; 36] = [
     "all_video",
     "boot",
     "chain",
     "configfile",
     "echo",
-    "efifwsetup",
     "ext2",
     "fat",
     "font",
@@ -33,7 +31,6 @@ const MODULES: [&str; 38] = [
     "linux",
     "loadenv",
     "ls",
-    "lsefi",
     "minicmd",
     "normal",
     "part_gpt",
@@ -55,33 +52,65 @@ const MODULES: [&str; 38] = [
     "zstd",
 ];
 
+/// Beside them, where EFI starts it.
+const EFI_MODULES: [&str; 2] = ["efifwsetup", "lsefi"];
+
+/// Beside them, where a BIOS starts it.
+const BIOS_MODULES: [&str; 1] = ["biosdisk"];
+
+/// The platform of a BIOS.
+const BIOS_TARGET: &str = "i386-pc";
+
 /// The files of the EFI system partition and of the tree. `run` runs `grub-mkimage` in the tree.
 pub(super) fn files(context: &Context<'_>, run: &mut Run<'_>) -> Result<Files, Error> {
     let target = context.architecture.grub();
     let package = format!("grub-efi-{}-bin", context.architecture.debian());
     require(context, "GRUB for EFI", &format!("usr/lib/grub/{target}/kernel.img"), &package)?;
-    require(context, "grub-mkimage", "usr/bin/grub-mkimage", "grub-common")?;
+    let core = make_core(context, target, "core.efi", &EFI_MODULES, run)?;
+    let mut files = configuration(context);
+    for path in [context.architecture.removable_path(), format!("EFI/{}/grub{}.efi", context.os.id, context.architecture.efi())] {
+        files.esp.push(FatFile { path, source: Source::Tree(core.clone()) });
+    }
+    Ok(files)
+}
 
-    // As `grub-install` names them.
-    let (early, core) = (format!("boot/grub/{target}/load.cfg"), format!("boot/grub/{target}/core.efi"));
-    let text = format!("search.fs_uuid {} root\nset prefix=($root)/boot/grub\n", context.root_uuid);
+/// The same for a disk that a BIOS starts.
+pub(super) fn bios_files(context: &Context<'_>, run: &mut Run<'_>) -> Result<Files, Error> {
+    let boot = format!("usr/lib/grub/{BIOS_TARGET}/boot.img");
+    if context.architecture != Architecture::X86_64 {
+        return Err(Error::Unusable { what: "the boot type", value: "legacy".to_owned(), problem: "is for x86_64 only" });
+    }
+    require(context, "GRUB for a BIOS", &boot, "grub-pc-bin")?;
+    let core = make_core(context, BIOS_TARGET, "core.img", &BIOS_MODULES, run)?;
+    let mut files = configuration(context);
+    files.bios = Some(Bios { boot: context.tree.read(&boot)?.unwrap_or_default(), core: context.tree.read(&core)?.unwrap_or_default() });
+    Ok(files)
+}
+
+/// Has `grub-mkimage` make the binary with everything in it; returns its path in the tree, which is the one that `grub-install` gives it.
+fn make_core(context: &Context<'_>, target: &str, name: &str, modules: &[&str], run: &mut Run<'_>) -> Result<String, Error> {
+    require(context, "grub-mkimage", "usr/bin/grub-mkimage", "grub-common")?;
+    let (early, core) = (format!("boot/grub/{target}/load.cfg"), format!("boot/grub/{target}/{name}"));
+    let prefix = format!("{}/grub", context.boot_prefix);
+    let text = format!("search.fs_uuid {} root\nset prefix=($root){prefix}\n", context.boot_uuid);
     context.tree.write(&early, text.as_bytes(), 0o644)?;
     let (early, output) = (format!("/{early}"), format!("/{core}"));
-    let mut command = vec!["grub-mkimage", "-O", target, "-p", "/boot/grub", "-c", &early, "-o", &output];
+    let mut command = vec!["grub-mkimage", "-O", target, "-p", &prefix, "-c", &early, "-o", &output];
     command.extend(MODULES);
+    command.extend(modules);
     run(&command).map_err(|source| Error::Sandbox { command: command[..9].join(" "), source })?;
     if context.tree.file(&core)?.is_none() {
         return Err(Error::BadFile { path: output, problem: "was not written by grub-mkimage".to_owned() });
     }
+    Ok(core)
+}
 
-    let mut files = Files::default();
-    for path in [context.architecture.removable_path(), format!("EFI/{}/grub{}.efi", context.os.id, context.architecture.efi())] {
-        files.esp.push(FatFile { path, source: Source::Tree(core.clone()) });
-    }
+/// The menu, and what `update-grub` makes the next one of.
+fn configuration(context: &Context<'_>) -> Files {
     let console = Console::of(&context.options);
-    files.tree.push(("boot/grub/grub.cfg".to_owned(), menu(context, console.as_ref()).into_bytes()));
-    files.tree.push(("etc/default/grub.d/50-image.cfg".to_owned(), defaults(context, console.as_ref()).into_bytes()));
-    Ok(files)
+    let menu = ("boot/grub/grub.cfg".to_owned(), menu(context, console.as_ref()).into_bytes());
+    let defaults = ("etc/default/grub.d/50-image.cfg".to_owned(), defaults(context, console.as_ref()).into_bytes());
+    Files { tree: vec![menu, defaults], ..Files::default() }
 }
 
 fn require(context: &Context<'_>, what: &str, path: &str, package: &str) -> Result<(), Error> {
@@ -98,12 +127,13 @@ fn menu(context: &Context<'_>, console: Option<&Console>) -> String {
         writeln!(text, "{}\nterminal_input console serial\nterminal_output console serial", console.command())
             .expect("writing to a string cannot fail");
     }
-    writeln!(text, "search --no-floppy --fs-uuid --set=root {}", context.root_uuid).expect("writing to a string cannot fail");
+    writeln!(text, "search --no-floppy --fs-uuid --set=root {}", context.boot_uuid).expect("writing to a string cannot fail");
     let options: Vec<String> = context.options.split_whitespace().map(quoted).collect();
     for kernel in &context.kernels {
         let title = quoted(&format!("{}, with Linux {}", context.title, kernel.version));
         // Kernel versions have no letter that GRUB's shell would read as anything else.
-        write!(text, "\nmenuentry {title} {{\n\tlinux /{} {}\n\tinitrd /{}\n}}\n", kernel.image, options.join(" "), kernel.initrd)
+        let [image, initrd] = [&kernel.image, &kernel.initrd].map(|path| format!("{}{}", context.boot_prefix, path.trim_start_matches("boot")));
+        write!(text, "\nmenuentry {title} {{\n\tlinux {image} {}\n\tinitrd {initrd}\n}}\n", options.join(" "))
             .expect("writing to a string cannot fail");
     }
     text

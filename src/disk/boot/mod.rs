@@ -3,7 +3,9 @@
 //! The tree already has its kernels and initrds in `/boot`. What is laid down is what the distribution's own tools would have: a later kernel update
 //! on the running machine finds its entries where it looks for them. What is missing is an error that names the package.
 
+pub(super) mod bios;
 mod fstab;
+mod grow;
 mod grub;
 mod kernels;
 mod os_release;
@@ -13,11 +15,12 @@ mod tests;
 
 use serde::{Deserialize, Serialize};
 
+use self::bios::Bios;
 use self::kernels::Kernel;
 use self::os_release::OsRelease;
 use super::error::Error;
 use super::fat::{FatFile, Source};
-use super::layout::{Architecture, Checked};
+use super::layout::{Architecture, Checked, Partition};
 use super::text;
 use crate::tree::Tree;
 
@@ -35,14 +38,16 @@ pub struct Boot {
     pub title: String,
 }
 
-/// What starts the kernel; EFI only.
+/// What starts the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Provider {
-    /// systemd-boot.
+    /// systemd-boot, started by EFI.
     SystemdBoot,
-    /// GNU GRUB.
+    /// GNU GRUB, started by EFI.
     Grub,
+    /// GNU GRUB, started by a BIOS.
+    GrubBios,
 }
 
 /// The longest command line that kernels take (x86; 64-bit ARM has the same).
@@ -52,8 +57,10 @@ const CMDLINE_LIMIT: usize = 2047;
 struct Context<'a> {
     tree: &'a Tree,
     architecture: Architecture,
-    /// `UUID=` of the root file system.
-    root_uuid: String,
+    /// `UUID=` of the file system that holds `/boot`.
+    boot_uuid: String,
+    /// Where `/boot` is on that file system: `/boot`, or nothing where it has a partition of its own.
+    boot_prefix: &'static str,
     /// `root=…` and the command line of the spec.
     options: String,
     title: String,
@@ -67,6 +74,7 @@ struct Context<'a> {
 struct Files {
     esp: Vec<FatFile>,
     tree: Vec<(String, Vec<u8>)>,
+    bios: Option<Bios>,
 }
 
 /// What was done.
@@ -74,6 +82,8 @@ struct Files {
 pub(super) struct Installed {
     /// The files of the EFI system partition.
     pub(super) esp: Vec<FatFile>,
+    /// What is written where a BIOS finds it.
+    pub(super) bios: Option<Bios>,
     /// The versions of the kernels, newest (the default) first.
     pub(super) kernels: Vec<String>,
 }
@@ -95,33 +105,37 @@ pub(super) fn install(tree: &Tree, layout: Checked<'_>, boot: &Boot, run: &mut R
     let words: Vec<&str> = boot.cmdline.split_whitespace().collect();
     let context = Context {
         tree,
-        architecture: layout.architecture,
+        architecture: layout.layout.architecture,
         options: format!("root=UUID={root_uuid} {}", words.join(" ")).trim_end().to_owned(),
-        root_uuid,
+        boot_uuid: layout.layout.filesystem_uuid(layout.boot),
+        boot_prefix: if layout.boot.name == layout.root.name { "/boot" } else { "" },
         title: if boot.title.is_empty() { os.title.clone() } else { boot.title.clone() },
         os,
-        kernels: kernels::find(tree, layout.architecture)?,
+        kernels: kernels::find(tree, layout.layout.architecture)?,
     };
     let mut files = match boot.provider {
         Provider::SystemdBoot => systemd_boot::files(&context)?,
         Provider::Grub => grub::files(&context, run)?,
+        Provider::GrubBios => grub::bios_files(&context, run)?,
     };
     files.tree.push(fstab::file(tree, layout.layout)?);
-    for partition in &layout.layout.partitions {
-        tree.create_dirs(partition.mount_point.trim_start_matches('/'))?;
+    files.tree.extend(grow::files(&context, layout.layout)?);
+    for mount_point in layout.layout.partitions.iter().filter_map(|partition| partition.mount_point.as_deref()) {
+        tree.create_dirs(mount_point.trim_start_matches('/'))?;
     }
     for (path, bytes) in &files.tree {
         tree.write(path, bytes, 0o644)?;
     }
-    let mut esp = adopt(tree, layout.esp.mount_point.trim_start_matches('/'))?;
+    let mut esp = layout.esp.map_or(Ok(Vec::new()), |esp| adopt(tree, esp))?;
     let own = files.esp.into_iter().filter(|file| !esp.iter().any(|theirs| theirs.path.eq_ignore_ascii_case(&file.path)));
     let own: Vec<FatFile> = own.collect();
     esp.extend(own);
-    Ok(Installed { esp, kernels: context.kernels.into_iter().map(|kernel| kernel.version).collect() })
+    Ok(Installed { esp, bios: files.bios, kernels: context.kernels.into_iter().map(|kernel| kernel.version).collect() })
 }
 
-/// The files of the tree beneath the EFI system partition's mount point, for the partition. They stay in the tree until [`clear`].
-fn adopt(tree: &Tree, mount_point: &str) -> Result<Vec<FatFile>, Error> {
+/// The files of the tree beneath the mount point of a FAT partition, for that partition. They stay in the tree. Empty folders are left out.
+pub(super) fn adopt(tree: &Tree, partition: &Partition) -> Result<Vec<FatFile>, Error> {
+    let Some(mount_point) = partition.mount_point.as_deref().map(|path| path.trim_start_matches('/')) else { return Ok(Vec::new()) };
     let mut files = Vec::new();
     let mut folders = vec![String::new()];
     while let Some(folder) = folders.pop() {
@@ -135,12 +149,6 @@ fn adopt(tree: &Tree, mount_point: &str) -> Result<Vec<FatFile>, Error> {
         }
     }
     Ok(files)
-}
-
-/// Empties the EFI system partition's mount point in the tree, once the partition is written: what is there would be hidden by the mount, and stored
-/// twice.
-pub(super) fn clear(tree: &Tree, mount_point: &str) -> Result<(), Error> {
-    Ok(tree.empty_dir(mount_point)?)
 }
 
 impl Architecture {

@@ -6,6 +6,9 @@ use super::{Error, Out, Partition, SECTOR};
 /// The smallest partition that we format: below it a driver would see FAT12.
 pub(super) const SMALLEST: u64 = 4 << 20;
 
+/// The largest partition that is formatted with 16 bits: 65,524 clusters of 32 KiB, the largest that every driver takes.
+pub(in crate::disk) const LARGEST_FAT16: u64 = (2 << 30) - (1 << 20);
+
 /// With fewer clusters it is FAT16 (and no FAT16 has so many). A few more are kept away from the border, as Microsoft advises.
 const FAT32_CLUSTERS: u64 = 65_525 + 16;
 
@@ -37,8 +40,9 @@ pub(super) struct Geometry {
 }
 
 impl Geometry {
-    /// The geometry for a partition of `len` bytes; none if it is smaller than [`SMALLEST`].
-    pub(super) fn of(len: u64) -> Option<Self> {
+    /// The geometry for a partition of `len` bytes, with 32 bits where there are clusters enough for them and they are not excluded; none if it is smaller
+    /// than [`SMALLEST`], or too large for 16 bits.
+    pub(super) fn of(len: u64, only_16_bits: bool) -> Option<Self> {
         if len < SMALLEST {
             return None;
         }
@@ -52,8 +56,9 @@ impl Geometry {
         };
         let sizes = [64, 32, 16, 8, 4, 2, 1];
         let fat32 = sizes.into_iter().filter(|size| *size <= largest).map(|size| Self::with(Kind::Fat32, total, size));
-        let fat16 = [1, 2].into_iter().map(|size| Self::with(Kind::Fat16, total, size));
-        fat32.filter(|it| it.clusters >= FAT32_CLUSTERS).chain(fat16.filter(|it| it.clusters < FAT32_CLUSTERS - 32)).next()
+        let fat16 = sizes.into_iter().rev().map(|size| Self::with(Kind::Fat16, total, size));
+        let wide = fat32.filter(|it| !only_16_bits && it.clusters >= FAT32_CLUSTERS);
+        wide.chain(fat16.filter(|it| it.clusters < FAT32_CLUSTERS - 32)).next()
     }
 
     fn with(kind: Kind, total: u64, cluster_sectors: u64) -> Self {
@@ -190,8 +195,8 @@ mod tests {
 
     #[test]
     fn the_number_of_clusters_says_which_kind_it_is() {
-        let mib = |count: u64| Geometry::of(count << 20).unwrap();
-        assert!(Geometry::of((4 << 20) - 512).is_none());
+        let mib = |count: u64| Geometry::of(count << 20, false).unwrap();
+        assert!(Geometry::of((4 << 20) - 512, false).is_none());
         for count in (4..600).chain([1024, 2000, 8191, 8192, 16_384, 32_768, 1 << 20, 1 << 22]) {
             let geometry = mib(count);
             let expected = if count < 33 { Kind::Fat16 } else { Kind::Fat32 };
@@ -207,5 +212,11 @@ mod tests {
         }
         assert_eq!(mib(512).cluster_len(), 4096);
         assert_eq!(mib(64).cluster_len(), 512);
+
+        for count in [4, 16, 64, 512, 1024, 2047] {
+            let geometry = Geometry::of(count << 20, true).unwrap();
+            assert!(geometry.kind == Kind::Fat16 && (4085 + 16..65_525 - 16).contains(&geometry.clusters), "{count} MiB: {geometry:?}");
+        }
+        assert!(Geometry::of(LARGEST_FAT16, true).is_some() && Geometry::of(4 << 30, true).is_none());
     }
 }

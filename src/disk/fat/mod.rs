@@ -21,7 +21,9 @@ use std::path::Path;
 
 use self::folder::{Content, Folder};
 use self::geometry::Geometry;
+pub(super) use self::geometry::LARGEST_FAT16;
 use super::error::Error;
+use super::kind::FileSystem;
 use super::layout::{Partition, SECTOR};
 use crate::progress::Cancel;
 use crate::tree::Tree;
@@ -73,7 +75,9 @@ pub(super) fn write(
     tree: &Tree,
     cancel: &Cancel,
 ) -> Result<u64, Error> {
-    let geometry = Geometry::of(partition.len).ok_or_else(|| too_small(partition, geometry::SMALLEST - partition.len.min(geometry::SMALLEST)))?;
+    let only_16_bits = partition.filesystem == Some(FileSystem::Fat16);
+    let geometry =
+        Geometry::of(partition.len, only_16_bits).ok_or_else(|| too_small(partition, geometry::SMALLEST - partition.len.min(geometry::SMALLEST)))?;
     let mut root = Folder::default();
     for file in files {
         root.insert(&file.path, Content::of(file, tree)?)?;

@@ -1,70 +1,93 @@
 //! `disk`.
 
 use super::{checked, one_line};
-use crate::disk::formats;
-use crate::distro::Architecture;
+use crate::disk::{self, TYPES, TypeRow, formats};
+use crate::distro::{Architecture, BootProvider};
 use crate::spec::draft::DiskDraft;
-use crate::spec::layout::{self, Placed};
+use crate::spec::layout::{self, Placed, Space};
 use crate::spec::model::{Artifact, FileSystem, Partition, PartitionKind, PartitionTable};
 use crate::spec::names;
 use crate::units::ByteSize;
 use crate::yaml::{Field, Fields};
 
 /// Types of partitions that the language has and this program does not make.
-const OTHER_TYPES: [&str; 14] = [
-    "bios",
-    "linux",
-    "linux-dm-crypt",
-    "linux-home",
-    "linux-luks",
-    "linux-lvm",
-    "linux-raid",
-    "linux-root",
-    "linux-srv",
-    "linux-swap",
-    "linux-tmp",
-    "linux-usr-amd64",
-    "linux-var",
-    "xbootldr",
-];
+const OTHER_TYPES: [&str; 6] = ["linux-dm-crypt", "linux-luks", "linux-lvm", "linux-raid", "linux-root", "linux-usr-amd64"];
 
 /// File systems that the language has and this program does not make.
-const OTHER_FILE_SYSTEMS: [&str; 8] = ["btrfs", "ext2", "ext3", "fat16", "linux-swap", "none", "swap", "xfs"];
+const OTHER_FILE_SYSTEMS: [&str; 2] = ["btrfs", "xfs"];
 
-/// `arch` is none if the target is wrong: what depends on it is not checked then.
-pub(super) fn read(field: &Field<'_>, arch: Option<Architecture>) -> DiskDraft {
+/// Folders that cannot have a partition of their own: the system has them before it mounts anything, or mounts something of its own there.
+const OF_THE_ROOT: [&str; 13] = ["bin", "dev", "etc", "lib", "lib32", "lib64", "libx32", "proc", "run", "sbin", "sys", "usr", "root"];
+
+/// Flags of the language: the types that say the same, and what they mark.
+const FLAGS: [(&str, &[PartitionKind], &str); 5] = [
+    ("esp", &[PartitionKind::Esp], "an EFI system partition"),
+    ("boot", &[PartitionKind::Esp], "an EFI system partition"),
+    ("bios_grub", &[PartitionKind::Bios], "a partition for GRUB's core"),
+    ("swap", &[PartitionKind::Swap], "a swap partition"),
+    ("bls_boot", &[PartitionKind::Xbootldr], "a partition of type xbootldr"),
+];
+
+/// What the disk is made for.
+#[derive(Clone, Copy)]
+pub(super) struct Machine {
+    /// None if the target is wrong: what depends on it is not checked then.
+    pub(super) arch: Option<Architecture>,
+    pub(super) bootloader: BootProvider,
+}
+
+pub(super) fn read(field: &Field<'_>, machine: Machine) -> DiskDraft {
     let mut draft = DiskDraft::default();
     let Some(mut disk) = field.fields() else { return draft };
     for device in ["path", "selectionPolicy"] {
         disk.refuse(device, "images are written to files, never to a device: leave it out");
     }
     disk.refuse("maxSize", "write the size that the disk shall have into disk.size");
-    if let Some(extend) = disk.optional("extendLastPartitionToFillDisk")
-        && extend.boolean().is_some_and(|located| located.value)
-    {
-        let hint = "no partition grows when the machine starts: give disk.size its size there, and the last partition the end \"0\"";
-        extend.error_with_hint("cannot be true", hint);
-    }
+    let extend = disk.optional("extendLastPartitionToFillDisk");
+    draft.extend_last_partition = extend.as_ref().and_then(Field::boolean).is_some_and(|located| located.value);
 
     draft.name = disk.optional("name").and_then(|field| checked(&field, one_line));
     let size_field = disk.optional("size");
     draft.size = size_field.as_ref().and_then(size);
-    if let Some(table) = disk.optional("partitionTableType") {
-        table.one_of(&[("gpt", PartitionTable::Gpt)], &["mbr"]);
+    let table_field = disk.optional("partitionTableType");
+    draft.table = table_field.as_ref().and_then(table);
+    let table = draft.table.unwrap_or(PartitionTable::Gpt);
+    if let (Some(field), Some(size)) = (&size_field, draft.size)
+        && size.0 > table.largest_disk()
+    {
+        let largest = ByteSize(table.largest_disk());
+        field.error_with_hint(&format!("is more than {largest}, where the table “{}” ends", table.name()), "write partitionTableType: gpt");
     }
     if let Some(partitions) = disk.optional("partitions") {
         // Without a size that can be read, every layout fits.
         let size = if size_field.is_none() { layout::DEFAULT_SIZE } else { draft.size.unwrap_or(layout::MAX_SIZE) };
-        draft.partitions = read_partitions(&partitions, size, arch);
+        draft.partitions = read_partitions(&partitions, Space { size, table, bootloader: machine.bootloader }, machine.arch);
     } else if let (Some(field), Some(size)) = (&size_field, draft.size)
-        && size < layout::min_default_size()
+        && size < layout::min_default_size(table, machine.bootloader)
     {
-        let least = layout::min_default_size().0 >> 20;
+        let least = layout::min_default_size(table, machine.bootloader).0 >> 20;
         field.error_with_hint("is too small for the default layout", format!("write at least {least}MiB, or give disk.partitions"));
+    }
+    if let Some(extend) = extend.filter(|_| draft.extend_last_partition) {
+        let last = draft.partitions.as_ref().and_then(|partitions| partitions.last());
+        if table == PartitionTable::Mbr {
+            extend.error_with_hint("cannot be true with an MBR: only a GPT grows when the machine starts", "write partitionTableType: gpt");
+        } else if let Some(last) = last
+            && (last.filesystem != Some(FileSystem::Ext4) || last.mount_point.is_none())
+        {
+            let hint = "make the last one ext4 with a mountPoint, or leave this out";
+            extend.error_with_hint(&format!("cannot be true: the last partition, “{}”, is not ext4 that is mounted", last.id), hint);
+        }
     }
     draft.artifacts = disk.optional("artifacts").and_then(|field| artifacts(&field, draft.size));
     disk.finish();
     draft
+}
+
+fn table(field: &Field<'_>) -> Option<PartitionTable> {
+    let names = [PartitionTable::Gpt, PartitionTable::Mbr].map(|table| (table.name(), table));
+    let located = field.one_of(&names, &[])?;
+    Some(located.value)
 }
 
 /// A size of a disk, rounded up to whole mebibytes: `8GB` is none.
@@ -102,16 +125,18 @@ fn artifacts(field: &Field<'_>, size: Option<ByteSize>) -> Option<Vec<Artifact>>
     Some(found)
 }
 
-fn read_partitions(field: &Field<'_>, size: ByteSize, arch: Option<Architecture>) -> Option<Vec<Partition>> {
+fn read_partitions(field: &Field<'_>, space: Space, arch: Option<Architecture>) -> Option<Vec<Partition>> {
     let items = field.list()?;
-    if items.len() > 128 {
-        field.error("has more than 128 partitions");
+    let most = space.table.most_partitions();
+    if items.len() > most {
+        let hint = if space.table == PartitionTable::Mbr { "write partitionTableType: gpt" } else { "leave some out" };
+        field.error_with_hint(&format!("has more than {most} partitions, which is all that the table “{}” holds", space.table.name()), hint);
         return None;
     }
     let partitions: Vec<Option<Placed>> = items.iter().map(|item| partition(item, arch)).collect();
     // Order and overlaps mean nothing while one of them is unknown.
     let partitions: Vec<Placed> = partitions.into_iter().collect::<Option<_>>()?;
-    layout::check(&partitions, size, field.place(), field.report());
+    layout::check(&partitions, space, field.place(), field.report());
     Some(partitions.into_iter().map(|placed| placed.partition).collect())
 }
 
@@ -125,25 +150,31 @@ fn partition(item: &Field<'_>, arch: Option<Architecture>) -> Option<Placed> {
     let start = start_field.as_ref().and_then(Field::size);
     let end_field = fields.required("end");
     let end = end_field.as_ref().and_then(Field::size);
-    let file_systems = [("fat32", FileSystem::Fat32), ("vfat", FileSystem::Fat32), ("ext4", FileSystem::Ext4)];
-    let fs_field = fields.required("fsType");
-    let filesystem = fs_field.as_ref().and_then(|field| field.one_of(&file_systems, &OTHER_FILE_SYSTEMS)).map(|located| located.value);
+    let fs_field = fields.optional("fsType");
+    let filesystem = kind.map(|kind| filesystem(fs_field.as_ref(), kind, || fields.missing("fsType")));
     let label_field = fields.optional("fsLabel");
-    let mount_field = fields.required("mountPoint");
-    let mount_point = mount_field.as_ref().and_then(|field| checked(field, mount_path));
+    // A swap partition may say that it is mounted nowhere.
+    let nowhere = |field: &Field<'_>| field.node().text().is_some_and(|text| matches!(text, "" | "none" | "swap"));
+    let mount_field = fields.optional("mountPoint").filter(|field| !nowhere(field));
+    let mount_point = mount_field.as_ref().map(mount_point);
     let options = fields.optional("mountOptions").map(|field| checked(&field, names::mount_options));
     let flags_hold = fields.optional("flags").is_none_or(|field| flags(&field, kind));
+    if mount_field.is_none() && matches!(kind, Some(PartitionKind::Esp | PartitionKind::LinuxRoot)) {
+        fields.missing("mountPoint");
+    }
     fields.finish();
 
-    let (kind, filesystem) = (kind?, filesystem?);
-    let wanted = if kind == PartitionKind::Esp { FileSystem::Fat32 } else { FileSystem::Ext4 };
-    if filesystem != wanted {
-        let wanted = if kind == PartitionKind::Esp { "fat32 on an EFI system partition" } else { "ext4 on the root partition" };
-        fs_field?.error(&format!("must be {wanted}"));
+    let (kind, filesystem) = (kind?, filesystem?.ok()?);
+    if let (Some(field), true) = (&mount_field, filesystem.is_none_or(|filesystem| filesystem == FileSystem::Swap)) {
+        field.error_with_hint("is given, and this partition has nothing that could be mounted", "leave it out");
         return None;
     }
     let label = match label_field {
         Some(field) => Some(fs_label(&field, filesystem)?),
+        None => None,
+    };
+    let mount_point = match mount_point {
+        Some(written) => Some(written?),
         None => None,
     };
     let mount_options = options.unwrap_or_else(|| Some(layout::default_options(filesystem).to_owned()))?;
@@ -156,10 +187,16 @@ fn partition(item: &Field<'_>, arch: Option<Architecture>) -> Option<Placed> {
         end: (end.value != ByteSize(0)).then_some(end.value),
         filesystem,
         label,
-        mount_point: mount_point?,
+        mount_point,
         mount_options,
     };
-    flags_hold.then_some(Placed { partition, place: item.place(), start: start.place, end: end.place, mount: mount_field?.place() })
+    flags_hold.then_some(Placed {
+        partition,
+        place: item.place(),
+        start: start.place,
+        end: end.place,
+        mount: mount_field.map_or(item.place(), |field| field.place()),
+    })
 }
 
 /// `name` or its other spelling, `label`; without both, it is the id.
@@ -184,76 +221,106 @@ fn mount_path(text: &str) -> Result<(), &'static str> {
     if text == "/" { Ok(()) } else { names::absolute_path(text) }
 }
 
-/// What `type` and `typeUUID` can say.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Written {
-    Esp,
-    Root(Architecture),
+/// Where a partition is mounted, if anywhere. What the system must have before it mounts anything is on the root file system.
+fn mount_point(field: &Field<'_>) -> Option<String> {
+    let path = checked(field, mount_path)?;
+    let top = path.split('/').nth(1).unwrap_or_default();
+    if OF_THE_ROOT.contains(&top) {
+        let hint = format!("leave /{top} on the root file system, and make partition “/” larger");
+        field.error_with_hint(&format!("is “{path}”, which the system must have before it mounts partitions"), hint);
+        return None;
+    }
+    Some(path)
 }
-
-/// A type by its name, its GUID (UEFI and Discoverable Partitions specifications) and its code in `sgdisk`, which templates have in `typeUUID` too.
-const TYPES: [(&str, &str, &str, Written); 3] = [
-    ("esp", "c12a7328-f81f-11d2-ba4b-00a0c93ec93b", "ef00", Written::Esp),
-    ("linux-root-amd64", "4f68bce3-e8cd-4db1-96e7-fbcaf984b709", "8304", Written::Root(Architecture::X86_64)),
-    ("linux-root-arm64", "b921b045-1df0-41c3-af44-4c6f280d3fae", "8305", Written::Root(Architecture::Aarch64)),
-];
 
 /// `type`, or its other spelling, `typeUUID`. Where both are there, they must say the same.
 fn kind(fields: &mut Fields<'_>, arch: Option<Architecture>) -> Option<PartitionKind> {
     let uuid = fields.optional("typeUUID");
     let name = if uuid.is_some() { fields.optional("type") } else { fields.required("type") };
-    let names = TYPES.map(|(name, _, _, written)| (name, written));
+    let names: Vec<_> = TYPES.iter().map(|row| (row.name, row)).collect();
     let by_name = name.as_ref().map(|field| field.one_of(&names, &OTHER_TYPES).map(|located| located.value));
-    let by_uuid = uuid.as_ref().map(|field| type_of_uuid(field));
-    let (field, written) = match (name, by_name, uuid, by_uuid) {
+    let by_uuid = uuid.as_ref().map(type_of_uuid);
+    let (field, row) = match (name, by_name, uuid, by_uuid) {
         (Some(_), Some(named), Some(field), Some(written)) => {
             let (named, written) = (named?, written?);
-            if named != written {
+            if named.guid != written.guid {
                 field.error_with_hint("and type are not the same", "give only one of them");
                 return None;
             }
             (field, written)
         }
-        (Some(field), Some(written), ..) | (_, _, Some(field), Some(written)) => (field, written?),
+        (Some(field), Some(row), ..) | (_, _, Some(field), Some(row)) => (field, row?),
         _ => return None,
     };
-    let Written::Root(of) = written else { return Some(PartitionKind::Esp) };
-    if let Some(arch) = arch.filter(|arch| *arch != of) {
+    if let (Some(of), Some(arch)) = (row.architecture, arch)
+        && of != arch.into()
+    {
         field.error(&format!("must be linux-root-{} for {}", arch.debian(), arch.name()));
     }
-    Some(PartitionKind::LinuxRoot)
+    Some(row.kind)
 }
 
-fn type_of_uuid(field: &Field<'_>) -> Option<Written> {
+fn type_of_uuid(field: &Field<'_>) -> Option<&'static TypeRow> {
     let text = field.text()?.value.to_ascii_lowercase();
-    let found = TYPES.iter().find(|(_, guid, code, _)| text == *guid || text == *code);
+    let found = TYPES.iter().find(|row| text == row.guid.to_string() || text == row.code);
     if found.is_none() {
-        let list = TYPES.map(|(name, guid, ..)| format!("{guid} ({name})")).join(", ");
-        field.error_with_hint("is a type that is not supported", format!("use one of: {list}"));
+        let list = TYPES.iter().map(|row| row.name).collect::<Vec<_>>().join(", ");
+        field.error_with_hint("is a type that is not supported", format!("write the type by its name, one of: {list}"));
     }
-    found.map(|(.., written)| *written)
+    found
 }
 
-fn fs_label(field: &Field<'_>, filesystem: FileSystem) -> Option<String> {
+/// A mistake that has been told.
+struct Mistaken;
+
+/// What a partition is formatted with, if with anything. Where nothing is written, a swap partition is swap, and one for GRUB's core has nothing.
+fn filesystem(field: Option<&Field<'_>>, kind: PartitionKind, missing: impl FnOnce()) -> Result<Option<FileSystem>, Mistaken> {
+    let names = FileSystem::NAMES.map(|(name, filesystem)| (name, Some(filesystem)));
+    let names: Vec<_> = names.into_iter().chain([("none", None)]).collect();
+    let written = match (field, kind) {
+        (Some(field), _) => field.one_of(&names, &OTHER_FILE_SYSTEMS).ok_or(Mistaken)?.value,
+        (None, PartitionKind::Swap) => Some(FileSystem::Swap),
+        (None, PartitionKind::Bios) => None,
+        (None, _) => {
+            missing();
+            return Err(Mistaken);
+        }
+    };
+    if let (Some(field), false) = (field, kind.holds(written)) {
+        let fitting = names.iter().filter(|(name, filesystem)| !matches!(*name, "vfat" | "swap") && kind.holds(*filesystem));
+        let fitting = fitting.map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+        let name = kind.row(disk::Architecture::X86_64).name.trim_end_matches("-amd64");
+        field.error_with_hint(&format!("does not fit a partition of type {name}"), format!("use one of: {fitting}"));
+        return Err(Mistaken);
+    }
+    Ok(written)
+}
+
+fn fs_label(field: &Field<'_>, filesystem: Option<FileSystem>) -> Option<String> {
     checked(field, |text| match filesystem {
-        FileSystem::Fat32 if !names::fat_label(text) => Err("a FAT label: at most 11 upper case letters, digits and some signs"),
-        FileSystem::Ext4 if !names::label(text, 16) => Err("an ext4 label: at most 16 printable ASCII characters"),
-        FileSystem::Fat32 | FileSystem::Ext4 => Ok(()),
+        None => Err("left out: there is no file system that could have it"),
+        Some(filesystem) if filesystem.is_fat() && !names::fat_label(text) => {
+            Err("a FAT label: at most 11 upper case letters, digits and some signs")
+        }
+        Some(filesystem) if !filesystem.is_fat() && !names::label(text, 16) => Err("a label of at most 16 printable ASCII characters"),
+        Some(_) => Ok(()),
     })
 }
 
-/// The flags `esp` and `boot` say again what the type says; other flags would change the partition.
+/// The flags that say again what the type says; other flags would change the partition.
 fn flags(field: &Field<'_>, kind: Option<PartitionKind>) -> bool {
     let Some(items) = field.list() else { return false };
     items.iter().fold(true, |hold, item| {
         let Some(flag) = item.text() else { return false };
-        let holds = matches!(flag.value.as_str(), "esp" | "boot");
-        if !holds {
-            item.error_with_hint("is a flag that is not supported", "leave it out; esp and boot are known");
-        } else if kind.is_some_and(|kind| kind != PartitionKind::Esp) {
-            item.error_with_hint("marks an EFI system partition, which this is not", "leave it out, or make it type: esp");
+        let Some((_, kinds, what)) = FLAGS.iter().find(|(name, ..)| *name == flag.value) else {
+            let known = FLAGS.map(|(name, ..)| name).join(", ");
+            item.error_with_hint("is a flag that is not supported", format!("leave it out; known are {known}"));
+            return false;
+        };
+        if kind.is_some_and(|kind| !kinds.contains(&kind)) {
+            item.error_with_hint(&format!("marks {what}, which this is not"), "leave it out, or change the type");
             return false;
         }
-        hold && holds
+        hold
     })
 }

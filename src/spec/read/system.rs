@@ -1,7 +1,7 @@
 //! `systemConfig`, without its users.
 
 use super::{checked, files, network, one_line, users};
-use crate::distro::BootProvider;
+use crate::distro::{Architecture, BootProvider};
 use crate::resolve;
 use crate::spec::draft::SystemDraft;
 use crate::spec::names;
@@ -22,7 +22,8 @@ const CMDLINE_LIMIT: usize = 1900;
 /// The longest command of `configurations`.
 const COMMAND_LIMIT: usize = 64 << 10;
 
-pub(super) fn read(field: &Field<'_>) -> SystemDraft {
+/// `arch` is none if the target is wrong: what depends on it is not checked then.
+pub(super) fn read(field: &Field<'_>, arch: Option<Architecture>) -> SystemDraft {
     let mut draft = SystemDraft::default();
     let Some(mut system) = field.fields() else { return draft };
     for (name, instead) in BY_FILES {
@@ -44,7 +45,7 @@ pub(super) fn read(field: &Field<'_>) -> SystemDraft {
     if let Some(kernel) = system.optional("kernel").and_then(|field| field.fields()) {
         read_kernel(kernel, &mut draft);
     }
-    draft.bootloader = system.optional("bootloader").and_then(|field| bootloader(&field));
+    draft.bootloader = system.optional("bootloader").and_then(|field| bootloader(&field, arch));
     system.finish();
     draft
 }
@@ -147,14 +148,25 @@ fn cmdline(field: &Field<'_>) -> Option<String> {
     Some(text.split_ascii_whitespace().collect::<Vec<_>>().join(" "))
 }
 
-fn bootloader(field: &Field<'_>) -> Option<BootProvider> {
+fn bootloader(field: &Field<'_>, arch: Option<Architecture>) -> Option<BootProvider> {
     let mut fields = field.fields()?;
     fields.refuse("bootEntryPolicy", "it is for installers on a device: leave it out");
-    if let Some(field) = fields.optional("bootType") {
-        field.one_of(&[("efi", ())], &["legacy"]);
-    }
+    let boot_type = fields.optional("bootType");
+    let legacy = boot_type.as_ref().is_some_and(|field| field.one_of(&[("efi", false), ("legacy", true)], &[]).is_some_and(|located| located.value));
     let names = [BootProvider::SystemdBoot, BootProvider::Grub].map(|provider| (provider.name(), provider));
-    let provider = fields.optional("provider").and_then(|field| field.one_of(&names, &[]));
+    let field = fields.optional("provider");
+    let provider = field.as_ref().and_then(|field| field.one_of(&names, &[])).map(|located| located.value);
     fields.finish();
-    provider.map(|located| located.value)
+    match (boot_type.filter(|_| legacy), provider) {
+        (Some(boot_type), _) if arch == Some(Architecture::Aarch64) => {
+            boot_type.error_with_hint("is “legacy”, which aarch64 has not", "write efi");
+            None
+        }
+        (Some(_), Some(BootProvider::SystemdBoot)) => {
+            field?.error_with_hint("cannot be systemd-boot with bootType: legacy: a BIOS does not start it", "write grub, or bootType: efi");
+            None
+        }
+        (Some(_), _) => Some(BootProvider::GrubBios),
+        (None, provider) => provider,
+    }
 }

@@ -59,15 +59,17 @@ fn changes(spec: &Spec) -> Vec<(&'static str, Spec)> {
     change!("image.name", image.name = "other".to_owned());
     change!("image.version", image.version = "2".to_owned());
 
-    // One kind of image and of partition table: another value cannot be made yet.
+    // One kind of image: another value cannot be made yet.
     let Target { os: _, dist: _, arch: _, image_type: ImageType::Raw } = target;
     change!("target.os", target.os = "other".to_owned());
     change!("target.dist", target.dist = "other".to_owned());
     change!("target.arch", target.arch = Architecture::Aarch64);
 
-    let Disk { name: _, size: _, table: PartitionTable::Gpt, partitions, artifacts: _ } = disk;
+    let Disk { name: _, size: _, table: _, partitions, extend_last_partition: _, artifacts: _ } = disk;
     change!("disk.name", disk.name = None);
     change!("disk.size", disk.size = crate::units::ByteSize(1 << 40));
+    change!("disk.table", disk.table = PartitionTable::Mbr);
+    change!("disk.extend_last_partition", disk.extend_last_partition = true);
     change!("disk.artifacts", disk.artifacts = vec![Artifact::Raw]);
     change!("the order of disk.artifacts", disk.artifacts = vec![Artifact::Qcow2, Artifact::Raw]);
     let Partition { id: _, name: _, kind: _, start: _, end: _, filesystem: _, label: _, mount_point: _, mount_options: _ } = &partitions[0];
@@ -76,9 +78,11 @@ fn changes(spec: &Spec) -> Vec<(&'static str, Spec)> {
     change!("partition.kind", disk.partitions[0].kind = PartitionKind::LinuxRoot);
     change!("partition.start", disk.partitions[0].start = crate::units::ByteSize(2 << 20));
     change!("partition.end", disk.partitions[0].end = None);
-    change!("partition.filesystem", disk.partitions[0].filesystem = FileSystem::Ext4);
+    change!("partition.filesystem", disk.partitions[0].filesystem = Some(FileSystem::Ext4));
+    change!("no partition.filesystem", disk.partitions[0].filesystem = None);
     change!("partition.label", disk.partitions[0].label = None);
-    change!("partition.mount_point", disk.partitions[0].mount_point = "/efi".to_owned());
+    change!("partition.mount_point", disk.partitions[0].mount_point = Some("/efi".to_owned()));
+    change!("no partition.mount_point", disk.partitions[0].mount_point = None);
     change!("partition.mount_options", disk.partitions[0].mount_options = "ro".to_owned());
 
     let System {
@@ -107,6 +111,7 @@ fn changes(spec: &Spec) -> Vec<(&'static str, Spec)> {
     change!("system.modules", system.modules = vec!["xe".to_owned()]);
     change!("system.cmdline", system.cmdline = "quiet".to_owned());
     change!("system.bootloader", system.bootloader = BootProvider::SystemdBoot);
+    change!("bootloader.bootType", system.bootloader = BootProvider::GrubBios);
     change!("system.network", system.network = None);
     changes.extend(network_changes(spec));
     let User { name: _, password: _, password_max_age: _, groups: _, sudo: _, home: _, shell: _, ssh_authorized_keys: _ } = &users[1];

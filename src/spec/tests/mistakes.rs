@@ -176,6 +176,41 @@ systemConfig:
     ),
     ("a version of no kernel", "systemConfig:\n  kernel:\n    version: 6.1\n    packages: [linux-firmware]\n"),
     ("the root in the command line", "systemConfig:\n  kernel:\n    cmdline: quiet root=/dev/sda2\n"),
+    (
+        "disks that a BIOS starts",
+        "disk:\n  partitionTableType: mbr\n  size: 3TiB\n  extendLastPartitionToFillDisk: true\n  partitions:\n    \
+         - {id: a, type: linux, start: 1MiB, end: 65MiB, fsType: ext4}\n    - {id: b, type: linux, start: 65MiB, end: 129MiB, fsType: ext4}\n    \
+         - {id: c, type: linux, start: 129MiB, end: 193MiB, fsType: ext4}\n    - {id: d, type: linux, start: 193MiB, end: 257MiB, fsType: ext4}\n    \
+         - {id: e, type: linux-root-amd64, start: 257MiB, end: '0', fsType: ext4, mountPoint: /}\n\
+         systemConfig:\n  bootloader: {bootType: legacy, provider: systemd-boot}\n",
+    ),
+    (
+        "a BIOS and a GPT without a place for GRUB",
+        "disk:\n  partitions:\n    - {id: root, type: linux, start: 1MiB, end: '0', fsType: ext4, mountPoint: /}\n\
+         systemConfig:\n  bootloader: {bootType: legacy}\n",
+    ),
+    (
+        "partitions that cannot be what they shall be",
+        "disk:\n  extendLastPartitionToFillDisk: true\n  partitions:\n    \
+         - {id: esp, type: esp, start: 1MiB, end: 65MiB, fsType: ext4, mountPoint: /efi}\n    \
+         - {id: swap, type: linux-swap, start: 65MiB, end: 129MiB, mountPoint: /swap}\n    \
+         - {id: usr, type: linux, start: 129MiB, end: 193MiB, fsType: ext4, mountPoint: /usr/lib}\n    \
+         - {id: bios, type: bios, start: 193MiB, end: 194MiB, fsLabel: GRUB}\n    \
+         - {id: xfs, type: linux, start: 194MiB, end: 294MiB, fsType: xfs, mountPoint: /srv}\n    \
+         - {id: paging, type: linux-swap, start: 294MiB, end: 300MiB, fsType: ext4}\n    \
+         - {id: nothing, type: linux-var, start: 300MiB, end: 400MiB, fsType: none, mountPoint: /var}\n    \
+         - {id: root, type: linux-root-amd64, start: 400MiB, end: '0', fsType: ext4}\n",
+    ),
+    (
+        "partitions at the same place and a last one that cannot grow",
+        "disk:\n  extendLastPartitionToFillDisk: true\n  partitions:\n    \
+         - {id: esp, type: esp, start: 1MiB, end: 65MiB, fsType: fat16, mountPoint: /efi}\n    \
+         - {id: root, type: linux, start: 65MiB, end: 1GiB, fsType: vfat, mountPoint: /}\n    \
+         - {id: a, type: linux-home, start: 1GiB, end: 1030MiB, fsType: ext4, mountPoint: /home}\n    \
+         - {id: b, type: linux, start: 1030MiB, end: 1032MiB, fsType: ext4, mountPoint: /home}\n    \
+         - {id: c, type: linux-swap, start: 1032MiB, end: '0', fsType: swap, mountPoint: none}\n    \
+         ",
+    ),
     ("the boot loader", "systemConfig:\n  bootloader:\n    bootType: legacy\n    provider: grub2\n    bootEntryPolicy: preserve\n"),
     (
         "repositories",

@@ -47,7 +47,9 @@ pub(super) fn settle(disk: (&File, &Path), partition: &Partition, settings: Sett
     let superblock = Superblock::read(&place)?;
     for group in 0..superblock.groups {
         cancel.check()?;
-        let descriptor = place.read(superblock.descriptors + group * 64, 64)?;
+        // The second half is there where there are 64 bits.
+        let mut descriptor = place.read(superblock.descriptors + group * superblock.descriptor_len, superblock.descriptor_len)?;
+        descriptor.resize(64, 0);
         let table = u64::from(long(&descriptor, 8)) | u64::from(long(&descriptor, 40)) << 32;
         let unused = u32::from(short(&descriptor, 28)) | u32::from(short(&descriptor, 50)) << 16;
         if short(&descriptor, 18) & BG_INODE_UNINIT != 0 {
@@ -109,21 +111,25 @@ struct Superblock {
     inodes_per_group: u32,
     /// The byte offset of the group descriptors.
     descriptors: u64,
+    /// Bytes of a group descriptor.
+    descriptor_len: u64,
     /// Bytes in use.
     used: u64,
-    checksum_seed: u32,
+    /// What checksums begin with; none where there are none (ext2 and ext3).
+    checksum_seed: Option<u32>,
 }
 
 impl Superblock {
     fn read(place: &Place<'_>) -> Result<Self, Error> {
         let bytes = place.read(SUPERBLOCK, 1024)?;
-        let wide = |low: usize, high: usize| u64::from(long(&bytes, low)) | u64::from(long(&bytes, high)) << 32;
+        let is_64bit = long(&bytes, 96) & INCOMPAT_64BIT != 0;
+        let has_checksums = long(&bytes, 100) & RO_COMPAT_METADATA_CSUM != 0;
+        let wide = |low: usize, high: usize| u64::from(long(&bytes, low)) | if is_64bit { u64::from(long(&bytes, high)) << 32 } else { 0 };
         let as_asked = short(&bytes, 56) == 0xef53
             && long(&bytes, 24) == 2
             && u64::from(short(&bytes, 88)) == INODE
-            && short(&bytes, 254) == 64
-            && long(&bytes, 96) & INCOMPAT_64BIT != 0
-            && long(&bytes, 100) & RO_COMPAT_METADATA_CSUM != 0;
+            && is_64bit == has_checksums
+            && short(&bytes, 254) == if is_64bit { 64 } else { 0 };
         if !as_asked {
             return Err(Error::Ext4("another magic number, block size, inode size or feature than asked for"));
         }
@@ -133,18 +139,20 @@ impl Superblock {
         if groups > MOST_GROUPS || inodes_per_group > MOST_INODES_PER_GROUP || inodes != u64::from(long(&bytes, 0)) || free > blocks {
             return Err(Error::Ext4("a superblock whose counts contradict each other"));
         }
-        let seed = crc32c(!0, &bytes[104..120]);
-        Ok(Self { groups, inodes_per_group, descriptors: BLOCK, used: (blocks - free) * BLOCK, checksum_seed: seed })
+        let checksum_seed = has_checksums.then(|| crc32c(!0, &bytes[104..120]));
+        let descriptor_len = if is_64bit { 64 } else { 32 };
+        Ok(Self { groups, inodes_per_group, descriptors: BLOCK, descriptor_len, used: (blocks - free) * BLOCK, checksum_seed })
     }
 
     /// Writes an inode's checksum: of its number, its generation, and itself with the checksum as zero.
     fn seal(&self, inode: &mut [u8], number: u32) {
+        let Some(seed) = self.checksum_seed else { return };
         inode[124..126].fill(0);
         let wide = has_extra(inode, 128);
         if wide {
             inode[130..132].fill(0);
         }
-        let seed = crc32c(crc32c(self.checksum_seed, &number.to_le_bytes()), &inode[100..104]);
+        let seed = crc32c(crc32c(seed, &number.to_le_bytes()), &inode[100..104]);
         let sum = crc32c(seed, inode).to_le_bytes();
         inode[124..126].copy_from_slice(&sum[..2]);
         // The upper half has a place only where the inode is large enough.

@@ -1,4 +1,4 @@
-//! ext4 with the whole tree in it, made by the host's `mke2fs -d` straight into the partition's place in the disk file.
+//! ext2, ext3 and ext4 with a tree in them, made by the host's `mke2fs -d` straight into the partition's place in the disk file.
 //!
 //! The same tree gives the same bytes: identifiers and hash seed are given, times that are the clock's come from `E2FSPROGS_FAKE_TIME`, `mke2fs`
 //! takes names in sorted order (measured with 1.47.0: trees made in different orders on tmpfs give the same file system), and what it copies from the
@@ -17,6 +17,7 @@ use std::path::Path;
 
 use self::needs::Needs;
 use super::error::Error;
+use super::kind::FileSystem;
 use super::layout::{Layout, Partition};
 use super::program::{self, MKE2FS};
 use crate::progress::Cancel;
@@ -35,14 +36,26 @@ const RESERVED_PERCENT: &str = "1";
 
 /// What every kernel since 5.10 mounts and GRUB 2.06 reads. Not among them: `metadata_csum_seed` and `orphan_file`, which newer versions of `mke2fs`
 /// switch on and older ones of GRUB refuse.
-const FEATURES: &str = "none,has_journal,ext_attr,resize_inode,dir_index,filetype,extent,64bit,flex_bg,sparse_super,large_file,huge_file,\
+const EXT4_FEATURES: &str = "none,has_journal,ext_attr,resize_inode,dir_index,filetype,extent,64bit,flex_bg,sparse_super,large_file,huge_file,\
                         dir_nlink,extra_isize,metadata_csum";
+
+/// ext2: what has no journal and no extents, and every driver of it reads.
+const EXT2_FEATURES: &str = "none,ext_attr,resize_inode,dir_index,filetype,sparse_super,large_file";
+
+/// ext3 is ext2 with a journal.
+const EXT3_FEATURES: &str = "none,has_journal,ext_attr,resize_inode,dir_index,filetype,sparse_super,large_file";
 
 /// In place of the host's `/etc/mke2fs.conf`. Its types are those that `mke2fs` looks up by the size of the file system.
 const CONFIG: &str = "\
 [defaults]
 	base_features = none
 [fs_types]
+	ext2 = {
+		features = none
+	}
+	ext3 = {
+		features = none
+	}
 	ext4 = {
 		features = none
 	}
@@ -56,7 +69,8 @@ const CONFIG: &str = "\
 	}
 ";
 
-/// Makes the root file system; returns how many bytes of it are in use. `disk` has its full length and is zero there. `scratch` is a folder for small files.
+/// Makes the file system of a partition, with `tree` in it; returns how many bytes of it are in use. `disk` has its full length and is zero there. `scratch`
+/// is a folder for small files.
 pub(super) fn write(
     disk: (&File, &Path),
     layout: &Layout,
@@ -68,7 +82,12 @@ pub(super) fn write(
     let needs = Needs::of(tree, cancel)?;
     let blocks = partition.len / BLOCK;
     let inodes = needs.inodes_for(partition.len);
-    let journal = needs::journal_for(partition.len);
+    let (kind, features) = match partition.filesystem {
+        Some(FileSystem::Ext2) => ("ext2", EXT2_FEATURES),
+        Some(FileSystem::Ext3) => ("ext3", EXT3_FEATURES),
+        _ => ("ext4", EXT4_FEATURES),
+    };
+    let journal = if partition.filesystem == Some(FileSystem::Ext2) { 0 } else { needs::journal_for(partition.len) };
     let needed = needs.bytes_with(inodes, journal);
     if needed > partition.len {
         return Err(too_small(partition, needed - partition.len));
@@ -84,10 +103,11 @@ pub(super) fn write(
     );
     let uuid = layout.filesystem_uuid(partition);
     let (inodes, inode_len, block_len) = (inodes.to_string(), INODE.to_string(), BLOCK.to_string());
-    let (journal, size) = (format!("size={}", journal >> 20), format!("{}k", blocks * (BLOCK >> 10)));
-    let options = ["-q", "-F", "-t", "ext4", "-O", FEATURES, "-b", &block_len, "-I", &inode_len, "-N", &inodes, "-m", RESERVED_PERCENT];
-    let more = ["-J", &journal, "-U", &uuid, "-E", &extended, "-L", partition.label.as_deref().unwrap_or(""), "-d"];
-    let mut arguments: Vec<&OsStr> = options.into_iter().chain(more).map(OsStr::new).collect();
+    let (journal_size, size) = (format!("size={}", journal >> 20), format!("{}k", blocks * (BLOCK >> 10)));
+    let options = ["-q", "-F", "-t", kind, "-O", features, "-b", &block_len, "-I", &inode_len, "-N", &inodes, "-m", RESERVED_PERCENT];
+    let journal: &[&str] = if journal == 0 { &[] } else { &["-J", &journal_size] };
+    let more = ["-U", &uuid, "-E", &extended, "-L", partition.label.as_deref().unwrap_or(""), "-d"];
+    let mut arguments: Vec<&OsStr> = options.iter().chain(journal).chain(&more).map(OsStr::new).collect();
     arguments.extend([tree.path().as_os_str(), disk.1.as_os_str(), OsStr::new(&size)]);
     let environment = [
         ("MKE2FS_CONFIG", config.path().to_string_lossy().into_owned()),
