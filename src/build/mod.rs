@@ -35,12 +35,13 @@ pub use why::{Change, Difference, Nearest, differences, nearest};
 
 use crate::cache::{self, ImageCache, ImageRecord, MetadataCache, NewImage, ReleaseDate, SpecHash};
 use crate::disk;
+use crate::disk::formats::Format;
 use crate::fetch::{Client, ClientOptions, Credentials, Proxies};
 use crate::progress::{Cancel, Event, Phase, Progress};
 use crate::repo::{self, LoadOptions, PackageRecord, Universe};
 use crate::resolve::{self, Lock, Matched};
 use crate::root::sandbox::Mapping;
-use crate::spec::model::{Artifact, Image};
+use crate::spec::model::Image;
 use crate::store::{self, Options, Scratch, Store};
 use crate::time;
 use crate::transfer::partial::Partial;
@@ -150,7 +151,7 @@ impl Build<'_> {
         };
         let dir = OutputDir::prepare(self.request)?;
         let raw = dir.partial()?;
-        let stays = self.request.spec.spec.disk.artifacts.contains(&Artifact::Raw);
+        let stays = self.request.spec.spec.disk.artifacts.contains(&Format::Raw.into());
         match cache.write_to(&record, store::Output { file: raw.as_file(), path: raw.path(), stays }, self.progress, self.cancel) {
             Ok(()) => {}
             Err(error) if error.is_damage() => {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::report::Output;
 use super::{Error, Request};
 use crate::digest::Digest;
-use crate::disk::formats::{self, Conversion, Out, Raw};
+use crate::disk::formats::{self, Conversion, Format, Out, Raw, compression};
 use crate::progress::{Cancel, Progress};
 use crate::spec::model::Artifact;
 use crate::transfer::partial::{Partial, remove_stale};
@@ -35,7 +35,7 @@ impl OutputDir {
 
     /// The final name of an artifact.
     pub(super) fn name(&self, artifact: Artifact) -> PathBuf {
-        self.path.join(format!("{}.{}", self.stem, artifact.name()))
+        self.path.join(format!("{}.{artifact}", self.stem))
     }
 
     /// Gives a finished file its name, in place of an older one.
@@ -61,18 +61,31 @@ pub(super) fn write_all(
     let seed = match digest {
         Some(digest) => digest,
         // Only where nothing needs it, or the disk is kept nowhere.
-        None if artifacts.iter().all(|format| !format.has_identifiers()) => Digest::of(b""),
+        None if artifacts.iter().all(|artifact| !artifact.disk.has_identifiers()) => Digest::of(b""),
         None => digest_of(&raw)?,
     };
-    for artifact in artifacts.iter().copied().filter(|artifact| *artifact != Artifact::Raw) {
-        let partial = dir.partial()?;
+    let plain = Artifact::from(Format::Raw);
+    for artifact in artifacts.iter().copied().filter(|artifact| *artifact != plain) {
         let disk = Raw::new(raw.as_file(), raw.path())?;
-        let out = Out::new(partial.as_file(), partial.path())?;
-        formats::convert(&Conversion { raw: disk, out, seed, progress, cancel }, artifact)?;
+        let converted_disk = if artifact.disk == Format::Raw { None } else { Some(dir.partial()?) };
+        if let Some(partial) = &converted_disk {
+            let out = Out::new(partial.as_file(), partial.path())?;
+            formats::convert(&Conversion { raw: disk, out, seed, progress, cancel }, artifact.disk)?;
+        }
+        let partial = match (artifact.compression, converted_disk) {
+            (None, Some(partial)) => partial,
+            (None, None) => continue,
+            (Some(how), partial) => {
+                let inner = partial.as_ref().unwrap_or(&raw);
+                let compressed = dir.partial()?;
+                compression::compress(how, Raw::new(inner.as_file(), inner.path())?, (compressed.as_file(), compressed.path()), progress, cancel)?;
+                compressed
+            }
+        };
         converted.push((artifact, partial));
     }
-    if artifacts.contains(&Artifact::Raw) {
-        converted.push((Artifact::Raw, raw));
+    if artifacts.contains(&plain) {
+        converted.push((plain, raw));
     }
     converted.sort_by_key(|(artifact, _)| artifacts.iter().position(|other| other == artifact));
     converted.into_iter().map(|(artifact, partial)| dir.publish(partial, artifact)).collect()

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::draft::{Draft, SystemDraft, UserDraft};
-use super::model::{Artifact, CacheUse, Disk, Image, Kernel, NetworkBackend, PartitionTable, Spec, System, User};
+use super::model::{CacheUse, Disk, Image, Kernel, NetworkBackend, PartitionTable, Spec, System, User};
 use super::{layout, names};
+use crate::disk::formats::Format;
 use crate::distro::{Architecture, BootProvider, Profile};
 use crate::resolve;
 
@@ -22,7 +23,7 @@ pub(super) fn complete(draft: Draft) -> Spec {
         table,
         partitions: disk.partitions.unwrap_or_else(|| layout::default_partitions(table, bootloader)),
         extend_last_partition: disk.extend_last_partition,
-        artifacts: disk.artifacts.unwrap_or_else(|| vec![Artifact::Raw]),
+        artifacts: disk.artifacts.unwrap_or_else(|| vec![Format::Raw.into()]),
     };
     let mut system = complete_system(system, bootloader, &image, target.arch, profile);
     if disk.extend_last_partition {

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::digest::Digest;
 /// The format of an output file.
-pub use crate::disk::formats::Format as Artifact;
+pub use crate::disk::formats::FileFormat as Artifact;
 pub use crate::disk::{FileSystem, PartitionKind, PartitionTable};
 pub use crate::distro::{Architecture, BootProvider};
 pub use crate::resolve::Kernel;

@@ -154,7 +154,7 @@ fn complete(root: &mut Node, spec: &Spec) {
         get_or(disk, "partitionTableType", || text(spec.disk.table.name()));
         let arch = spec.target.arch;
         get_or(disk, "partitions", || default(Kind::Sequence(spec.disk.partitions.iter().map(|of| partition(of, arch)).collect())));
-        let artifacts = spec.disk.artifacts.iter().map(|artifact| mapping([("type", text(artifact.name()))]));
+        let artifacts = spec.disk.artifacts.iter().map(|artifact| mapping([("type", text(artifact.disk.name()))]));
         get_or(disk, "artifacts", || default(Kind::Sequence(artifacts.collect())));
     }
     let of_kernel: Vec<String> = items(root, &["systemConfig", "kernel", "packages"]).iter().filter_map(Node::text).map(str::to_owned).collect();

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::partial::{Partial, folder, remove_stale};
 use super::{Error, Result};
 use crate::cache::{ImageCache, ImageRecord};
-use crate::disk::formats::{self, Conversion, FileFormat, Format, Out, Raw, zst};
+use crate::disk::formats::{self, Conversion, FileFormat, Format, Out, Raw, compression};
 use crate::progress::{Cancel, Event, Progress};
 use crate::store::{Output, Store};
 use crate::units::ByteSize;
@@ -129,10 +129,10 @@ fn make(
         formats::convert(&Conversion { raw, out, seed: image.raw_digest, progress, cancel }, format.disk)?;
         partial = converted;
     }
-    if format.zstd {
+    if let Some(how) = format.compression {
         let compressed = new()?;
         let raw = Raw::new(partial.as_file(), partial.path())?;
-        zst::compress(raw, (compressed.as_file(), compressed.path()), progress, cancel)?;
+        compression::compress(how, raw, (compressed.as_file(), compressed.path()), progress, cancel)?;
         partial = compressed;
     }
     Ok(partial)

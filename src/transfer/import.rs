@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::export::free;
 use super::{Error, Result};
 use crate::cache::{ImageCache, ImageKey, ImageRecord, Import, NewImage, SpecHash};
-use crate::disk::formats::{self, Bounds, FileFormat, FileSource, Format, zst};
+use crate::disk::formats::{self, Bounds, Compression, FileFormat, FileSource, Format, compression};
 use crate::progress::{Cancel, Event, Progress};
 use crate::resolve::Lock;
 use crate::spec::Loaded;
@@ -119,17 +119,17 @@ impl RawFile {
             return Err(Error::NotAFile(path.clone()));
         }
         let named = FileFormat::of_path(path);
-        let zstd = match request.format {
-            Some(format) => format.zstd,
-            None => begins_as_zst(&file).map_err(Error::io("read", path))?,
+        let compression = match request.format {
+            Some(format) => format.compression,
+            None => compression_of(&file).map_err(Error::io("read", path))?,
         };
         let scratch = store.scratch()?;
         let bounds = || free(scratch.path()).map(|free| Bounds { max_len: request.max_size.0, room: free.saturating_sub(SPARE) });
         let mut inner = path.clone();
-        if zstd {
+        if let Some(how) = compression {
             inner = scratch.path().join("decompressed");
             let out = create(&inner)?;
-            zst::decompress((&file, path), (&out, &inner), bounds()?, progress, cancel)?;
+            compression::decompress(how, (&file, path), (&out, &inner), bounds()?, progress, cancel)?;
             file = out;
         }
         let unreadable = |name| move |problem| formats::Error::Unreadable { path: path.clone(), name, problem };
@@ -141,10 +141,10 @@ impl RawFile {
             contradiction(path, named.map(|named| named.disk), found, progress)?;
             found
         };
-        let format = FileFormat { disk: format, zstd };
+        let format = FileFormat { disk: format, compression };
         if format.disk == Format::Raw {
             // A raw file needs no copy.
-            return Ok(Self { path: inner, format, _scratch: zstd.then_some(scratch) });
+            return Ok(Self { path: inner, format, _scratch: compression.map(|_| scratch) });
         }
         let mut disk = formats::open(&source, format.disk).map_err(unreadable(format.disk.name()))?;
         let raw = scratch.path().join("raw");
@@ -166,14 +166,11 @@ fn contradiction(path: &Path, named: Option<Format>, found: Format, progress: &d
     }
 }
 
-fn begins_as_zst(file: &File) -> io::Result<bool> {
+fn compression_of(file: &File) -> io::Result<Option<Compression>> {
     use std::os::unix::fs::FileExt as _;
-    let mut head = [0; 4];
-    match file.read_exact_at(&mut head, 0) {
-        Ok(()) => Ok(zst::is_zst(&head)),
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
-        Err(error) => Err(error),
-    }
+    let mut head = [0; 8];
+    let len = file.read_at(&mut head, 0)?;
+    Ok(Compression::of_head(&head[..len]))
 }
 
 fn create(path: &Path) -> Result<File> {

@@ -28,7 +28,7 @@ fn an_image_leaves_in_every_format_and_comes_in_again() {
     let list = run(home.path(), &["cache", "list"]).1;
     assert!(list.starts_with(&format!("{}\tappliance\t\t5242880\t", id.trim_end())), "{list}");
 
-    for format in ["raw", "qcow2", "vhd", "vhdx", "vmdk", "vdi", "raw.zst", "qcow2.zst", "vmdk.zst"] {
+    for format in ["raw", "qcow2", "vhd", "vhdx", "vmdk", "vdi", "raw.zst", "qcow2.zst", "vmdk.gz", "qcow2.xz", "raw.bz2"] {
         let out = home.path().join(format!("out.{format}"));
         let (status, path, err) = run(home.path(), &["cache", "export", &id[..12], out.to_str().unwrap()]);
         assert_eq!((status, path), (0, format!("{}\n", out.display())), "{err}");
@@ -109,7 +109,9 @@ fn a_file_that_is_no_disk_is_refused() {
         assert!(err.contains("error: ") && err.contains(said) && err.contains("\nhint: "), "{name}: {err}");
     };
     refused("disk.qcow2", &[1; 4096], &[], 2, "is called qcow2, and is none");
-    refused("disk.raw.gz", b"\x1f\x8b\x08", &[], 1, "it is compressed with gzip");
+    refused("disk.raw.lz4", b"\x04\x22\x4d\x18", &[], 1, "it is compressed with lz4");
+    refused("disk.raw.gz", b"\x1f\x8b\x08", &[], 4, "it ends too early");
+    refused("disk.raw.xz", b"\xfd7zXZ\0\0\x04garbage", &[], 4, "cannot be read as xz");
     refused("disk.vmdk", b"# Disk DescriptorFile\nversion=1\n", &[], 1, "whose data lie in other files");
     refused("nothing.raw", b"", &[], 2, "is empty");
     refused("disk.vhdx", b"vhdxfile", &[], 4, "it ends too early");

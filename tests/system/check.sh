@@ -7,8 +7,8 @@ check() {
     local text=$1 said status=0
     shift
     # In this shell, not in a subshell: what the command sets stays set.
-    "$@" >"$LOGS/check" 2>&1 || status=$?
-    said=$(<"$LOGS/check")
+    "$@" >"$LOGS/$GROUP.check" 2>&1 || status=$?
+    said=$(<"$LOGS/$GROUP.check")
     if ((status == 0)); then
         printf 'pass %s %s\n' "$GROUP" "$text" >>"$RESULTS"
         return 0

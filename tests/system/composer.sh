@@ -65,7 +65,7 @@ without_program() {
 # A host whose memory is used up, as it seems: what would be made there must be made on the disk. Only for what ends before package scripts run: the
 # kernel lets nobody mount a /proc for them where a part of the host's is covered.
 with_little_memory() {
-    local seeming=$SCRATCH/meminfo
+    local seeming=$PLACE/meminfo
     sed -E 's/^(MemFree|MemAvailable):.*/\1: 65536 kB/' /proc/meminfo >"$seeming"
     # shellcheck disable=SC2016  # expanded by the inner shell
     local WRAP=("${WRAP[@]}" unshare --mount --propagation private -- sh -c 'mount --bind "$1" /proc/meminfo && shift && exec "$@"' sh "$seeming")

@@ -11,6 +11,8 @@ readonly NEEDED=(
     "debugfs e2fsprogs"
     "newuidmap uidmap"
     "zstd zstd"
+    "xz xz-utils"
+    "bzip2 bzip2"
     "faketime faketime"
     "gpg gnupg"
     "unshare util-linux"

@@ -29,7 +29,7 @@ pub(super) struct Arguments {
     /// The file; “-” is a bundle on standard input
     file: PathBuf,
 
-    /// What the file is, without asking its content: raw, qcow2, vhd, vhdx, vmdk or vdi, with .zst at its end for compressed
+    /// What the file is, without asking its content: raw, qcow2, vhd, vhdx, vmdk or vdi, with .zst, .xz, .gz or .bz2 at its end for compressed
     #[arg(long)]
     format: Option<FileFormat>,
 

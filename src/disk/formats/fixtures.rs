@@ -14,7 +14,7 @@ fn fixture(name: &str) -> NamedTempFile {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("fixtures/disks/{name}.zst"));
     let out = NamedTempFile::new().unwrap();
     let file = File::open(&path).unwrap();
-    zst::decompress((&file, &path), (out.as_file(), out.path()), UNBOUNDED, &Silent, &Cancel::default()).unwrap();
+    compression::decompress(Compression::Zst, (&file, &path), (out.as_file(), out.path()), UNBOUNDED, &Silent, &Cancel::default()).unwrap();
     out
 }
 

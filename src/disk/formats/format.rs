@@ -6,6 +6,8 @@ use std::str::FromStr;
 
 use serde::Serialize;
 
+use super::Compression;
+
 /// A format of disk image files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -60,37 +62,39 @@ impl fmt::Display for Format {
     }
 }
 
-/// A format, and whether the file is compressed with zstd on top.
+/// A format, and how the file is compressed on top.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct FileFormat {
     /// What is inside.
     pub disk: Format,
-    /// Whether it is compressed as a whole.
-    pub zstd: bool,
+    /// How it is compressed as a whole, if it is.
+    pub compression: Option<Compression>,
 }
 
 /// A name that no format has.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("“{0}” is not a format of disk images: write raw, img, qcow2, vhd, vhdx, vmdk or vdi, with .zst at its end for compressed")]
+#[error("“{0}” is not a format of disk images: write raw, img, qcow2, vhd, vhdx, vmdk or vdi, with .gz, .bz2, .xz or .zst at its end for compressed")]
 pub struct ParseFormatError(String);
 
 impl FileFormat {
-    /// What the end of a file's name says: `disk.qcow2`, `disk.img.zst`. A name that ends in `.zst` alone is a raw disk, compressed.
+    /// What the end of a file's name says: `disk.qcow2`, `disk.img.zst`. A name with the ending of a compression alone is a raw disk, compressed.
     pub fn of_path(path: &Path) -> Option<Self> {
         let name = path.file_name()?.to_str()?;
-        let zstd = name.len() > 4 && name.to_ascii_lowercase().ends_with(".zst");
-        let name = if zstd { &name[..name.len() - 4] } else { name };
-        let disk = name.rsplit_once('.').and_then(|(_, extension)| Format::of_name(extension));
+        let ending = |name: &str| name.rsplit_once('.').map(|(stem, extension)| (stem.to_owned(), extension.to_owned()));
+        let (stem, extension) = ending(name)?;
+        let compression = Compression::of_name(&extension).filter(|_| !stem.is_empty());
+        let inner = if compression.is_some() { ending(&stem) } else { Some((stem, extension)) };
+        let disk = inner.and_then(|(_, extension)| Format::of_name(&extension));
         match disk {
-            Some(disk) => Some(Self { disk, zstd }),
-            None => zstd.then_some(Self { disk: Format::Raw, zstd }),
+            Some(disk) => Some(Self { disk, compression }),
+            None => compression.is_some().then_some(Self { disk: Format::Raw, compression }),
         }
     }
 }
 
 impl From<Format> for FileFormat {
     fn from(disk: Format) -> Self {
-        Self { disk, zstd: false }
+        Self { disk, compression: None }
     }
 }
 
@@ -100,17 +104,24 @@ impl FromStr for FileFormat {
     /// Reads `qcow2`, `raw.zst` and, as a short form of the latter, `zst`.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let error = || ParseFormatError(text.chars().take(80).collect());
-        match text.rsplit_once('.') {
-            Some((name, "zst")) => Ok(Self { disk: Format::of_name(name).ok_or_else(error)?, zstd: true }),
-            _ if text == "zst" => Ok(Self { disk: Format::Raw, zstd: true }),
-            _ => Ok(Format::of_name(text).ok_or_else(error)?.into()),
+        let (name, ending) = text.rsplit_once('.').unwrap_or(("raw", text));
+        match Compression::of_name(ending) {
+            Some(compression) => Ok(Self { disk: Format::of_name(name).ok_or_else(error)?, compression: Some(compression) }),
+            None => Ok(Format::of_name(text).ok_or_else(error)?.into()),
         }
     }
 }
 
 impl fmt::Display for FileFormat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}", self.disk, if self.zstd { ".zst" } else { "" })
+        write!(f, "{}", self.disk)?;
+        self.compression.map_or(Ok(()), |compression| write!(f, ".{compression}"))
+    }
+}
+
+impl Serialize for FileFormat {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 
@@ -128,6 +139,9 @@ mod tests {
             ("disk.vhd.zst", "vhd.zst"),
             ("disk.img.zst", "raw.zst"),
             ("disk.zst", "raw.zst"),
+            ("disk.raw.GZ", "raw.gz"),
+            ("disk.1.xz", "raw.xz"),
+            ("disk.vmdk.bz2", "vmdk.bz2"),
             (".vdi", "vdi"),
         ] {
             assert_eq!(of(name).as_deref(), Some(format), "{name}");
@@ -139,11 +153,11 @@ mod tests {
 
     #[test]
     fn a_format_is_read_as_it_is_shown() {
-        for text in ["raw", "raw.zst", "qcow2", "vhd", "vhdx.zst", "vmdk", "vdi"] {
+        for text in ["raw", "raw.zst", "qcow2", "vhd", "vhdx.gz", "vmdk.xz", "vdi.bz2"] {
             assert_eq!(text.parse::<FileFormat>().unwrap().to_string(), text);
         }
         assert_eq!("zst".parse::<FileFormat>().unwrap().to_string(), "raw.zst");
-        for text in ["", "iso", "zst.zst", ".zst", "raw.gz"] {
+        for text in ["", "iso", "zst.zst", ".zst", "raw.lz4", "gz.xz"] {
             assert!(text.parse::<FileFormat>().is_err(), "{text}");
         }
     }

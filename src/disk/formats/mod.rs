@@ -12,6 +12,7 @@
 //! or a feature that is not known is refused by name.
 
 mod bytes;
+pub mod compression;
 mod convert;
 mod error;
 mod format;
@@ -27,8 +28,8 @@ mod vdi;
 mod vhd;
 mod vhdx;
 mod vmdk;
-pub mod zst;
 
+pub use compression::Compression;
 pub use convert::{Conversion, check_size, convert};
 pub use error::{Error, Result};
 pub use format::{FileFormat, Format, ParseFormatError};

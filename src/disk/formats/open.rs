@@ -5,10 +5,7 @@ use super::source::Source;
 use super::{Format, qcow2, vdi, vhd, vhdx, vmdk};
 
 /// Beginnings of files that are no disk images, or of kinds that are not read; what they are, and the way out.
-const OTHERS: [(&[u8], &str, &str); 12] = [
-    (b"\x1f\x8b", "it is compressed with gzip", "decompress it first: gunzip OLD"),
-    (b"\xfd7zXZ\0", "it is compressed with xz", "decompress it first: unxz OLD"),
-    (b"BZh", "it is compressed with bzip2", "decompress it first: bunzip2 OLD"),
+const OTHERS: [(&[u8], &str, &str); 9] = [
     (b"\x04\x22\x4d\x18", "it is compressed with lz4", "decompress it first: unlz4 OLD"),
     (b"PK\x03\x04", "it is a zip archive", "unpack it, and import the disk image in it"),
     (b"7z\xbc\xaf\x27\x1c", "it is a 7z archive", "unpack it, and import the disk image in it"),

@@ -1,7 +1,8 @@
 //! `disk`.
 
 use super::{checked, one_line};
-use crate::disk::{self, TYPES, TypeRow, formats};
+use crate::disk::formats::{self, Compression, Format};
+use crate::disk::{self, TYPES, TypeRow};
 use crate::distro::{Architecture, BootProvider};
 use crate::spec::draft::DiskDraft;
 use crate::spec::layout::{self, Placed, Space};
@@ -18,6 +19,17 @@ const OTHER_FILE_SYSTEMS: [&str; 2] = ["btrfs", "xfs"];
 
 /// Folders that cannot have a partition of their own: the system has them before it mounts anything, or mounts something of its own there.
 const OF_THE_ROOT: [&str; 13] = ["bin", "dev", "etc", "lib", "lib32", "lib64", "libx32", "proc", "run", "sbin", "sys", "usr", "root"];
+
+/// How a written file can be compressed; the first names are what the file's name ends with.
+const COMPRESSIONS: [(&str, Compression); 7] = [
+    ("gz", Compression::Gz),
+    ("gzip", Compression::Gz),
+    ("xz", Compression::Xz),
+    ("zst", Compression::Zst),
+    ("zstd", Compression::Zst),
+    ("bz2", Compression::Bz2),
+    ("bzip2", Compression::Bz2),
+];
 
 /// Flags of the language: the types that say the same, and what they mark.
 const FLAGS: [(&str, &[PartitionKind], &str); 5] = [
@@ -109,18 +121,22 @@ fn artifacts(field: &Field<'_>, size: Option<ByteSize>) -> Option<Vec<Artifact>>
     }
     for item in items {
         let Some(mut artifact) = item.fields() else { continue };
-        artifact.refuse("compression", "compress the written file");
-        let names = Artifact::ALL.map(|format| (format.name(), format));
+        let names = Format::ALL.map(|format| (format.name(), format));
         let kind = artifact.required("type").and_then(|field| field.one_of(&names, &["tar"]));
+        let compression = match artifact.optional("compression").filter(|field| !matches!(field.node().text(), Some("" | "none"))) {
+            Some(field) => field.one_of(&COMPRESSIONS, &[]).map(|located| Some(located.value)),
+            None => Some(None),
+        };
         artifact.finish();
-        let Some(kind) = kind else { continue };
-        if found.contains(&kind.value) {
-            item.error(&format!("asks for “{}” a second time", kind.value.name()));
+        let (Some(kind), Some(compression)) = (kind, compression) else { continue };
+        let format = Artifact { disk: kind.value, compression };
+        if found.contains(&format) {
+            item.error(&format!("asks for “{format}” a second time"));
         }
         if let Some(Err(error)) = size.map(|size| formats::check_size(size.0, kind.value)) {
             item.error_with_hint(&format!("cannot be: {error}"), "choose another format, or a smaller disk");
         }
-        found.push(kind.value);
+        found.push(format);
     }
     Some(found)
 }

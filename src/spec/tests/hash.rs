@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 use super::{fixtures, parse};
 use crate::digest::Digest;
+use crate::disk::formats::{Compression, Format};
 use crate::spec::model::*;
 use crate::spec::{Loaded, load};
 
@@ -70,8 +71,11 @@ fn changes(spec: &Spec) -> Vec<(&'static str, Spec)> {
     change!("disk.size", disk.size = crate::units::ByteSize(1 << 40));
     change!("disk.table", disk.table = PartitionTable::Mbr);
     change!("disk.extend_last_partition", disk.extend_last_partition = true);
-    change!("disk.artifacts", disk.artifacts = vec![Artifact::Raw]);
-    change!("the order of disk.artifacts", disk.artifacts = vec![Artifact::Qcow2, Artifact::Raw]);
+    change!("disk.artifacts", disk.artifacts = vec![Format::Raw.into()]);
+    let compressed = |how| vec![Artifact { disk: Format::Raw, compression: Some(how) }];
+    change!("the compression of disk.artifacts", disk.artifacts = compressed(Compression::Gz));
+    change!("another compression of disk.artifacts", disk.artifacts = compressed(Compression::Xz));
+    change!("the order of disk.artifacts", disk.artifacts = vec![Format::Qcow2.into(), Format::Raw.into()]);
     let Partition { id: _, name: _, kind: _, start: _, end: _, filesystem: _, label: _, mount_point: _, mount_options: _ } = &partitions[0];
     change!("partition.id", disk.partitions[0].id = "other".to_owned());
     change!("partition.name", disk.partitions[0].name = "other".to_owned());

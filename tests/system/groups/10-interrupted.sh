@@ -6,7 +6,7 @@ mkdir -p "$PLACE/out"
 mounts() { cut -d ' ' -f 3- /proc/self/mountinfo | LC_ALL=C sort; }
 MOUNTS=$(mounts)
 
-no_process_left() { [[ -z $("$PYTHON" "$HERE/processes.py" left "$PLACE/family" "$SCRATCH") ]]; }
+no_process_left() { [[ -z $("$PYTHON" "$HERE/processes.py" left "$PLACE/family" "$PLACE") ]]; }
 
 # interrupt SIGNAL WHERE: sends it, and checks what is left.
 interrupt() {
@@ -27,7 +27,7 @@ interrupt() {
         where="kill -9 $where"
     fi
     within 3 no_process_left
-    check "$where: no process is left" is_empty "$("$PYTHON" "$HERE/processes.py" left "$PLACE/family" "$SCRATCH")"
+    check "$where: no process is left" is_empty "$("$PYTHON" "$HERE/processes.py" left "$PLACE/family" "$PLACE")"
     check "$where: no mount is left" diff <(echo "$MOUNTS") <(mounts)
     check "$where: no file is left in the home or the temporary directory" is_empty "$(find "$HOME" "$TMPDIR" -mindepth 1 | head)"
 }
