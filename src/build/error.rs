@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::worker::WorkerFailure;
 use crate::cache::{self, Coordinates};
 use crate::root::sandbox::SandboxError;
+use crate::units::ByteSize;
 use crate::{disk, fetch, repo, resolve, store};
 
 /// A build that failed.
@@ -51,6 +52,16 @@ pub enum Error {
     /// No set of packages fulfils the spec.
     #[error(transparent)]
     Resolve(#[from] resolve::Error),
+    /// More packages than the disk can hold.
+    #[error("the packages take {installed} when installed, and the disk's file systems have {has}")]
+    NoRoomOnDisk {
+        /// What the packages say that they take.
+        installed: ByteSize,
+        /// The length of all partitions that are mounted, but for FAT.
+        has: ByteSize,
+        /// What is missing, at least.
+        missing: ByteSize,
+    },
     /// Packages that are not in the store.
     #[error("{} of {total} packages are not in the store, and the build is offline:{}", .missing.len(), list(.missing))]
     NotAvailableOffline {
@@ -121,6 +132,9 @@ impl Error {
             Self::Resolve(error) => error.hint(),
             Self::NotAvailableOffline { spec, .. } | Self::MetadataOffline { spec, .. } => {
                 Some(format!("fetch them where there is a network: image-composer fetch {}", spec.display()))
+            }
+            Self::NoRoomOnDisk { missing, .. } => {
+                Some(format!("make disk.size and the partition for them at least {missing} larger, or install less"))
             }
             Self::Download(error) => error.hint(),
             Self::Sandbox(error) => error.hint(),

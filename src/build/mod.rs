@@ -18,6 +18,7 @@ mod plan;
 mod relations;
 mod report;
 mod request;
+mod room;
 mod tidy;
 mod why;
 pub mod worker;
@@ -69,6 +70,7 @@ pub fn build(request: &Request, store: Option<&Store>, progress: &dyn Progress, 
         cancel,
         begun: Instant::now(),
     };
+    let mut near = None;
     let outcome = build.cached().and_then(|cached| match cached {
         Cached::Hit(report) => {
             journal.note("image cache: hit");
@@ -76,6 +78,7 @@ pub fn build(request: &Request, store: Option<&Store>, progress: &dyn Progress, 
         }
         Cached::Miss(because) => {
             journal.note(&format!("image cache: no hit: {because}"));
+            near = build.nearest(because);
             if let Some(Err(error)) = store.map(Store::check_writable) {
                 build.warn(&format!("{error}; the build keeps nothing"));
             }
@@ -101,6 +104,7 @@ pub fn build(request: &Request, store: Option<&Store>, progress: &dyn Progress, 
     }
     journal.note(&format!("done in {}", human_duration(report.duration)));
     journal.close();
+    report.nearest = near;
     (report.phases, report.warnings) = (journal.phases(), journal.warnings());
     Ok(report)
 }
@@ -174,6 +178,17 @@ impl Build<'_> {
         Ok(Cached::Hit(Box::new(self.report(outcome, None, releases, Some(&record), outputs))))
     }
 
+    /// The kept image that is nearest to the one that is not there.
+    fn nearest(&self, because: MissReason) -> Option<Nearest> {
+        let store = self.images.filter(|_| because == MissReason::NotThere)?;
+        // What cannot be told is no reason not to build.
+        let near = nearest(store, &self.request.spec.inputs(self.request.source_date_epoch)).ok()??;
+        for difference in &near.differences {
+            self.journal.note(&format!("image cache: {} {} has another {difference}", near.image.spec_hash.short(), near.image.name));
+        }
+        Some(near)
+    }
+
     /// The way of a miss: from repositories to the output files.
     fn build(&self, because: MissReason) -> Result<Report, Error> {
         let mapping = requirements()?;
@@ -181,6 +196,8 @@ impl Build<'_> {
         let client = self.client()?;
         let universe = self.universe(&client)?;
         let (lock, records, matched) = self.resolve(universe)?;
+        let installed = ByteSize(records.iter().fold(0, |sum: u64, record| sum.saturating_add(record.installed_size)));
+        room::check(&self.request.spec.spec, installed)?;
         let time = self.request.source_date_epoch.unwrap_or_else(|| lock.releases.iter().map(|release| release.date).max().unwrap_or(0));
         let dir = OutputDir::prepare(self.request)?;
         let raw = dir.partial()?;
@@ -195,7 +212,7 @@ impl Build<'_> {
                 boot: plan::boot(&self.request.spec),
                 disk: std::path::absolute(raw.path()).map_err(Error::output(raw.path()))?,
                 scratch: scratch.path().to_owned(),
-                estimate: ByteSize(records.iter().fold(0, |sum: u64, record| sum.saturating_add(record.installed_size))),
+                estimate: installed,
             };
             match worker::run(&mapping, &task, self.progress, self.cancel) {
                 Ok(()) => return Ok(Report { matched, ..self.finish(because, &lock, time, counts, &dir, raw)? }),
@@ -358,6 +375,7 @@ impl Build<'_> {
             phases: Vec::new(),
             warnings: Vec::new(),
             collection: None,
+            nearest: None,
         }
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::tidy::Collection;
+use super::why::Nearest;
 use crate::cache::{Import, ReleaseDate, SpecHash};
 use crate::digest::Digest;
 use crate::progress::Phase;
@@ -44,6 +45,9 @@ pub struct Report {
     pub warnings: Vec<String>,
     /// What went so that the caches keep to their limits; none where nothing had to.
     pub collection: Option<Collection>,
+    /// The kept image that was nearest to the one that had to be built.
+    #[serde(skip)]
+    pub nearest: Option<Nearest>,
 }
 
 /// How an image came about.

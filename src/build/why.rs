@@ -63,6 +63,8 @@ impl fmt::Display for Difference {
 pub struct Nearest {
     /// The image.
     pub image: ImageRecord,
+    /// Whether it is an image of the same name.
+    pub same_name: bool,
     /// By the names of the inputs. Empty where the difference is in what is not known of an older image.
     pub differences: Vec<Difference>,
 }
@@ -84,7 +86,7 @@ pub fn nearest(store: &Store, inputs: &Value) -> Result<Option<Nearest>> {
         let differences = differences(&kept, inputs);
         let rank = (name(&kept) != name(inputs), differences.len());
         if best.as_ref().is_none_or(|(other, count, _)| rank < (*other, *count)) {
-            best = Some((rank.0, rank.1, Nearest { image, differences }));
+            best = Some((rank.0, rank.1, Nearest { image, same_name: !rank.0, differences }));
         }
     }
     Ok(best.map(|(.., nearest)| nearest))

@@ -3,13 +3,16 @@
 use std::io;
 use std::time::Duration;
 
-use image_composer::build::{ImageOutcome, MissReason, PackageCounts, Report};
+use image_composer::build::{Difference, ImageOutcome, MissReason, Nearest, PackageCounts, Report};
 use image_composer::cache::ReleaseDate;
 use image_composer::progress::label;
 use image_composer::resolve::Matched;
 use image_composer::units::human_duration;
 
 use super::{Ui, data, json, text, time};
+
+/// The most differences from a kept image that are named.
+const DIFFERENCES: usize = 3;
 
 /// The most archives that the closing line names.
 const ARCHIVES: usize = 3;
@@ -23,6 +26,9 @@ impl Ui {
         for Matched { wanted, packages } in &report.matched {
             self.say(&format!("{wanted}: {}", packages.join(", ")));
         }
+        if let Some(line) = report.nearest.as_ref().and_then(|near| why_built(near, time::now())) {
+            self.say(&line);
+        }
         self.say(&closing_line(report, time::now()));
         self.limits_kept(report.collection.as_ref());
         if json {
@@ -30,6 +36,23 @@ impl Ui {
         }
         report.outputs.iter().try_for_each(|output| data::path(&output.path))
     }
+}
+
+/// Why there was no hit although an image of that name is kept: the first differences from it.
+fn why_built(near: &Nearest, now: u64) -> Option<String> {
+    let Nearest { image, differences, same_name: true } = near else { return None };
+    let mut shown: Vec<String> = differences.iter().take(DIFFERENCES).map(short).collect();
+    if differences.len() > DIFFERENCES {
+        shown.push(format!("{} more (image-composer cache why)", differences.len() - DIFFERENCES));
+    }
+    let built = time::ago(image.built_at, now);
+    (!shown.is_empty()).then(|| format!("image cache: no hit; {}, built {built}, has another {}", image.spec_hash.short(), shown.join("; ")))
+}
+
+/// A difference in at most so many letters as leave the line readable.
+fn short(difference: &Difference) -> String {
+    let text = difference.to_string();
+    if text.chars().count() <= 100 { text } else { format!("{}…", text.chars().take(99).collect::<String>()) }
 }
 
 /// One line with numbers.
@@ -107,7 +130,7 @@ fn details(report: &Report) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use image_composer::build::{Collection, Output};
+    use image_composer::build::{Change, Collection, Output};
     use image_composer::cache::SpecHash;
     use image_composer::cache::collect::Limit;
     use image_composer::digest::Digest;
@@ -139,7 +162,32 @@ mod tests {
             phases: vec![(Phase::Write, Duration::from_millis(800))],
             warnings: vec!["careful".to_owned()],
             collection: None,
+            nearest: None,
         }
+    }
+
+    #[test]
+    fn a_miss_says_what_is_another() {
+        let image = crate::ui::images::tests::image("minimal", 1);
+        let items = |input: &str, added: &str| Difference {
+            input: input.to_owned(),
+            change: Change::Items { added: vec![added.to_owned()], removed: Vec::new() },
+        };
+        let mut differences = vec![items("systemConfig.packages", "curl"), items("configurations", &"x".repeat(200))];
+        let near = |differences: &[Difference], same_name| Nearest { image: image.clone(), same_name, differences: differences.to_vec() };
+        let line = why_built(&near(&differences, true), image.built_at + 3600).unwrap();
+        assert!(
+            line.starts_with(&format!(
+                "image cache: no hit; {}, built 1 h ago, has another systemConfig.packages: + curl; ",
+                image.spec_hash.short()
+            )),
+            "{line}"
+        );
+        assert!(line.ends_with("x…") && line.len() < 220, "{line}");
+        differences.extend([items("a", "b"), items("c", "d")]);
+        assert!(why_built(&near(&differences, true), image.built_at).unwrap().ends_with("; a: + b; 1 more (image-composer cache why)"));
+        assert_eq!(why_built(&near(&differences, false), 0), None);
+        assert_eq!(why_built(&near(&[], true), 0), None);
     }
 
     fn hit() -> Report {

@@ -17,6 +17,8 @@ use image_composer::store::BundlePlan;
 use image_composer::transfer::{Exported, Imported, Plan};
 use serde::Serialize;
 
+use super::why::Near;
+
 pub(super) use collect::Collection;
 pub(super) use images::{CachedPackage, CachedPackages, ImageWithPackages, Images};
 pub(super) use pins::Pins;
@@ -33,9 +35,9 @@ pub(super) struct Build<'a> {
     image: &'a ImageOutcome,
     /// `{"total", "fetched", "fetched_bytes", "present"}`; null on a hit.
     packages: Option<&'a PackageCounts>,
-    /// `[{"archive", "suite", "date"}]`: the states of the repositories that the image was made from.
     /// `{"wanted", "packages"}` for each pattern of package names, and for a kernel's version.
     matched: &'a [Matched],
+    /// `[{"archive", "suite", "date"}]`: the states of the repositories that the image was made from.
     releases: &'a [ReleaseDate],
     /// BLAKE3 of the raw disk; null where the image was not kept.
     image_digest: Option<String>,
@@ -48,6 +50,8 @@ pub(super) struct Build<'a> {
     warnings: &'a [String],
     /// `{"packages", "images", "freed", "unmet"}`: what went so that the caches keep to their limits; null where nothing had to.
     collection: Option<&'a build::Collection>,
+    /// `{"spec_hash", "name", "version", "built_at", "differences"}`, as `cache why` has it: the kept image nearest to the one that had to be built.
+    nearest: Option<Near<'a>>,
 }
 
 /// A written file.
@@ -84,6 +88,7 @@ impl<'a> From<&'a Report> for Build<'a> {
             phases: report.phases.iter().map(|(phase, took)| Took { phase: *phase, seconds: took.as_secs_f64() }).collect(),
             warnings: &report.warnings,
             collection: report.collection.as_ref(),
+            nearest: report.nearest.as_ref().map(Near::from),
         }
     }
 }

@@ -27,7 +27,7 @@ struct Document<'a> {
 }
 
 #[derive(Serialize)]
-struct Near<'a> {
+pub(super) struct Near<'a> {
     spec_hash: String,
     name: &'a str,
     version: &'a str,
@@ -36,7 +36,7 @@ struct Near<'a> {
 }
 
 impl<'n> From<&'n Nearest> for Near<'n> {
-    fn from(Nearest { image, differences }: &'n Nearest) -> Self {
+    fn from(Nearest { image, differences, .. }: &'n Nearest) -> Self {
         Self { spec_hash: image.spec_hash.to_string(), name: &image.name, version: &image.version, built_at: image.built_at, differences }
     }
 }
@@ -51,7 +51,7 @@ impl Ui {
         match (why.hit, why.nearest) {
             (Some(image), _) => self.say(&format!("{} is in the cache: {}", why.hash.short(), built(image))),
             (None, None) => self.say(&format!("{} is not in the cache, and no image whose inputs are known is", why.hash.short())),
-            (None, Some(Nearest { image, differences })) => {
+            (None, Some(Nearest { image, differences, .. })) => {
                 self.say(&format!(
                     "{} is not in the cache; the nearest is {} ({}), from which it differs in:",
                     why.hash.short(),

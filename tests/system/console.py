@@ -42,6 +42,11 @@ SHELL_PROMPT = re.compile(rb"[#$] $")
 HOPELESS = re.compile(rb"Kernel panic - not syncing[^\n]*|\nShell> $|emergency mode[^\n]*|\(initramfs\) $|grub> $|grub rescue> $")
 
 
+# What a kernel says when the emulator got no time to deliver its first timer interrupts: a fault of a busy host, not of the image.
+STARVED = b"IO-APIC + timer doesn't work"
+STARTS = 3
+
+
 class ConsoleError(Exception):
     """A step could not be taken."""
 
@@ -55,8 +60,7 @@ class Machine:
         # QEMU's own firmware is a BIOS.
         efi = ["-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={FIRMWARE}",
                "-drive", f"if=pflash,format=raw,unit=1,file={variables}"]
-        # What runs beside it and is measured comes first.
-        command = ["nice", "-n", "5", "setpriv", "--pdeathsig", "KILL", "--", "qemu-system-x86_64",
+        command = ["setpriv", "--pdeathsig", "KILL", "--", "qemu-system-x86_64",
                    "-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", str(memory),
                    "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
                    *(efi if firmware == "efi" else []),
@@ -181,6 +185,16 @@ class Session:
         return {"status": int(status), "output": output}
 
 
+def take_all(session, steps):
+    """Takes the steps up to the first that cannot be taken; says which that is, and why."""
+    for step in steps:
+        try:
+            session.take(step)
+        except (ConsoleError, BrokenPipeError) as error:
+            return f"{step}: {error}"
+    return None
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--format", choices=["raw", "qcow2", "vpc", "vhdx", "vmdk", "vdi"], default="raw")
@@ -199,23 +213,22 @@ def main():
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, stop)
 
-    failure = None
     with tempfile.TemporaryDirectory(prefix="console-") as scratch:
-        machine = Machine(options.image, options.format, options.firmware, options.memory, scratch)
-        session = Session(machine, options.boot_timeout, options.step_timeout)
-        try:
-            for step in options.step:
-                try:
-                    session.take(step)
-                except (ConsoleError, BrokenPipeError) as error:
-                    failure = f"{step}: {error}"
-                    print(f"{options.image}: {failure}\n--- the console's end\n{machine.tail()}\n---", file=sys.stderr)
-                    break
-        finally:
-            machine.stop()
-            if options.log:
-                with open(options.log, "wb") as log:
-                    log.write(machine.seen)
+        for start in range(STARTS):
+            machine = Machine(options.image, options.format, options.firmware, options.memory, scratch)
+            session = Session(machine, options.boot_timeout, options.step_timeout)
+            try:
+                failure = take_all(session, options.step)
+            finally:
+                machine.stop()
+                if options.log:
+                    with open(options.log, "wb") as log:
+                        log.write(machine.seen)
+            if STARVED not in machine.seen:
+                break
+            print(f"{options.image}: the host was too busy for start {start + 1}", file=sys.stderr)
+        if failure:
+            print(f"{options.image}: {failure}\n--- the console's end\n{machine.tail()}\n---", file=sys.stderr)
     json.dump({"boot_seconds": session.boot_seconds, "error": failure, "answers": session.answers}, sys.stdout, indent=1, ensure_ascii=False)
     print()
     return int(failure is not None)

@@ -26,6 +26,7 @@ composer more build "$PLACE/more.yml" -o "$PLACE/out" --json
 check "online the image is built" equals "$RC" 0 || return
 FETCHED=$(fetched) REUSED=$(present)
 check "the image cache missed" equals "$(from_json "$OUT" image.outcome):$(from_json "$OUT" image.because)" built:not_there
+check "and says in what this spec is another" says "$ERR" '^image cache: no hit; [0-9a-f]+, built .*, has another systemConfig.packages: \+ curl$'
 check "all packages of the first image were there" at_least "$REUSED" "$(wc -l <<<"$BEFORE")"
 check "the closing line has both numbers" says "$ERR" "[^0-9]$FETCHED fetched.*[^0-9]$REUSED from the package cache"
 
