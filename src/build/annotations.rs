@@ -70,6 +70,12 @@ impl Annotations {
     pub fn spec(&self) -> Option<&Value> {
         self.inputs.get("spec")
     }
+
+    /// The folders of packages that the spec names, each with the number of its files.
+    pub fn folders(&self) -> Vec<(&str, usize)> {
+        let folders = self.spec().and_then(|spec| spec.get("folders")?.as_array());
+        folders.into_iter().flatten().filter_map(|folder| Some((folder.get("id")?.as_str()?, folder.get("packages")?.as_array()?.len()))).collect()
+    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,8 @@ use std::path::Path;
 use super::{Error, Request};
 use crate::distro::Profile;
 use crate::repo::deb::sources::{self, AptSource, SourcesError};
-use crate::repo::{ArchiveConfig, Keyring, SuiteConfig};
+use crate::repo::{ArchiveConfig, Keyring, PackageRecord, SuiteConfig, pattern};
+use crate::spec::Spec;
 
 /// apt's default pin priority (`apt_preferences(5)`).
 const DEFAULT_PIN: i32 = 500;
@@ -48,6 +49,14 @@ pub(super) fn configure(request: &Request) -> Result<Vec<ArchiveConfig>, Error> 
         });
     }
     Ok(archives)
+}
+
+/// The packages of the spec's folders.
+pub(super) fn of_folders(spec: &Spec) -> impl Iterator<Item = &PackageRecord> {
+    spec.folders.iter().flat_map(|folder| {
+        let packages = folder.packages.iter().filter_map(|file| file.package.as_ref());
+        packages.filter(|package| pattern::allows(&folder.allow_packages, package.coordinates.name()))
+    })
 }
 
 fn suite<S: AsRef<str>>(name: &str, components: &[S]) -> SuiteConfig {

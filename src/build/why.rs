@@ -102,7 +102,7 @@ pub fn differences(kept: &Value, wanted: &Value) -> Vec<Difference> {
 }
 
 /// Fields that the model calls otherwise than specs do, by their paths without what stands in brackets.
-const NAMES: [(&str, &str); 25] = [
+const NAMES: [(&str, &str); 29] = [
     ("builder_epoch", "the builder's version"),
     ("source_date_epoch", "SOURCE_DATE_EPOCH"),
     ("codename", "the profile's codename"),
@@ -113,6 +113,10 @@ const NAMES: [(&str, &str); 25] = [
     ("spec.repositories.components", "component"),
     ("spec.repositories.keys", "pkeys"),
     ("spec.repositories.allow_packages", "allowPackages"),
+    ("spec.folders", "packageRepositories"),
+    ("spec.folders.packages", "path"),
+    ("spec.folders.packages.digest", ""),
+    ("spec.folders.allow_packages", "allowPackages"),
     ("spec.target.image_type", "imageType"),
     ("spec.disk.table", "partitionTableType"),
     ("spec.disk.partitions.kind", "type"),
@@ -131,7 +135,7 @@ const NAMES: [(&str, &str); 25] = [
 ];
 
 /// What tells the items of a list of mappings apart.
-const KEYS: [&[&str]; 4] = [&["destination"], &["id", "codename"], &["id"], &["name"]];
+const KEYS: [&[&str]; 5] = [&["destination"], &["file"], &["id", "codename"], &["id"], &["name"]];
 
 /// The name of a field as specs have it; `path` is the model's.
 fn name_of(path: &str) -> String {

@@ -13,7 +13,7 @@ const DEFAULT_CMDLINE: &str = "console=tty0 console=ttyS0,115200";
 
 /// Fills in what the draft leaves open.
 pub(super) fn complete(draft: Draft) -> Spec {
-    let Draft { image, target, profile, disk, system, repositories, metadata, cache } = draft;
+    let Draft { image, target, profile, disk, system, repositories, folders, metadata, cache } = draft;
     let disk = Disk {
         name: disk.name,
         size: disk.size.unwrap_or(layout::DEFAULT_SIZE),
@@ -23,7 +23,7 @@ pub(super) fn complete(draft: Draft) -> Spec {
     };
     let system = complete_system(system, &image, target.arch, profile);
     let cache = CacheUse { packages: cache.packages.unwrap_or(true), images: cache.images.unwrap_or(true) };
-    Spec { image, target, disk, system, repositories, metadata, cache }
+    Spec { image, target, disk, system, repositories, folders, metadata, cache }
 }
 
 fn complete_system(draft: SystemDraft, image: &Image, arch: Architecture, profile: &Profile) -> System {

@@ -128,7 +128,9 @@ fn make_absolute(root: &mut Node, report: &Report) {
             *text = path;
         }
     };
-    for (path, keys) in [(["systemConfig", "additionalFiles"].as_slice(), ["local"].as_slice()), (&["packageRepositories"], &["pkey", "pkeys"])] {
+    for (path, keys) in
+        [(["systemConfig", "additionalFiles"].as_slice(), ["local"].as_slice()), (&["packageRepositories"], &["path", "pkey", "pkeys"])]
+    {
         for item in items(root, path) {
             let Kind::Mapping(entries) = &mut item.kind else { continue };
             for entry in entries.iter_mut().filter(|entry| keys.contains(&entry.key.as_str())) {

@@ -201,6 +201,10 @@ fn details(image: &ImageRecord, about: &About, stream: Stream, now: u64) -> Stri
     for release in &image.releases {
         rows.push(("metadata", text::printable(&format!("{} {} of {}", release.archive, release.suite, time::moment(release.date))).into_owned()));
     }
+    for (id, files) in about.annotations.folders() {
+        let files = if files == 1 { "1 file".to_owned() } else { format!("{files} files") };
+        rows.push(("folder", text::printable(&format!("{id} with {files}")).into_owned()));
+    }
     rows.extend(about.annotations.phases.iter().map(|took| ("phase", format!("{}: {}", label(took.phase), human_duration(took.duration())))));
     if let Some(Sharing { total, own, with }) = &about.sharing {
         rows.push(("chunks", format!("{} in the store, {} of it for this image alone", ByteSize(*total), ByteSize(*own))));

@@ -28,19 +28,21 @@ pub(super) fn document(root: &Node, report: &Report) -> Option<Draft> {
     let disk = document.optional("disk").map(|field| disk::read(&field, arch));
     let system = document.optional("systemConfig").map(|field| system::read(&field));
     let profile = target.as_ref().map(|(_, profile)| *profile);
-    let repositories = document.optional("packageRepositories").map(|field| repositories::read(&field, profile));
+    let repositories = document.optional("packageRepositories").map(|field| repositories::read(&field, profile, arch));
     let metadata = document.optional("metadata").and_then(|field| metadata(&field));
     let cache = document.optional("build").map(|field| build(&field));
     document.finish();
 
     let (target, profile) = target?;
+    let (repositories, folders) = repositories.unwrap_or_default();
     Some(Draft {
         image: image?,
         target,
         profile,
         disk: disk.unwrap_or_default(),
         system: system.unwrap_or_default(),
-        repositories: repositories.unwrap_or_default(),
+        repositories,
+        folders,
         metadata,
         cache: cache.unwrap_or_default(),
     })

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use proptest::prelude::*;
 
 use super::{fixtures, parse};
-use crate::digest::Digest;
+use crate::digest::{Digest, Sha256};
 use crate::spec::model::*;
 use crate::spec::{Loaded, load};
 
@@ -39,6 +39,13 @@ fn full() -> Loaded {
         allow_packages: Vec::new(),
         priority: 500,
     });
+    loaded.spec.folders.push(PackageFolder {
+        id: "debs".to_owned(),
+        path: "/debs".into(),
+        packages: vec![PackageFile { file: "a.deb".to_owned(), digest: Sha256::of(b"a"), package: None }],
+        allow_packages: Vec::new(),
+        priority: 500,
+    });
     loaded
 }
 
@@ -52,7 +59,7 @@ fn changes(spec: &Spec) -> Vec<(&'static str, Spec)> {
             changes.push(($what, changed));
         }};
     }
-    let Spec { image, target, disk, system, repositories, metadata: _, cache: _ } = spec;
+    let Spec { image, target, disk, system, repositories, folders, metadata: _, cache: _ } = spec;
     change!("metadata", metadata = Some(serde_json::json!({"keywords": ["edge"]})));
 
     let Image { name: _, version: _ } = image;
@@ -137,6 +144,17 @@ fn changes(spec: &Spec) -> Vec<(&'static str, Spec)> {
     change!("key.digest", repositories[0].keys = vec![RepositoryKey { path: "/k".into(), digest: Digest::of(b"other") }]);
     change!("repository.allow_packages", repositories[0].allow_packages = vec!["a".to_owned()]);
     change!("repository.priority", repositories[0].priority = 501);
+
+    let PackageFolder { id: _, path: _, packages, allow_packages: _, priority: _ } = &folders[0];
+    change!("folder.id", folders[0].id = "other".to_owned());
+    change!("folder.allow_packages", folders[0].allow_packages = vec!["a".to_owned()]);
+    change!("folder.priority", folders[0].priority = 501);
+    let PackageFile { file: _, digest: _, package: _ } = &packages[0];
+    let package = |file: &str, bytes: &[u8]| PackageFile { file: file.to_owned(), digest: Sha256::of(bytes), package: None };
+    change!("package.file", folders[0].packages = vec![package("b.deb", b"a")]);
+    change!("package.digest", folders[0].packages = vec![package("a.deb", b"b")]);
+    change!("one more package", folders[0].packages = vec![package("a.deb", b"a"), package("b.deb", b"b")]);
+    change!("no folder", folders = Vec::new());
     changes
 }
 
@@ -206,6 +224,7 @@ fn what_the_image_does_not_show_does_not_change_it() {
     other.spec.cache = CacheUse { packages: false, images: false };
     other.spec.system.additional_files[0].local = "/elsewhere".into();
     other.spec.repositories[0].keys[0].path = "/elsewhere".into();
+    other.spec.folders[0].path = "/elsewhere".into();
     assert_eq!(other.hash(None), loaded.hash(None));
 }
 

@@ -25,7 +25,6 @@ use crate::fetch::Client;
 use crate::progress::{Cancel, Event, Phase, Progress};
 use crate::repo::error::{Error, Failure, Missing};
 use crate::repo::keyring::Keyring;
-use crate::repo::pattern;
 use crate::repo::record::{Archive, PackageRecord, ReleaseInfo};
 
 /// The longest index, decompressed, in bytes. The largest of Debian and Ubuntu are below 100 MB.
@@ -59,12 +58,6 @@ pub struct SuiteConfig {
     pub name: String,
     /// The components to use; none of a flat repository.
     pub components: Vec<String>,
-}
-
-impl ArchiveConfig {
-    fn allows(&self, name: &str) -> bool {
-        self.allow.is_empty() || self.allow.iter().any(|allowed| pattern::matches(allowed, name))
-    }
 }
 
 impl SuiteConfig {
