@@ -68,7 +68,7 @@ pub fn build(request: &Request, store: Option<&Store>, progress: &dyn Progress, 
         cancel,
         begun: Instant::now(),
     };
-    let outcome = build.cached().and_then(|cached| match cached {
+    let outcome = archives::check_trust(request, &journal).and_then(|()| build.cached()).and_then(|cached| match cached {
         Cached::Hit(report) => {
             journal.note("image cache: hit");
             Ok(*report)

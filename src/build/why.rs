@@ -102,7 +102,7 @@ pub fn differences(kept: &Value, wanted: &Value) -> Vec<Difference> {
 }
 
 /// Fields that the model calls otherwise than specs do, by their paths without what stands in brackets.
-const NAMES: [(&str, &str); 29] = [
+const NAMES: [(&str, &str); 30] = [
     ("builder_epoch", "the builder's version"),
     ("source_date_epoch", "SOURCE_DATE_EPOCH"),
     ("codename", "the profile's codename"),
@@ -112,6 +112,7 @@ const NAMES: [(&str, &str); 29] = [
     ("spec.repositories", "packageRepositories"),
     ("spec.repositories.components", "component"),
     ("spec.repositories.keys", "pkeys"),
+    ("spec.repositories.unverified", "insecureSkipVerify"),
     ("spec.repositories.allow_packages", "allowPackages"),
     ("spec.folders", "packageRepositories"),
     ("spec.folders.packages", "path"),
@@ -171,6 +172,9 @@ fn compare(path: &str, kept: &Value, wanted: &Value, found: &mut Vec<Difference>
             }
         }
         (Value::Array(a), Value::Array(b)) => compare_lists(path, a, b, found),
+        // Lists that came later are not there where they are empty.
+        (Value::Null, Value::Array(b)) => compare_lists(path, &[], b, found),
+        (Value::Array(a), Value::Null) => compare_lists(path, a, &[], found),
         // Hashes and digests say nothing to people, and those of passwords are to be seen by nobody.
         _ if path.ends_with("password") || path.ends_with("content") || path.ends_with("digest") => tell(Change::Other),
         _ => tell(Change::Value { from: kept.clone(), to: wanted.clone() }),
@@ -248,6 +252,7 @@ mod tests {
                 "additional_files": [{"destination": "/etc/motd", "content": {"file": "00"}, "mode": 0o644}],
             },
             "repositories": [{"id": "h/d", "codename": "x", "priority": 500}],
+            "folders": [{"id": "debs", "packages": [{"file": "a.deb", "digest": "00"}, {"file": "b.deb", "digest": "00"}]}],
         }});
         let wanted = json!({"builder_epoch": 2, "source_date_epoch": 5, "spec": {
             "image": {"name": "a", "version": "2"},
@@ -257,16 +262,20 @@ mod tests {
                 "users": [{"name": "bob", "password": "$6$y", "shell": "/bin/sh"}, {"name": "ann"}],
                 "additional_files": [{"destination": "/etc/motd", "content": {"file": "01"}, "mode": 0o600}],
             },
-            "repositories": [{"id": "h/d", "codename": "x", "priority": 900}, {"id": "h/d", "codename": "y", "priority": 500}],
+            "repositories": [{"id": "h/d", "codename": "x", "priority": 900, "unverified": true}, {"id": "h/d", "codename": "y", "priority": 500}],
+            "folders": [{"id": "debs", "packages": [{"file": "a.deb", "digest": "01"}, {"file": "c.deb", "digest": "00"}]}],
         }});
         let expected = [
             "the builder's version: 1 → 2",
             "SOURCE_DATE_EPOCH: nothing → 5",
             "disk.partitions[root].end: nothing → 1 GiB",
             "disk.size: 2 GiB → 4002 MiB",
+            "packageRepositories[debs].path: + c.deb, - b.deb",
+            "packageRepositories[debs].path[a.deb]: is another",
             "image.version: 1 → 2",
             "packageRepositories: + h/d y",
             "packageRepositories[h/d x].priority: 500 → 900",
+            "packageRepositories[h/d x].insecureSkipVerify: nothing → true",
             "systemConfig.additionalFiles[/etc/motd].local: is another",
             "systemConfig.additionalFiles[/etc/motd].mode: 0644 → 0600",
             "systemConfig.kernel.cmdline: quiet → quiet splash",
@@ -277,6 +286,13 @@ mod tests {
             "systemConfig.users[bob].shell: nothing → /bin/sh",
         ];
         assert_eq!(told(&kept, &wanted), expected);
+    }
+
+    #[test]
+    fn a_list_that_is_not_there_is_empty() {
+        let (none, one) = (json!({"spec": {}}), json!({"spec": {"folders": [{"id": "debs", "packages": []}]}}));
+        assert_eq!(told(&none, &one), ["packageRepositories: + debs"]);
+        assert_eq!(told(&one, &none), ["packageRepositories: - debs"]);
     }
 
     #[test]

@@ -242,13 +242,33 @@ pub struct PackageRepository {
     pub codename: String,
     /// The components; none of a flat repository.
     pub components: Vec<String>,
-    /// The keys that may have signed its Release. Never empty.
+    /// The keys that may have signed its Release. Empty only where it is not verified.
     pub keys: Vec<RepositoryKey>,
+    /// What says that nothing needs to prove it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unverified: Option<Unverified>,
     /// The only packages to take from it, by names and patterns, sorted; all where it is empty.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub allow_packages: Vec<String>,
     /// Rank against other repositories (apt's pin priority); 500 is the default.
     pub priority: i32,
+}
+
+/// That a repository is not to be verified, and where the spec says so. In the hash, and in all that is kept, it is `true`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unverified {
+    /// As the spec has it: `insecureSkipVerify: true`.
+    pub switch: &'static str,
+    /// The file that has it, as it was named.
+    pub file: PathBuf,
+    /// From 1.
+    pub line: usize,
+}
+
+impl Serialize for Unverified {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bool(true)
+    }
 }
 
 /// A folder of packages (`packageRepositories` with `path`).

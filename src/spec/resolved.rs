@@ -121,8 +121,9 @@ fn make_absolute(root: &mut Node, report: &Report) {
         let file = report.path_of(node.place);
         let Kind::Scalar(Scalar::Text(text)) = &mut node.kind else { return };
         let path = file.parent().unwrap_or(Path::new("")).join(&*text);
-        // What is an address already is no path; what is not UTF-8 cannot be written into a document, and stays relative.
+        // What is an address already, or no key at all, is no path; what is not UTF-8 cannot be written into a document, and stays relative.
         if !text.contains("://")
+            && !text.starts_with('[')
             && let Ok(Ok(path)) = std::path::absolute(path).map(|path| path.into_os_string().into_string())
         {
             *text = path;

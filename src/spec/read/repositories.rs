@@ -10,9 +10,12 @@ use rayon::prelude::*;
 use super::{checked, checked_list, local};
 use crate::distro::{Architecture, Profile};
 use crate::repo::deb::folder::{self, FolderError};
-use crate::spec::model::{PackageFile, PackageFolder, PackageRepository, RepositoryKey};
+use crate::spec::model::{PackageFile, PackageFolder, PackageRepository, RepositoryKey, Unverified};
 use crate::spec::names;
 use crate::yaml::{Field, Fields, web_address};
+
+/// The value of `pkey` that stands for no key at all, as in apt's sources.
+const TRUSTED: &str = "[trusted=yes]";
 
 /// apt's default pin priority.
 const DEFAULT_PRIORITY: i32 = 500;
@@ -55,7 +58,6 @@ pub(super) fn read(field: &Field<'_>, profile: Option<&Profile>, arch: Option<Ar
 
 fn read_repository(mut fields: Fields<'_>) -> Option<PackageRepository> {
     fields.refuse("packages", "put them into a folder, and name it in path");
-    fields.refuse("insecureSkipVerify", "repositories are always verified: leave it out");
     let id = fields.optional("id").map(|field| checked(&field, names::repository_part));
     let codename = fields.required("codename").and_then(|field| checked(&field, names::codename));
     // One name for one folder.
@@ -68,14 +70,15 @@ fn read_repository(mut fields: Fields<'_>) -> Option<PackageRepository> {
         }
         components(&field)
     });
-    let keys = keys(&mut fields);
+    let proof = proof(&mut fields);
     let (allow_packages, priority) = choice(&mut fields);
     fields.finish();
 
     let url = url?;
     let id = id.unwrap_or_else(|| url.split_once("://").map(|(_, rest)| rest.to_owned()))?;
     let components = if is_flat { Vec::new() } else { components.unwrap_or_else(|| Some(vec!["main".to_owned()]))? };
-    Some(PackageRepository { id, url, codename: codename?, components, keys: keys?, allow_packages, priority: priority? })
+    let (keys, unverified) = proof?;
+    Some(PackageRepository { id, url, codename: codename?, components, keys, unverified, allow_packages, priority: priority? })
 }
 
 /// `path`: a folder of packages.
@@ -84,10 +87,10 @@ fn read_folder(mut fields: Fields<'_>, path: &Field<'_>, arch: Option<Architectu
         url.error_with_hint("cannot be given beside path: a repository is at one place", "leave one of them out");
     }
     fields.refuse("packages", "put them into the folder");
-    for name in ["codename", "component", "pkey", "pkeys", "insecureSkipVerify"] {
-        if let Some(field) = fields.optional(name) {
-            field.error_with_hint("cannot be given beside path: the packages of a folder are taken as they are in it", "leave it out");
-        }
+    let needless = ["codename", "component", "pkey", "pkeys"].map(|name| fields.optional(name));
+    let switch = fields.optional("insecureSkipVerify").filter(is_true);
+    for field in needless.into_iter().flatten().chain(switch) {
+        field.error_with_hint("cannot be given beside path: the packages of a folder are taken as they are in it", "leave it out");
     }
     let id = fields.optional("id").map(|field| checked(&field, names::repository_part));
     let (allow_packages, priority) = choice(&mut fields);
@@ -181,14 +184,32 @@ fn choice(fields: &mut Fields<'_>) -> (Vec<String>, Option<i32>) {
     (allow.into_iter().collect(), priority)
 }
 
-/// The keys of `pkey` and `pkeys`.
-fn keys(fields: &mut Fields<'_>) -> Option<Vec<RepositoryKey>> {
-    let list = fields.optional("pkeys").map(|field| field.list().unwrap_or_default());
-    let one = if list.as_ref().is_some_and(|list| !list.is_empty()) { fields.optional("pkey") } else { fields.required("pkey") };
-    let keys: Vec<_> = one.into_iter().chain(list.into_iter().flatten()).map(|field| key(&field)).collect();
-    let keys: Option<Vec<_>> = keys.into_iter().collect();
-    let keys = keys?.into_iter().map(|file| RepositoryKey { path: file.path, digest: file.digest }).collect::<Vec<_>>();
-    (!keys.is_empty()).then_some(keys)
+/// The keys of `pkey` and `pkeys`, or that there need be none: `insecureSkipVerify: true` or `pkey: "[trusted=yes]"`.
+fn proof(fields: &mut Fields<'_>) -> Option<(Vec<RepositoryKey>, Option<Unverified>)> {
+    let skips = fields.optional("insecureSkipVerify").filter(is_true);
+    let list: Vec<_> = fields.optional("pkeys").and_then(|field| field.list()).unwrap_or_default();
+    let one = if skips.is_none() && list.is_empty() { fields.required("pkey") } else { fields.optional("pkey") };
+    let (trusts, one) = if one.as_ref().is_some_and(|field| field.node().text() == Some(TRUSTED)) { (one, None) } else { (None, one) };
+    let is_given = one.is_some() || !list.is_empty();
+    let keys: Vec<_> = one.into_iter().chain(list).map(|field| key(&field)).collect();
+    let switches = [(skips, "insecureSkipVerify: true"), (trusts, "pkey: \"[trusted=yes]\"")];
+    if let Some((field, switch)) = switches.into_iter().find_map(|(field, switch)| Some((field?, switch))) {
+        if is_given {
+            let hint = "leave it out, so that the key proves the repository, or leave the key out";
+            field.error_with_hint("cannot be given beside a key: it says that no key is looked at", hint);
+            return None;
+        }
+        let unverified = Unverified { switch, file: field.report().path_of(field.place()), line: field.place().line };
+        return Some((Vec::new(), Some(unverified)));
+    }
+    let keys = keys.into_iter().collect::<Option<Vec<_>>>()?;
+    let keys: Vec<_> = keys.into_iter().map(|file| RepositoryKey { path: file.path, digest: file.digest }).collect();
+    (!keys.is_empty()).then_some((keys, None))
+}
+
+/// Whether a switch is on; what is neither on nor off is reported.
+fn is_true(field: &Field<'_>) -> bool {
+    field.boolean().is_some_and(|switch| switch.value)
 }
 
 /// `main contrib`: one or more, in the order of the spec.
@@ -216,7 +237,8 @@ fn key(field: &Field<'_>) -> Option<local::LocalFile> {
         return None;
     }
     if text.starts_with('[') {
-        field.error_with_hint("cannot be left unchecked: repositories are always verified", "name the file with the repository's public key");
+        let hint = "name the file with the repository's public key; only pkey: \"[trusted=yes]\" does without";
+        field.error_with_hint("is no file with a key", hint);
         return None;
     }
     local::file(field)

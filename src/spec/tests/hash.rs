@@ -36,6 +36,7 @@ fn full() -> Loaded {
         codename: "stable".to_owned(),
         components: vec!["main".to_owned()],
         keys: vec![RepositoryKey { path: "/k".into(), digest: Digest::of(b"k") }],
+        unverified: None,
         allow_packages: Vec::new(),
         priority: 500,
     });
@@ -135,13 +136,16 @@ fn changes(spec: &Spec) -> Vec<(&'static str, Spec)> {
     change!("file.mode", system.additional_files[0].mode = 0o4755);
     change!("file.destination", system.additional_files[0].destination = "/other".to_owned());
 
-    let PackageRepository { id: _, url: _, codename: _, components: _, keys, allow_packages: _, priority: _ } = &repositories[0];
+    let PackageRepository { id: _, url: _, codename: _, components: _, keys, unverified: _, allow_packages: _, priority: _ } = &repositories[0];
     change!("repository.id", repositories[0].id = "other".to_owned());
     change!("repository.url", repositories[0].url = "https://other".to_owned());
     change!("repository.codename", repositories[0].codename = "other".to_owned());
     change!("repository.components", repositories[0].components = Vec::new());
     let RepositoryKey { path: _, digest: _ } = &keys[0];
     change!("key.digest", repositories[0].keys = vec![RepositoryKey { path: "/k".into(), digest: Digest::of(b"other") }]);
+    let unverified = Unverified { switch: "insecureSkipVerify: true", file: "a.yml".into(), line: 1 };
+    let Unverified { switch: _, file: _, line: _ } = &unverified;
+    change!("repository.unverified", repositories[0].unverified = Some(unverified));
     change!("repository.allow_packages", repositories[0].allow_packages = vec!["a".to_owned()]);
     change!("repository.priority", repositories[0].priority = 501);
 
@@ -317,6 +321,25 @@ fn whatever_is_in_a_folder_changes_it() {
     rustix::fs::mknodat(rustix::fs::CWD, below("sub/pipe"), rustix::fs::FileType::Fifo, rustix::fs::Mode::from_raw_mode(0o644), 0).unwrap();
     let error = load_with("").unwrap_err().to_string();
     assert!(error.contains("neither a file nor a folder nor a link") && error.trim_end().ends_with("d/sub/pipe"), "{error}");
+}
+
+#[test]
+fn that_nothing_is_verified_changes_it_however_it_is_spelled() {
+    let with = |fields: &str| {
+        let text = format!(
+            "image: {{name: a, version: '1'}}\ntarget: {{dist: debian12, arch: x86_64}}\npackageRepositories:\n- {{codename: a, url: 'https://h/d', {fields}}}\n"
+        );
+        let spec = parse(&text).unwrap_or_else(|error| panic!("{error}"));
+        let unverified = spec.spec.repositories[0].unverified.clone();
+        (spec.hash(None), unverified.map(|unverified| (unverified.switch, unverified.line)))
+    };
+    let (checked, none) = with("pkey: files/motd");
+    assert_eq!((with("pkey: files/motd, insecureSkipVerify: false"), none), ((checked, None), None));
+    let (unchecked, switch) = with("insecureSkipVerify: true");
+    assert_eq!(switch, Some(("insecureSkipVerify: true", 4)));
+    assert_ne!(unchecked, checked);
+    assert_eq!(with("pkey: '[trusted=yes]'"), (unchecked, Some(("pkey: \"[trusted=yes]\"", 4))));
+    assert_eq!(with("pkey: '[trusted=yes]', insecureSkipVerify: true").0, unchecked);
 }
 
 #[test]
