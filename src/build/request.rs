@@ -10,6 +10,7 @@ use crate::spec::Loaded;
 
 /// One build, as the command line, the configuration and the spec together ask for it.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub struct Request {
     /// The complete spec.
     pub spec: Loaded,

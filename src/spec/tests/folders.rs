@@ -120,6 +120,6 @@ fn what_is_wrong_is_told_exactly() {
   {path: good, id: a b, url: 'https://h/d', codename: x, component: main, pkey: k, pkeys: [k], packages: [p], insecureSkipVerify: true},
   {path: good, id: h/d}, {url: 'https://h/d', codename: x, pkey: spec.yml}";
     let error = load_in(dir.path(), repositories).unwrap_err();
-    let told: String = error.diagnostics().iter().map(|problem| format!("{problem}\n")).collect();
+    let told = error.diagnostics().iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
     insta::assert_snapshot!(told.replace(dir.path().to_str().unwrap(), "DIR"));
 }

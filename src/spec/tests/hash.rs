@@ -60,7 +60,7 @@ fn changes(spec: &Spec) -> Vec<(&'static str, Spec)> {
             changes.push(($what, changed));
         }};
     }
-    let Spec { image, target, disk, system, repositories, folders, metadata: _, cache: _ } = spec;
+    let Spec { image, target, disk, system, repositories: _, folders: _, metadata: _, cache: _ } = spec;
     change!("metadata", metadata = Some(serde_json::json!({"keywords": ["edge"]})));
 
     let Image { name: _, version: _ } = image;
@@ -135,7 +135,21 @@ fn changes(spec: &Spec) -> Vec<(&'static str, Spec)> {
     change!("file.owner", system.additional_files[0].owner = Some("0:0".to_owned()));
     change!("file.mode", system.additional_files[0].mode = 0o4755);
     change!("file.destination", system.additional_files[0].destination = "/other".to_owned());
+    changes.extend(repository_changes(spec));
+    changes
+}
 
+/// The same for the fields of repositories.
+fn repository_changes(spec: &Spec) -> Vec<(&'static str, Spec)> {
+    let mut changes = Vec::new();
+    let Spec { repositories, folders, .. } = spec;
+    macro_rules! change {
+        ($what:literal, $($place:tt)+) => {{
+            let mut changed = spec.clone();
+            changed.$($place)+;
+            changes.push(($what, changed));
+        }};
+    }
     let PackageRepository { id: _, url: _, codename: _, components: _, keys, unverified: _, allow_packages: _, priority: _ } = &repositories[0];
     change!("repository.id", repositories[0].id = "other".to_owned());
     change!("repository.url", repositories[0].url = "https://other".to_owned());
