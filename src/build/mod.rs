@@ -287,7 +287,7 @@ impl Build<'_> {
         let records = resolution.chosen.iter().map(|&number| universe.packages[number].clone()).collect();
         drop(universe);
         for folder in &self.request.spec.spec.folders {
-            self.journal.note(&format!("folder: {} with {} files, {}", folder.id, folder.packages.len(), folder.path.display()));
+            self.journal.note(&format!("folder: {} is {}, packages in it: {}", folder.id, folder.path.display(), folder.packages.len()));
         }
         for release in &resolution.lock.releases {
             self.journal.note(&format!("metadata: {} {} of {}", release.archive, release.suite, time::moment(release.date)));

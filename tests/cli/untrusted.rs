@@ -70,6 +70,10 @@ fn its_packages_come_with_a_warning_once_it_is_allowed() {
     let (status, _, err) = world.run(&bundle);
     assert_eq!(status, 0, "{err}");
     assert!(err.contains("24 packages"), "{err}");
+    let elsewhere = |words: &[&str]| world.run(&[words, &["--store", "other"]].concat());
+    assert_eq!(elsewhere(&["cache", "import", "a.bundle"]).0, 0);
+    let (status, _, err) = elsewhere(&["fetch", "spec.yml", "--offline", "--allow-untrusted"]);
+    assert_eq!(status, 0, "{err}");
     assert!(world.server.asked().is_empty());
 }
 
