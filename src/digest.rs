@@ -4,6 +4,7 @@
 //! one is never checked against the other.
 
 use std::fmt;
+use std::io::{self, Read};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -108,6 +109,40 @@ impl Sha256 {
     /// The SHA-256 digest of `bytes`.
     pub fn of(bytes: &[u8]) -> Self {
         Self(sha2::Sha256::digest(bytes).into())
+    }
+}
+
+/// Hands bytes through, and knows the digest of those that have passed.
+#[derive(Debug)]
+pub struct Sha256Reader<R> {
+    source: R,
+    hasher: sha2::Sha256,
+    length: u64,
+}
+
+impl<R: Read> Sha256Reader<R> {
+    /// Nothing has passed yet.
+    pub fn new(source: R) -> Self {
+        Self { source, hasher: sha2::Sha256::new(), length: 0 }
+    }
+
+    /// Of all that has been read.
+    pub fn digest(self) -> Sha256 {
+        Sha256(self.hasher.finalize().into())
+    }
+
+    /// How many bytes have been read.
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+}
+
+impl<R: Read> Read for Sha256Reader<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.source.read(buffer)?;
+        self.hasher.update(&buffer[..read]);
+        self.length += read as u64;
+        Ok(read)
     }
 }
 

@@ -10,6 +10,7 @@ mod cli {
     mod cache;
     mod completions;
     mod face;
+    mod folders;
     mod limits;
     mod mistakes;
     mod pins;
@@ -18,6 +19,7 @@ mod cli {
     mod resolve;
     mod seed_page;
     mod transfer;
+    mod untrusted;
     mod validate;
     mod verify;
     mod why;

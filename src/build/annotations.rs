@@ -70,6 +70,19 @@ impl Annotations {
     pub fn spec(&self) -> Option<&Value> {
         self.inputs.get("spec")
     }
+
+    /// The identities of the repositories whose packages nothing proved; none where the spec is not known.
+    pub fn untrusted(&self) -> Option<Vec<&str>> {
+        let repositories = self.spec()?.get("repositories").and_then(Value::as_array).into_iter().flatten();
+        let unverified = repositories.filter(|repository| repository.get("unverified").is_some_and(|value| value == &Value::Bool(true)));
+        Some(unverified.filter_map(|repository| repository.get("id")?.as_str()).collect())
+    }
+
+    /// The folders of packages that the spec names, each with the number of its files.
+    pub fn folders(&self) -> Vec<(&str, usize)> {
+        let folders = self.spec().and_then(|spec| spec.get("folders")?.as_array());
+        folders.into_iter().flatten().filter_map(|folder| Some((folder.get("id")?.as_str()?, folder.get("packages")?.as_array()?.len()))).collect()
+    }
 }
 
 #[cfg(test)]

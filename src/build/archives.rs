@@ -5,8 +5,11 @@ use std::path::Path;
 
 use super::{Error, Request};
 use crate::distro::Profile;
+use crate::progress::{Event, Progress};
 use crate::repo::deb::sources::{self, AptSource, SourcesError};
-use crate::repo::{ArchiveConfig, Keyring, SuiteConfig};
+use crate::repo::{ArchiveConfig, Keyring, PackageRecord, SuiteConfig, Trust, pattern};
+use crate::spec::Spec;
+use crate::spec::model::{PackageRepository, RepositoryKey, Unverified};
 
 /// apt's default pin priority (`apt_preferences(5)`).
 const DEFAULT_PIN: i32 = 500;
@@ -30,7 +33,7 @@ pub(super) fn configure(request: &Request) -> Result<Vec<ArchiveConfig>, Error> 
             mirrors,
             suites: archive.suites.iter().map(|name| suite(name, archive.components)).collect(),
             pin: DEFAULT_PIN,
-            keyring: keyring(archive.id, path, package)?,
+            trust: Trust::Keys(keyring(archive.id, path, package)?),
             allow: Vec::new(),
         });
     }
@@ -40,14 +43,41 @@ pub(super) fn configure(request: &Request) -> Result<Vec<ArchiveConfig>, Error> 
             mirrors: vec![repository.url.clone()],
             suites: vec![suite(&repository.codename, &repository.components)],
             pin: repository.priority,
-            keyring: repository
-                .keys
-                .iter()
-                .try_fold(Keyring::default(), |keys, key| Ok::<_, Error>(keys.with(keyring(&repository.id, &key.path, None)?)))?,
+            trust: if repository.unverified.is_some() { Trust::Unverified } else { Trust::Keys(keys(repository)?) },
             allow: repository.allow_packages.clone(),
         });
     }
     Ok(archives)
+}
+
+/// Ends what asks a repository that nothing proves, unless the user allows it: then there is a warning of each.
+pub(super) fn check_trust(request: &Request, progress: &dyn Progress) -> Result<(), Error> {
+    let unverified = request.spec.spec.repositories.iter().filter_map(|repository| Some((repository, repository.unverified.as_ref()?)));
+    let told = unverified.map(|(PackageRepository { id, .. }, Unverified { switch, file, line })| {
+        format!("{}:{line}: the repository “{id}” is not verified ({switch})", file.display())
+    });
+    let told: Vec<String> = told.collect();
+    if !request.allow_untrusted && !told.is_empty() {
+        return Err(Error::Untrusted(told));
+    }
+    for told in told {
+        progress.report(Event::Warning(&format!("{told}: whoever answers for it decides what is in the image")));
+    }
+    Ok(())
+}
+
+/// All keys that a repository of the spec may be signed with.
+fn keys(repository: &PackageRepository) -> Result<Keyring, Error> {
+    let read = |keys: Keyring, key: &RepositoryKey| Ok(keys.with(keyring(&repository.id, &key.path, None)?));
+    repository.keys.iter().try_fold(Keyring::default(), read)
+}
+
+/// The packages of the spec's folders.
+pub(super) fn of_folders(spec: &Spec) -> impl Iterator<Item = &PackageRecord> {
+    spec.folders.iter().flat_map(|folder| {
+        let packages = folder.packages.iter().filter_map(|file| file.package.as_ref());
+        packages.filter(|package| pattern::allows(&folder.allow_packages, package.coordinates.name()))
+    })
 }
 
 fn suite<S: AsRef<str>>(name: &str, components: &[S]) -> SuiteConfig {

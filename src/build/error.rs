@@ -35,6 +35,9 @@ pub enum Error {
         /// Why not.
         source: repo::keyring::KeyringError,
     },
+    /// Repositories of the spec that nothing proves: a line of each.
+    #[error("{}", .0.join("; "))]
+    Untrusted(Vec<String>),
     /// The HTTP client cannot be made.
     #[error(transparent)]
     Client(#[from] fetch::Error),
@@ -127,6 +130,10 @@ impl Error {
                 "install the package “{package}” (apt install {package}), or name a keyring file with keyrings.{archive} in the configuration"
             )),
             Self::Keyring { source, .. } => source.hint(),
+            Self::Untrusted(_) => Some(
+                "name the file with its public key in pkey; to let whoever answers for it decide what is in the image, add --allow-untrusted"
+                    .to_owned(),
+            ),
             Self::Client(error) => error.hint(),
             Self::Repository(error) => error.hint(),
             Self::Resolve(error) => error.hint(),
@@ -196,6 +203,7 @@ impl Error {
             Self::Sandbox(SandboxError::MissingProgram { .. } | SandboxError::NoSubordinateIds { .. })
             | Self::NoMirror { .. }
             | Self::Keyring { .. }
+            | Self::Untrusted(_)
             | Self::AptSources(_)
             | Self::MissingPrograms(_)
             | Self::Resolve(resolve::Error::Unknown(_)) => 2,

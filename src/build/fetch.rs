@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::error::with_causes;
 use super::journal::Journal;
 use super::report::PackageCounts;
-use super::{Build, Error, Request, packages, release_dates};
+use super::{Build, Error, Request, archives, packages, release_dates};
 use crate::cache::{Coordinates, ReleaseDate, SpecHash};
 use crate::progress::{Cancel, Progress};
 use crate::store::Store;
@@ -53,6 +53,7 @@ pub fn fetch(request: &Request, store: &Store, progress: &dyn Progress, cancel: 
 fn fetch_into(request: &Request, hash: SpecHash, store: &Store, journal: &Journal<'_>, cancel: &Cancel) -> Result<Fetched, Error> {
     let progress: &dyn Progress = journal;
     let build = Build { request, hash, images: None, packages: Some(store), journal, progress, cancel, begun: Instant::now() };
+    archives::check_trust(request, progress)?;
     let client = build.client()?;
     let universe = build.universe(&client)?;
     let (lock, records, _) = build.resolve(universe)?;

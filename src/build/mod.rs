@@ -71,7 +71,7 @@ pub fn build(request: &Request, store: Option<&Store>, progress: &dyn Progress, 
         begun: Instant::now(),
     };
     let mut near = None;
-    let outcome = build.cached().and_then(|cached| match cached {
+    let outcome = archives::check_trust(request, &journal).and_then(|()| build.cached()).and_then(|cached| match cached {
         Cached::Hit(report) => {
             journal.note("image cache: hit");
             Ok(*report)
@@ -286,10 +286,13 @@ impl Build<'_> {
         let metadata = self.packages.map(MetadataCache::new);
         let archives = archives::configure(self.request)?;
         let arch = self.request.spec.spec.target.arch.debian();
-        repo::load(&archives, arch, client, metadata.as_ref(), &options, self.progress, self.cancel).map_err(|error| match error {
+        let universe = repo::load(&archives, arch, client, metadata.as_ref(), &options, self.progress, self.cancel);
+        let mut universe = universe.map_err(|error| match error {
             repo::Error::Offline(_) => Error::MetadataOffline { missing: Box::new(error), spec: self.request.spec.path.clone() },
             other => other.into(),
-        })
+        })?;
+        universe.packages.extend(archives::of_folders(&self.request.spec.spec).cloned());
+        Ok(universe)
     }
 
     /// The packages with their records, and what patterns meant; all others are given up, because a build is long and they are many.
@@ -301,6 +304,9 @@ impl Build<'_> {
         let resolution = resolve::resolve(&request, &universe.packages, &universe.releases)?;
         let records = resolution.chosen.iter().map(|&number| universe.packages[number].clone()).collect();
         drop(universe);
+        for folder in &self.request.spec.spec.folders {
+            self.journal.note(&format!("folder: {} is {}, packages in it: {}", folder.id, folder.path.display(), folder.packages.len()));
+        }
         for release in &resolution.lock.releases {
             self.journal.note(&format!("metadata: {} {} of {}", release.archive, release.suite, time::moment(release.date)));
         }

@@ -36,9 +36,11 @@ pub(super) fn gather(
         cached.into_iter().map(|package| package.map(|package| Source::Blob { path: package.path, digest: package.digest })).collect();
     let present: Vec<&PackageRecord> = records.iter().zip(&sources).filter(|(_, source)| source.is_some()).map(|(record, _)| record).collect();
     let missing: Vec<usize> = (0..records.len()).filter(|&number| sources[number].is_none()).collect();
-    if request.offline && !missing.is_empty() {
-        let missing = missing.into_iter().map(|number| records[number].coordinates.clone()).collect();
-        return Err(Error::NotAvailableOffline { missing, total: records.len(), spec: request.spec.path.clone() });
+    // Offline only the folders of the spec have an address, and to them no network leads.
+    let nowhere = missing.iter().map(|&number| &records[number]).filter(|record| request.offline && record.archive.mirrors.is_empty());
+    let nowhere: Vec<_> = nowhere.map(|record| record.coordinates.clone()).collect();
+    if !nowhere.is_empty() {
+        return Err(Error::NotAvailableOffline { missing: nowhere, total: records.len(), spec: request.spec.path.clone() });
     }
     let requests: Vec<PackageRequest> = missing.iter().map(|&number| to_request(&records[number])).collect();
     let fetched = match (&cache, store.filter(|store| store.is_writable())) {

@@ -10,6 +10,7 @@ use crate::spec::Loaded;
 
 /// One build, as the command line, the configuration and the spec together ask for it.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub struct Request {
     /// The complete spec.
     pub spec: Loaded,
@@ -33,6 +34,8 @@ pub struct Request {
     pub proxy: Option<String>,
     /// Accept repositories whose `Valid-Until` has passed, or that are older than what the store has.
     pub allow_expired: bool,
+    /// Take packages from repositories of the spec that nothing proves.
+    pub allow_untrusted: bool,
     /// `SOURCE_DATE_EPOCH` of the environment, in seconds: replaces the newest repository date as the latest time of any file.
     pub source_date_epoch: Option<u64>,
     /// The file that the log is written to, beside what is kept with the image.

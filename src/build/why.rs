@@ -104,7 +104,7 @@ pub fn differences(kept: &Value, wanted: &Value) -> Vec<Difference> {
 }
 
 /// Fields that the model calls otherwise than specs do, by their paths without what stands in brackets.
-const NAMES: [(&str, &str); 26] = [
+const NAMES: [(&str, &str); 31] = [
     ("builder_epoch", "the builder's version"),
     ("source_date_epoch", "SOURCE_DATE_EPOCH"),
     ("codename", "the profile's codename"),
@@ -114,7 +114,12 @@ const NAMES: [(&str, &str); 26] = [
     ("spec.repositories", "packageRepositories"),
     ("spec.repositories.components", "component"),
     ("spec.repositories.keys", "pkeys"),
+    ("spec.repositories.unverified", "insecureSkipVerify"),
     ("spec.repositories.allow_packages", "allowPackages"),
+    ("spec.folders", "packageRepositories"),
+    ("spec.folders.packages", "path"),
+    ("spec.folders.packages.digest", ""),
+    ("spec.folders.allow_packages", "allowPackages"),
     ("spec.target.image_type", "imageType"),
     ("spec.disk.table", "partitionTableType"),
     ("spec.disk.extend_last_partition", "extendLastPartitionToFillDisk"),
@@ -134,7 +139,7 @@ const NAMES: [(&str, &str); 26] = [
 ];
 
 /// What tells the items of a list of mappings apart.
-const KEYS: [&[&str]; 4] = [&["destination"], &["id", "codename"], &["id"], &["name"]];
+const KEYS: [&[&str]; 5] = [&["destination"], &["file"], &["id", "codename"], &["id"], &["name"]];
 
 /// The name of a field as specs have it; `path` is the model's.
 fn name_of(path: &str) -> String {
@@ -170,6 +175,9 @@ fn compare(path: &str, kept: &Value, wanted: &Value, found: &mut Vec<Difference>
             }
         }
         (Value::Array(a), Value::Array(b)) => compare_lists(path, a, b, found),
+        // Lists that came later are not there where they are empty.
+        (Value::Null, Value::Array(b)) => compare_lists(path, &[], b, found),
+        (Value::Array(a), Value::Null) => compare_lists(path, a, &[], found),
         // Hashes and digests say nothing to people, and those of passwords are to be seen by nobody.
         _ if path.ends_with("password") || path.ends_with("content") || path.ends_with("digest") => tell(Change::Other),
         _ => tell(Change::Value { from: kept.clone(), to: wanted.clone() }),
@@ -247,6 +255,7 @@ mod tests {
                 "additional_files": [{"destination": "/etc/motd", "content": {"file": "00"}, "mode": 0o644}],
             },
             "repositories": [{"id": "h/d", "codename": "x", "priority": 500}],
+            "folders": [{"id": "debs", "packages": [{"file": "a.deb", "digest": "00"}, {"file": "b.deb", "digest": "00"}]}],
         }});
         let wanted = json!({"builder_epoch": 2, "source_date_epoch": 5, "spec": {
             "image": {"name": "a", "version": "2"},
@@ -256,16 +265,20 @@ mod tests {
                 "users": [{"name": "bob", "password": "$6$y", "shell": "/bin/sh"}, {"name": "ann"}],
                 "additional_files": [{"destination": "/etc/motd", "content": {"file": "01"}, "mode": 0o600}],
             },
-            "repositories": [{"id": "h/d", "codename": "x", "priority": 900}, {"id": "h/d", "codename": "y", "priority": 500}],
+            "repositories": [{"id": "h/d", "codename": "x", "priority": 900, "unverified": true}, {"id": "h/d", "codename": "y", "priority": 500}],
+            "folders": [{"id": "debs", "packages": [{"file": "a.deb", "digest": "01"}, {"file": "c.deb", "digest": "00"}]}],
         }});
         let expected = [
             "the builder's version: 1 → 2",
             "SOURCE_DATE_EPOCH: nothing → 5",
             "disk.partitions[root].end: nothing → 1 GiB",
             "disk.size: 2 GiB → 4002 MiB",
+            "packageRepositories[debs].path: + c.deb, - b.deb",
+            "packageRepositories[debs].path[a.deb]: is another",
             "image.version: 1 → 2",
             "packageRepositories: + h/d y",
             "packageRepositories[h/d x].priority: 500 → 900",
+            "packageRepositories[h/d x].insecureSkipVerify: nothing → true",
             "systemConfig.additionalFiles[/etc/motd].local: is another",
             "systemConfig.additionalFiles[/etc/motd].mode: 0644 → 0600",
             "systemConfig.kernel.cmdline: quiet → quiet splash",
@@ -276,6 +289,13 @@ mod tests {
             "systemConfig.users[bob].shell: nothing → /bin/sh",
         ];
         assert_eq!(told(&kept, &wanted), expected);
+    }
+
+    #[test]
+    fn a_list_that_is_not_there_is_empty() {
+        let (none, one) = (json!({"spec": {}}), json!({"spec": {"folders": [{"id": "debs", "packages": []}]}}));
+        assert_eq!(told(&none, &one), ["packageRepositories: + debs"]);
+        assert_eq!(told(&one, &none), ["packageRepositories: - debs"]);
     }
 
     #[test]

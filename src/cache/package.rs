@@ -1,13 +1,11 @@
 //! The package cache: each package file once, under what it is called.
 
-use std::io::{self, Read};
+use std::io::Read;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
-use sha2::Digest as _;
-
 use super::{Coordinates, Error, Result, move_references, publish_named};
-use crate::digest::{Digest, Sha256};
+use crate::digest::{Digest, Sha256, Sha256Reader};
 use crate::format::blob::{Header, PackageName};
 use crate::format::row::{BlobRow, PackageRow};
 use crate::format::totals::UsageRow;
@@ -93,9 +91,9 @@ impl<'a> PackageCache<'a> {
     /// # Errors
     /// [`Error::Mismatch`] for other bytes than promised, and [`store::Error::Source`] when `source` fails; neither leaves anything behind.
     pub fn insert(&self, coordinates: &Coordinates, sha256: &Sha256, source: &mut dyn Read) -> Result<CachedPackage> {
-        let mut source = Hashing { source, hasher: sha2::Sha256::new() };
+        let mut source = Sha256Reader::new(source);
         let staged = self.store.stage(Header::package(name(coordinates, sha256)), LEVEL_COMPRESSED, &mut source)?;
-        let found = Sha256::from_bytes(source.hasher.finalize().into());
+        let found = source.digest();
         if found != *sha256 {
             return Err(Error::Mismatch { coordinates: Box::new(coordinates.clone()), expected: *sha256, found });
         }
@@ -207,18 +205,5 @@ pub(super) fn name(coordinates: &Coordinates, sha256: &Sha256) -> PackageName {
         arch: coordinates.arch().to_owned(),
         repository: coordinates.repository().to_owned(),
         sha256: *sha256,
-    }
-}
-
-struct Hashing<'a> {
-    source: &'a mut dyn Read,
-    hasher: sha2::Sha256,
-}
-
-impl Read for Hashing<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.source.read(buffer)?;
-        self.hasher.update(&buffer[..read]);
-        Ok(read)
     }
 }

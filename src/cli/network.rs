@@ -24,12 +24,16 @@ pub(super) struct Network {
     /// Accept repository metadata whose Valid-Until has passed, or that is older than what the store has
     #[arg(long)]
     allow_expired: bool,
+
+    /// Take packages from repositories that the spec says not to verify (insecureSkipVerify, [trusted=yes]), although nothing proves them
+    #[arg(long)]
+    allow_untrusted: bool,
 }
 
 impl Network {
     /// The options of a command that never asks anybody.
-    pub(super) fn none(allow_expired: bool) -> Self {
-        Self { allow_expired, ..Self::default() }
+    pub(super) fn none(allow_expired: bool, allow_untrusted: bool) -> Self {
+        Self { allow_expired, allow_untrusted, ..Self::default() }
     }
 
     /// The addresses, checked.
@@ -59,6 +63,7 @@ impl Network {
             keyrings: config.keyrings.clone(),
             proxy: config.proxy.as_ref().map(|proxy| proxy.address().to_owned()),
             allow_expired: self.allow_expired,
+            allow_untrusted: self.allow_untrusted,
             source_date_epoch: None,
             log: None,
         })

@@ -63,7 +63,7 @@ impl DownloadError {
 
     /// Whether a server sent something else than the signed index promised, for at least one of the packages.
     pub fn is_integrity(&self) -> bool {
-        self.transfers().any(|error| matches!(error, Error::WrongDigest { .. } | Error::WrongSize { .. }))
+        self.transfers().any(Error::is_other_than_promised)
     }
 
     /// Whether packages could not be stored for lack of room.
@@ -82,6 +82,10 @@ impl DownloadError {
 
     /// What the user can do about it.
     pub fn hint(&self) -> Option<String> {
+        if self.transfers().any(|error| error.url().is_some_and(|url| url.starts_with("file:")) && error.is_other_than_promised()) {
+            let hint = "the file has changed since it was looked at: run the same command again, or, where it has an index, make that anew";
+            return Some(hint.to_owned());
+        }
         if self.transfers().any(Error::is_not_found) {
             return Some("the mirror has changed since its metadata was read: run the same command again, or try another mirror".to_owned());
         }

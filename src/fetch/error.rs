@@ -189,6 +189,11 @@ impl Error {
         }
     }
 
+    /// Whether something came that is not the file which was asked for.
+    pub(super) fn is_other_than_promised(&self) -> bool {
+        matches!(self, Self::WrongDigest { .. } | Self::WrongSize { .. })
+    }
+
     /// Whether the user asked to stop.
     pub fn is_cancelled(&self) -> bool {
         matches!(self, Self::Cancelled(_))

@@ -6,11 +6,13 @@ pub mod keyring;
 pub mod pattern;
 mod record;
 pub mod signature;
+mod trust;
 
 pub use deb::load::{ArchiveConfig, LoadOptions, SuiteConfig, Universe, load};
 pub use error::{Cause, Error, Failure, Missing};
 pub use keyring::Keyring;
 pub use record::{AnyOf, Archive, Comparison, MultiArch, PackageRecord, Priority, Provide, Relations, ReleaseInfo, Requirement};
+pub use trust::Trust;
 
 /// A point in time (seconds since the epoch), for people.
 fn utc(seconds: u64) -> String {

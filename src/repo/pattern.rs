@@ -28,6 +28,11 @@ pub fn matches(pattern: &str, name: &str) -> bool {
     pattern[at..].iter().all(|&byte| byte == b'*')
 }
 
+/// Whether a name is on a list of names and patterns; every name is where the list is empty.
+pub fn allows(list: &[String], name: &str) -> bool {
+    list.is_empty() || list.iter().any(|allowed| matches(allowed, name))
+}
+
 /// How much of the pattern means this one byte; none if it means another.
 fn one(pattern: &[u8], byte: u8) -> Option<usize> {
     match *pattern.first()? {

@@ -8,7 +8,7 @@ use crate::cache::Coordinates;
 use crate::digest::{Digest, Sha256};
 
 /// A package that a repository offers.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PackageRecord {
     /// Its name, version, architecture and repository.
     pub coordinates: Coordinates,

@@ -118,6 +118,20 @@ pub fn verify_cleartext(message: &[u8], keyring: &Keyring, now: u64) -> Result<V
     Ok(Verified { text: signed.replace("\r\n", "\n").into_bytes(), signers })
 }
 
+/// The text of a message that may be framed by a signature, which nobody looks at.
+///
+/// # Errors
+/// A frame that cannot be read.
+pub(super) fn unframed(message: &[u8]) -> Result<Verified, SignatureError> {
+    let text = if message.trim_ascii_start().starts_with(CLEARTEXT_BEGIN) {
+        let (message, _) = CleartextSignedMessage::from_armor_buf(message, pgp::armor::DearmorOptions::new()).map_err(malformed)?;
+        message.signed_text().replace("\r\n", "\n").into_bytes()
+    } else {
+        message.to_vec()
+    };
+    Ok(Verified { text, signers: Vec::new() })
+}
+
 /// Checks a text with its signature in a file beside it (`Release` and `Release.gpg`), as of `now` (seconds since the epoch).
 ///
 /// # Errors

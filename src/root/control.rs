@@ -56,6 +56,11 @@ impl Stanza {
         self.fields.iter().find(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 
+    /// All fields, names as written.
+    pub(super) fn into_fields(self) -> Vec<(String, String)> {
+        self.fields
+    }
+
     /// The stanza as dpkg's `status` file has it for a package that is unpacked and not yet configured.
     ///
     /// `conffiles` are paths; dpkg takes the word `newconffile` for “not yet installed”.

@@ -27,9 +27,9 @@ pub(super) struct Control {
 }
 
 /// A package file that is being read.
-pub(super) struct Deb {
+pub(super) struct Deb<'r> {
     origin: Origin,
-    input: Box<dyn Read>,
+    input: Box<dyn Read + 'r>,
     /// The length of the file in bytes, as it was promised; no member is longer.
     len: u64,
 }
@@ -61,7 +61,7 @@ impl Origin {
     }
 }
 
-impl Deb {
+impl<'r> Deb<'r> {
     /// Opens a package and checks that it is one.
     pub(super) fn open(package: &Package) -> Result<Self, Error> {
         let origin = Origin::of(package);
@@ -74,7 +74,7 @@ impl Deb {
     }
 
     /// The same for bytes from anywhere.
-    fn from_reader(origin: Origin, mut input: Box<dyn Read>, len: u64) -> Result<Self, Error> {
+    fn from_reader(origin: Origin, mut input: Box<dyn Read + 'r>, len: u64) -> Result<Self, Error> {
         let mut magic = [0; 8];
         input.read_exact(&mut magic).map_err(|source| origin.unreadable(source))?;
         let mut deb = Self { origin, input, len };
@@ -179,6 +179,16 @@ fn decoder<'r>(origin: &Origin, compression: &str, input: impl Read + 'r, len: u
         }
     };
     Ok(Box::new(bounded::Decoded::new(decoder, len)))
+}
+
+/// What the control file of a package says, field by field. `name` is what errors call the package, `len` the length of its file in bytes; only the
+/// beginning of `input` is read.
+///
+/// # Errors
+/// What is no package, or one that cannot be read.
+pub fn control_fields(name: &str, input: impl Read, len: u64) -> Result<Vec<(String, String)>, Error> {
+    let origin = Origin { package: name.to_owned(), blob: None };
+    Ok(Deb::from_reader(origin, Box::new(BufReader::new(input)), len)?.control()?.stanza.into_fields())
 }
 
 fn read_control(origin: &Origin, input: Box<dyn Read + '_>) -> Result<BTreeMap<String, Vec<u8>>, Error> {

@@ -30,6 +30,7 @@ mod workspace;
 
 use std::path::Path;
 
+pub use deb::control_fields;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use deb::examine;
 pub use error::Error;

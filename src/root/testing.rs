@@ -45,6 +45,18 @@ impl DebBuilder {
         Self { control, compression: ".xz", control_files: Vec::new(), data: tar::Builder::new(Vec::new()) }
     }
 
+    /// With more lines at the end of the control file.
+    pub(crate) fn with_field(mut self, lines: &str) -> Self {
+        self.control.push_str(lines);
+        self.control.push('\n');
+        self
+    }
+
+    pub(crate) fn architecture(mut self, arch: &str) -> Self {
+        self.control = self.control.replace("Architecture: all", &format!("Architecture: {arch}"));
+        self
+    }
+
     pub(crate) fn compression(mut self, ending: &'static str) -> Self {
         self.compression = ending;
         self

@@ -14,7 +14,7 @@ const DEFAULT_CMDLINE: &str = "console=tty0 console=ttyS0,115200";
 
 /// Fills in what the draft leaves open.
 pub(super) fn complete(draft: Draft) -> Spec {
-    let Draft { image, target, profile, disk, system, repositories, metadata, cache } = draft;
+    let Draft { image, target, profile, disk, system, repositories, folders, metadata, cache } = draft;
     let bootloader = system.bootloader.unwrap_or(BootProvider::SystemdBoot);
     let table = disk.table.unwrap_or(PartitionTable::Gpt);
     let disk = Disk {
@@ -31,7 +31,7 @@ pub(super) fn complete(draft: Draft) -> Spec {
         system.packages = packages.collect::<BTreeSet<_>>().into_iter().collect();
     }
     let cache = CacheUse { packages: cache.packages.unwrap_or(true), images: cache.images.unwrap_or(true) };
-    Spec { image, target, disk, system, repositories, metadata, cache }
+    Spec { image, target, disk, system, repositories, folders, metadata, cache }
 }
 
 fn complete_system(draft: SystemDraft, bootloader: BootProvider, image: &Image, arch: Architecture, profile: &Profile) -> System {

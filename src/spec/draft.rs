@@ -2,7 +2,7 @@
 //!
 //! What is optional is still optional here, so that a profile (and one day a parent that is extended) can fill it in.
 
-use super::model::{AdditionalFile, Artifact, Image, Network, PackageRepository, Partition, PartitionTable, Target};
+use super::model::{AdditionalFile, Artifact, Image, Network, PackageFolder, PackageRepository, Partition, PartitionTable, Target};
 use super::password::Written;
 use crate::distro::{BootProvider, Profile};
 use crate::units::ByteSize;
@@ -15,6 +15,7 @@ pub(super) struct Draft {
     pub(super) disk: DiskDraft,
     pub(super) system: SystemDraft,
     pub(super) repositories: Vec<PackageRepository>,
+    pub(super) folders: Vec<PackageFolder>,
     pub(super) metadata: Option<serde_json::Value>,
     pub(super) cache: CacheDraft,
 }

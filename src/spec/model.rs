@@ -7,11 +7,12 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::digest::Digest;
+use crate::digest::{Digest, Sha256};
 /// The format of an output file.
 pub use crate::disk::formats::FileFormat as Artifact;
 pub use crate::disk::{FileSystem, PartitionKind, PartitionTable};
 pub use crate::distro::{Architecture, BootProvider};
+use crate::repo::PackageRecord;
 pub use crate::resolve::Kernel;
 pub use crate::root::network::{Backend as NetworkBackend, Interface, Network, Route, Subnet};
 use crate::units::ByteSize;
@@ -29,6 +30,9 @@ pub struct Spec {
     pub system: System,
     /// Repositories beside those of the profile.
     pub repositories: Vec<PackageRepository>,
+    /// Folders of packages that are repositories, too.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub folders: Vec<PackageFolder>,
     /// What people say about the image (`metadata`): any keys. It is kept with the image, and a part of its hash.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metadata: Option<serde_json::Value>,
@@ -214,13 +218,62 @@ pub struct PackageRepository {
     pub codename: String,
     /// The components; none of a flat repository.
     pub components: Vec<String>,
-    /// The keys that may have signed its Release. Never empty.
+    /// The keys that may have signed its Release. Empty only where it is not verified.
     pub keys: Vec<RepositoryKey>,
+    /// What says that nothing needs to prove it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unverified: Option<Unverified>,
     /// The only packages to take from it, by names and patterns, sorted; all where it is empty.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub allow_packages: Vec<String>,
     /// Rank against other repositories (apt's pin priority); 500 is the default.
     pub priority: i32,
+}
+
+/// That a repository is not to be verified, and where the spec says so. In the hash, and in all that is kept, it is `true`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unverified {
+    /// As the spec has it: `insecureSkipVerify: true`.
+    pub switch: &'static str,
+    /// The file that has it, as it was named.
+    pub file: PathBuf,
+    /// From 1.
+    pub line: usize,
+}
+
+impl Serialize for Unverified {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bool(true)
+    }
+}
+
+/// A folder of packages (`packageRepositories` with `path`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PackageFolder {
+    /// Its identity in coordinates: the folder's name.
+    pub id: String,
+    /// The folder on the host, absolute. Its place has no influence on the image; the packages in it do.
+    #[serde(skip)]
+    pub path: PathBuf,
+    /// All package files in it, also those of other architectures. Sorted by name, never empty.
+    pub packages: Vec<PackageFile>,
+    /// As [`PackageRepository::allow_packages`].
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub allow_packages: Vec<String>,
+    /// As [`PackageRepository::priority`].
+    pub priority: i32,
+}
+
+/// A package file in a folder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PackageFile {
+    /// Its name.
+    pub file: String,
+    /// Its contents when the spec was loaded; a build that finds others ends.
+    pub digest: Sha256,
+    /// What is in it, all of which follows from its contents; none if it is for another architecture, or a second file of the same package.
+    #[serde(skip)]
+    pub package: Option<PackageRecord>,
 }
 
 /// A file with public keys.

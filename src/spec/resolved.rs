@@ -122,14 +122,17 @@ fn make_absolute(root: &mut Node, report: &Report) {
         let file = report.path_of(node.place);
         let Kind::Scalar(Scalar::Text(text)) = &mut node.kind else { return };
         let path = file.parent().unwrap_or(Path::new("")).join(&*text);
-        // What is an address already is no path; what is not UTF-8 cannot be written into a document, and stays relative.
+        // What is an address already, or no key at all, is no path; what is not UTF-8 cannot be written into a document, and stays relative.
         if !text.contains("://")
+            && !text.starts_with('[')
             && let Ok(Ok(path)) = std::path::absolute(path).map(|path| path.into_os_string().into_string())
         {
             *text = path;
         }
     };
-    for (path, keys) in [(["systemConfig", "additionalFiles"].as_slice(), ["local"].as_slice()), (&["packageRepositories"], &["pkey", "pkeys"])] {
+    for (path, keys) in
+        [(["systemConfig", "additionalFiles"].as_slice(), ["local"].as_slice()), (&["packageRepositories"], &["path", "pkey", "pkeys"])]
+    {
         for item in items(root, path) {
             let Kind::Mapping(entries) = &mut item.kind else { continue };
             for entry in entries.iter_mut().filter(|entry| keys.contains(&entry.key.as_str())) {

@@ -1,6 +1,7 @@
 //! Tests of the whole way from text to spec.
 
 mod extends;
+mod folders;
 mod hash;
 mod mistakes;
 mod resolved;

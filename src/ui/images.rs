@@ -201,6 +201,13 @@ fn details(image: &ImageRecord, about: &About, stream: Stream, now: u64) -> Stri
     for release in &image.releases {
         rows.push(("metadata", text::printable(&format!("{} {} of {}", release.archive, release.suite, time::moment(release.date))).into_owned()));
     }
+    for id in about.annotations.untrusted().unwrap_or_default() {
+        rows.push(("untrusted repositories", text::printable(&format!("{id}, which nothing proved")).into_owned()));
+    }
+    for (id, files) in about.annotations.folders() {
+        let files = if files == 1 { "1 file".to_owned() } else { format!("{files} files") };
+        rows.push(("folder", text::printable(&format!("{id} with {files}")).into_owned()));
+    }
     rows.extend(about.annotations.phases.iter().map(|took| ("phase", format!("{}: {}", label(took.phase), human_duration(took.duration())))));
     if let Some(Sharing { total, own, with }) = &about.sharing {
         rows.push(("chunks", format!("{} in the store, {} of it for this image alone", ByteSize(*total), ByteSize(*own))));
@@ -299,6 +306,13 @@ pub(super) mod tests {
             ..with_lock(lock())
         };
         insta::assert_snapshot!(details(&image("minimal", 2), &about, Stream::PLAIN, NOW));
+        let spec = serde_json::json!({"spec": {
+            "repositories": [{"id": "a"}, {"id": "b", "unverified": true}],
+            "folders": [{"id": "debs", "packages": [{"file": "a.deb"}, {"file": "b.deb"}]}],
+        }});
+        let local = About { annotations: Annotations { inputs: spec, ..Annotations::default() }, ..About::default() };
+        let told = details(&image("minimal", 2), &local, Stream::PLAIN, NOW);
+        assert!(told.contains("\nuntrusted repositories b, which nothing proved\nfolder                 debs with 2 files\n"), "{told}");
         let pinned = ImageRecord { pinned: true, ..image("minimal", 2) };
         assert!(details(&pinned, &About::default(), Stream::PLAIN, NOW).contains("\npinned    yes, it stays whatever the limits say\n"));
         assert!(details(&image("minimal", 2), &About::default(), Stream::PLAIN, NOW).contains("packages  unknown, their list is damaged"));

@@ -94,6 +94,7 @@ fn request(home: &Path, offline: bool) -> Request {
         keyrings: BTreeMap::new(),
         proxy: None,
         allow_expired: false,
+        allow_untrusted: false,
         source_date_epoch: None,
         log: None,
     }

@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use image_composer::cache::MetadataCache;
 use image_composer::fetch::{Client, ClientOptions};
 use image_composer::progress::{Cancel, Event, Progress};
-use image_composer::repo::{self, ArchiveConfig, Cause, Keyring, LoadOptions, SuiteConfig, Universe};
+use image_composer::repo::{self, ArchiveConfig, Cause, Keyring, LoadOptions, SuiteConfig, Trust, Universe};
 use image_composer::store::Store;
 use pgp::crypto::hash::HashAlgorithm;
 
@@ -81,7 +81,7 @@ fn archive(mirrors: &[&str]) -> ArchiveConfig {
         mirrors: mirrors.iter().map(|mirror| (*mirror).to_owned()).collect(),
         suites: vec![SuiteConfig { name: "stable".to_owned(), components: vec!["main".to_owned()] }],
         allow: Vec::new(),
-        keyring: Keyring::parse("test.gpg", &key().public()).unwrap(),
+        trust: Trust::Keys(Keyring::parse("test.gpg", &key().public()).unwrap()),
         pin: 500,
     }
 }
@@ -200,9 +200,10 @@ fn only_allowed_packages_are_taken() {
 fn either_of_two_keyrings_will_do() {
     let server = Server::new(repository().build(&key()));
     let other = || Keyring::parse("other.gpg", &TestKey::new(2).public()).unwrap();
-    let both = ArchiveConfig { keyring: other().with(archive(&[]).keyring), ..archive(&[&server.url()]) };
+    let own = Keyring::parse("test.gpg", &key().public()).unwrap();
+    let both = ArchiveConfig { trust: Trust::Keys(other().with(own)), ..archive(&[&server.url()]) };
     assert_eq!(World::new().load(&both).unwrap().packages.len(), 2);
-    assert!(World::new().load(&ArchiveConfig { keyring: other(), ..archive(&[&server.url()]) }).is_err());
+    assert!(World::new().load(&ArchiveConfig { trust: Trust::Keys(other()), ..archive(&[&server.url()]) }).is_err());
 }
 
 #[test]
@@ -367,7 +368,7 @@ fn what_the_suite_does_not_offer_is_said() {
 fn a_key_that_had_expired_is_refused() {
     let key = TestKey::with(KeyOptions { expires_after: Some(3600), ..KeyOptions::default() });
     let server = Server::new(repository().build(&key));
-    let archive = ArchiveConfig { keyring: Keyring::parse("old.gpg", &key.public()).unwrap(), ..archive(&[&server.url()]) };
+    let archive = ArchiveConfig { trust: Trust::Keys(Keyring::parse("old.gpg", &key.public()).unwrap()), ..archive(&[&server.url()]) };
     let (_, text) = refused(World::new().load(&archive));
     assert!(text.contains("its key expired on 2020-01-01"), "{text}");
 }
@@ -377,7 +378,7 @@ fn a_weak_digest_is_refused() {
     let key = TestKey::with(KeyOptions { kind: pgp::composed::KeyType::Rsa(2048), ..KeyOptions::default() });
     let how = SignOptions { digest: HashAlgorithm::Sha1, created: RELEASE_DATE as u32, ..SignOptions::default() };
     let server = Server::new(repository().build_signed(&key, &how, Signed::Inline));
-    let archive = ArchiveConfig { keyring: Keyring::parse("rsa.gpg", &key.public()).unwrap(), ..archive(&[&server.url()]) };
+    let archive = ArchiveConfig { trust: Trust::Keys(Keyring::parse("rsa.gpg", &key.public()).unwrap()), ..archive(&[&server.url()]) };
     let (_, text) = refused(World::new().load(&archive));
     assert!(text.contains("it rests on SHA1, which is too weak"), "{text}");
 }
@@ -406,6 +407,35 @@ fn detached_signatures_are_accepted_and_missing_ones_refused() {
     tree.insert(INRELEASE.to_owned(), text);
     let (_, text) = refused(load_tree(tree));
     assert!(text.contains("there is no signature"), "{text}");
+}
+
+#[test]
+fn without_a_proof_the_release_is_believed_and_all_else_is_proven_by_it() {
+    let unverified = |mirrors: &[&str]| ArchiveConfig { trust: Trust::Unverified, ..archive(mirrors) };
+    let how = SignOptions { created: RELEASE_DATE as u32, ..SignOptions::default() };
+    for (signer, signed) in [(key(), Signed::Not), (TestKey::new(2), Signed::Inline), (TestKey::new(2), Signed::Detached)] {
+        let server = Server::new(repository().build_signed(&signer, &how, signed));
+        let world = World::new();
+        let online = world.load(&unverified(&[&server.url()])).unwrap();
+        let offline = world.load_offline(&unverified(&[])).unwrap();
+        assert_eq!((names(&online).len(), names(&online), online.releases), (2, names(&offline), offline.releases), "{signed:?}");
+        // What was kept without a proof is none.
+        assert!(world.load_offline(&archive(&[])).is_err() && world.load(&archive(&[&server.url()])).is_err(), "{signed:?}");
+    }
+    let mut bare = repository().build_signed(&key(), &how, Signed::Not);
+    let release = bare.remove("dists/stable/Release").unwrap();
+    bare.insert(INRELEASE.to_owned(), release);
+    let server = Server::new(bare);
+    assert_eq!(names(&World::new().load(&unverified(&[&server.url()])).unwrap()).len(), 2, "an InRelease without a frame");
+
+    let mut tree = repository().build_signed(&key(), &how, Signed::Not);
+    tree.iter_mut().filter(|(path, _)| path.contains("Packages") || path.contains("by-hash")).for_each(|(_, bytes)| bytes[20] ^= 1);
+    let server = Server::new(tree);
+    let (cause, text) = refused(World::new().load(&unverified(&[&server.url()])));
+    assert!(matches!(cause, Cause::Digest { .. }), "{text}");
+    let server = Server::new(repository().set("Date", Some("Wed, 01 Jan 2031 12:00:00 UTC")).build_signed(&key(), &how, Signed::Not));
+    let (cause, text) = refused(World::new().load(&unverified(&[&server.url()])));
+    assert!(matches!(cause, Cause::Release(_)), "{text}");
 }
 
 #[test]
@@ -505,7 +535,7 @@ fn offline_checks_the_store_against_todays_keyring() {
     let server = Server::new(repository().build(&key()));
     let world = World::new();
     world.load(&archive(&[&server.url()])).unwrap();
-    let distrusted = ArchiveConfig { keyring: Keyring::parse("other.gpg", &TestKey::new(2).public()).unwrap(), ..archive(&[]) };
+    let distrusted = ArchiveConfig { trust: Trust::Keys(Keyring::parse("other.gpg", &TestKey::new(2).public()).unwrap()), ..archive(&[]) };
     let (cause, _) = refused(world.load_offline(&distrusted));
     assert!(matches!(cause, Cause::Signature(_)));
 }

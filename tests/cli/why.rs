@@ -15,7 +15,7 @@ use super::cache::{json_of, keep_two_images};
 use crate::support::program::{outcome, program};
 
 /// Keeps an image under the hash of a spec, as a build of it would.
-fn keep(home: &Path, spec: &str) {
+pub(super) fn keep(home: &Path, spec: &str) {
     let loaded = spec::load(&home.join(spec)).unwrap();
     let annotations = Annotations { inputs: loaded.inputs(None), ..Annotations::default() };
     let new = NewImage {

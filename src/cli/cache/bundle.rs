@@ -44,6 +44,10 @@ pub(super) struct Bundle {
     #[arg(long, requires = "spec")]
     allow_expired: bool,
 
+    /// Accept repositories that the specs say not to verify, as “fetch” does
+    #[arg(long, requires = "spec")]
+    allow_untrusted: bool,
+
     /// Only show what the bundle would have
     #[arg(long, requires = "file")]
     dry_run: bool,
@@ -90,7 +94,7 @@ fn select(session: &Session, what: &Bundle, ids: &[OsString], store: &Store, can
     let config = session.config()?;
     let source_date_epoch = session.source_date_epoch()?;
     for path in &what.spec {
-        let network = Network::none(what.allow_expired);
+        let network = Network::none(what.allow_expired, what.allow_untrusted);
         let mut request = network.request(spec::load(path)?, &config, Vec::new(), Caches { packages: true, images: true }, true)?;
         request.source_date_epoch = source_date_epoch;
         let needs = fetch(&request, store, &Silent, cancel)?;

@@ -1,6 +1,7 @@
 //! Debian repositories.
 
 mod control;
+pub mod folder;
 pub mod load;
 pub mod packages;
 pub mod relation;

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use super::control::{Field, Item, Scanner, line_of};
 use super::relation::{self, RelationError};
 use crate::cache::{Coordinates, CoordinatesError};
-use crate::digest::ParseDigestError;
+use crate::digest::{ParseDigestError, Sha256};
 use crate::repo::record::{Archive, MultiArch, PackageRecord, Priority, Relations};
 
 /// Bytes that one thread reads at a time: small enough to spread an index of 50 MB, large enough that joining the parts costs nothing.
@@ -93,6 +93,32 @@ pub fn parse(text: &[u8], archive: &Arc<Archive>, arch: &str) -> Result<Packages
         all.unproven.extend(part.unproven);
     }
     Ok(all)
+}
+
+/// The package whose control file has these fields, in the words of the Packages file that would list it as `filename`; none if it is for another
+/// architecture. What the control file says about its own package file does not count.
+///
+/// # Errors
+/// A field that no package can have.
+pub(super) fn of_control(
+    control: &[(String, String)],
+    filename: &str,
+    size: u64,
+    sha256: Sha256,
+    archive: &Arc<Archive>,
+    arch: &str,
+) -> Result<Option<PackageRecord>, Problem> {
+    let (size, sha256) = (size.to_string(), sha256.to_string());
+    let mut stanza = Stanza::default();
+    for (name, value) in control {
+        let field = Field { name: name.as_bytes(), value: value.as_bytes(), offset: 0 };
+        stanza.take(field).map_err(|(.., problem)| problem)?;
+    }
+    (stanza.filename, stanza.size, stanza.sha256) = (Some(filename.as_bytes()), Some(size.as_bytes()), Some(sha256.as_bytes()));
+    match stanza.record(archive, arch)? {
+        Outcome::Record(record) => Ok(Some(*record)),
+        Outcome::Skipped | Outcome::Unproven(_) => Ok(None),
+    }
 }
 
 /// Cuts `text` at the ends of paragraphs into parts of about [`PART`] bytes, each with its offset.

@@ -78,6 +78,55 @@ pub(super) fn tree(field: &Field<'_>) -> Option<Vec<(String, Local)>> {
     }
 }
 
+/// The folder that a field names, relative to the spec, without links on the way, and the names of all files in it that end with `.deb`, sorted.
+/// Everything that is wrong is reported.
+pub(super) fn packages(field: &Field<'_>) -> Option<(PathBuf, Vec<String>)> {
+    let written = path(field)?;
+    match list_packages(&written) {
+        Ok((_, names)) if names.is_empty() => {
+            let hint = "put the packages into it as name.deb (folders in it are not looked into), or leave the repository out";
+            field.error_with_hint(&format!("is a folder without a package: {}", printable(&written)), hint);
+            None
+        }
+        Ok(found) => Some(found),
+        Err((_, Problem::Unreadable(error))) if error.kind() == io::ErrorKind::NotADirectory => {
+            field.error_with_hint(&format!("is no folder: {}", printable(&written)), "name the folder that the packages are in");
+            None
+        }
+        Err((path, Problem::NotThere)) => {
+            field.error_with_hint(&format!("names a folder that is not there: {}", printable(&path)), "paths are relative to the spec");
+            None
+        }
+        Err((path, problem)) => {
+            tell(field, &path, problem);
+            None
+        }
+    }
+}
+
+fn list_packages(path: &Path) -> Result<(PathBuf, Vec<String>), (PathBuf, Problem)> {
+    let at_folder = |error: io::Error| (path.to_owned(), Problem::from(error));
+    let folder = std::fs::canonicalize(path).map_err(at_folder)?;
+    let mut names = Vec::new();
+    for (number, entry) in std::fs::read_dir(&folder).map_err(at_folder)?.enumerate() {
+        let name = entry.map_err(at_folder)?.file_name();
+        if number >= FOLDER_LIMIT {
+            return Err((path.to_owned(), Problem::TooMany));
+        }
+        if Path::new(&name).extension().is_none_or(|extension| extension != "deb") {
+            continue;
+        }
+        let usable = match name.to_str() {
+            None => Err(Problem::Name("is not UTF-8")),
+            Some(name) if name.contains(char::is_control) => Err(Problem::Name("has a control character")),
+            Some(name) => Ok(name.to_owned()),
+        };
+        names.push(usable.map_err(|problem| (path.join(&name), problem))?);
+    }
+    names.sort_unstable();
+    Ok((folder, names))
+}
+
 fn add(local: Local, beneath: &str, found: &mut Vec<(String, Local)>) -> Result<(), (PathBuf, Problem)> {
     let path = local.path.clone();
     let is_folder = local.content == Content::Folder;
@@ -152,7 +201,7 @@ fn look_at(path: &Path, about: io::Result<Metadata>) -> Result<Local, Problem> {
 }
 
 fn tell(field: &Field<'_>, path: &Path, problem: Problem) {
-    let path = path.display().to_string().replace(char::is_control, "\u{fffd}");
+    let path = printable(path);
     match problem {
         Problem::NotThere => field.error_with_hint(&format!("names a file that is not there: {path}"), "paths are relative to the spec"),
         Problem::Special => field.error(&format!("has something that is neither a file nor a folder nor a link: {path}")),
@@ -162,4 +211,8 @@ fn tell(field: &Field<'_>, path: &Path, problem: Problem) {
             field.error_with_hint(&format!("is a folder with more than {FOLDER_LIMIT} files in it"), "make a package of it");
         }
     }
+}
+
+fn printable(path: &Path) -> String {
+    path.display().to_string().replace(char::is_control, "\u{fffd}")
 }

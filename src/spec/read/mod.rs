@@ -31,19 +31,21 @@ pub(super) fn document(root: &Node, report: &Report) -> Option<Draft> {
     let bootloader = system.as_ref().and_then(|system| system.bootloader).unwrap_or(BootProvider::SystemdBoot);
     let disk = document.optional("disk").map(|field| disk::read(&field, disk::Machine { arch, bootloader }));
     let profile = target.as_ref().map(|(_, profile)| *profile);
-    let repositories = document.optional("packageRepositories").map(|field| repositories::read(&field, profile));
+    let repositories = document.optional("packageRepositories").map(|field| repositories::read(&field, profile, arch));
     let metadata = document.optional("metadata").and_then(|field| metadata(&field));
     let cache = document.optional("build").map(|field| build(&field));
     document.finish();
 
     let (target, profile) = target?;
+    let (repositories, folders) = repositories.unwrap_or_default();
     Some(Draft {
         image: image?,
         target,
         profile,
         disk: disk.unwrap_or_default(),
         system: system.unwrap_or_default(),
-        repositories: repositories.unwrap_or_default(),
+        repositories,
+        folders,
         metadata,
         cache: cache.unwrap_or_default(),
     })

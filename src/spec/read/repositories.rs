@@ -1,43 +1,63 @@
 //! `packageRepositories`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::error::Error as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use rayon::prelude::*;
 
 use super::{checked, checked_list, local};
-use crate::distro::Profile;
-use crate::spec::model::{PackageRepository, RepositoryKey};
+use crate::distro::{Architecture, Profile};
+use crate::repo::deb::folder::{self, FolderError};
+use crate::spec::model::{PackageFile, PackageFolder, PackageRepository, RepositoryKey, Unverified};
 use crate::spec::names;
 use crate::yaml::{Field, Fields, web_address};
+
+/// The value of `pkey` that stands for no key at all, as in apt's sources.
+const TRUSTED: &str = "[trusted=yes]";
 
 /// apt's default pin priority.
 const DEFAULT_PRIORITY: i32 = 500;
 
-/// `profile` is none if the target is wrong: what depends on it is not checked then.
-pub(super) fn read(field: &Field<'_>, profile: Option<&Profile>) -> Vec<PackageRepository> {
-    let mut repositories: Vec<PackageRepository> = Vec::new();
+/// The repositories with an address, and those that are folders. `profile` and `arch` are none if the target is wrong: what depends on it is not checked
+/// then.
+pub(super) fn read(field: &Field<'_>, profile: Option<&Profile>, arch: Option<Architecture>) -> (Vec<PackageRepository>, Vec<PackageFolder>) {
+    let (mut repositories, mut folders) = (Vec::new(), Vec::new());
+    // What each identity stands for.
+    let mut known: BTreeMap<String, String> = BTreeMap::new();
     let mut seen = BTreeMap::new();
     for item in field.list().unwrap_or_default() {
-        let Some(repository) = read_repository(&item) else { continue };
+        let Some(mut fields) = item.fields() else { continue };
+        let (id, what, is_folder) = if let Some(path) = fields.optional("path") {
+            let Some(folder) = read_folder(fields, &path, arch) else { continue };
+            let id = folder.id.clone();
+            folders.push(folder);
+            (id, format!("the folder in line {}", item.place().line), true)
+        } else {
+            let Some(repository) = read_repository(fields) else { continue };
+            let (id, codename, url) = (repository.id.clone(), repository.codename.clone(), repository.url.clone());
+            repositories.push(repository);
+            if let Some(first) = seen.insert((id.clone(), codename), item.place()) {
+                item.error(&format!("is a second repository “{id}” with that codename; the first is in line {}", first.line));
+            }
+            (id, format!("the repository at {url}"), false)
+        };
         if let Some(profile) = profile
-            && profile.archive(&repository.id).is_some()
+            && profile.archive(&id).is_some()
         {
-            item.error_with_hint(&format!("has the id of an archive of {}: “{}”", profile.name, repository.id), "give it another id");
+            item.error_with_hint(&format!("has the id of an archive of {}: “{id}”", profile.name), "give it another id");
         }
-        if let Some(first) = seen.insert((repository.id.clone(), repository.codename.clone()), item.place()) {
-            item.error(&format!("is a second repository “{}” with that codename; the first is in line {}", repository.id, first.line));
+        if let Some(other) = known.get(&id).filter(|other| is_folder || **other != what) {
+            item.error_with_hint(&format!("has the id of {other}: “{id}”"), "give it another id");
         }
-        if let Some(other) = repositories.iter().find(|other| other.id == repository.id && other.url != repository.url) {
-            item.error(&format!("has the id of the repository at {}", other.url));
-        }
-        repositories.push(repository);
+        known.entry(id).or_insert(what);
     }
-    repositories
+    (repositories, folders)
 }
 
-fn read_repository(item: &Field<'_>) -> Option<PackageRepository> {
-    let mut fields = item.fields()?;
-    fields.refuse("path", "make a signed repository of the folder, and name it as url: file:///…");
-    fields.refuse("packages", "make a signed repository of them, and name it in url");
-    fields.refuse("insecureSkipVerify", "repositories are always verified: leave it out");
+fn read_repository(mut fields: Fields<'_>) -> Option<PackageRepository> {
+    fields.refuse("packages", "put them into a folder, and name it in path");
     let id = fields.optional("id").map(|field| checked(&field, names::repository_part));
     let codename = fields.required("codename").and_then(|field| checked(&field, names::codename));
     // One name for one folder.
@@ -50,28 +70,146 @@ fn read_repository(item: &Field<'_>) -> Option<PackageRepository> {
         }
         components(&field)
     });
-    let keys = keys(&mut fields);
-    // Both ways of writing are in use.
-    let lists = [fields.optional("allowPackages"), fields.optional("AllowPackages")];
-    let allow: BTreeSet<String> = lists.iter().flatten().flat_map(|field| checked_list(field, names::package_or_pattern)).collect();
-    let priority = fields.optional("priority").map(|field| field.integer(-9999, 9999));
+    let proof = proof(&mut fields);
+    let (allow_packages, priority) = choice(&mut fields);
     fields.finish();
 
     let url = url?;
     let id = id.unwrap_or_else(|| url.split_once("://").map(|(_, rest)| rest.to_owned()))?;
     let components = if is_flat { Vec::new() } else { components.unwrap_or_else(|| Some(vec!["main".to_owned()]))? };
-    let priority = priority.map_or(Some(DEFAULT_PRIORITY), |written| written.and_then(|located| i32::try_from(located.value).ok()))?;
-    Some(PackageRepository { id, url, codename: codename?, components, keys: keys?, allow_packages: allow.into_iter().collect(), priority })
+    let (keys, unverified) = proof?;
+    Some(PackageRepository { id, url, codename: codename?, components, keys, unverified, allow_packages, priority: priority? })
 }
 
-/// The keys of `pkey` and `pkeys`.
-fn keys(fields: &mut Fields<'_>) -> Option<Vec<RepositoryKey>> {
-    let list = fields.optional("pkeys").map(|field| field.list().unwrap_or_default());
-    let one = if list.as_ref().is_some_and(|list| !list.is_empty()) { fields.optional("pkey") } else { fields.required("pkey") };
-    let keys: Vec<_> = one.into_iter().chain(list.into_iter().flatten()).map(|field| key(&field)).collect();
-    let keys: Option<Vec<_>> = keys.into_iter().collect();
-    let keys = keys?.into_iter().map(|file| RepositoryKey { path: file.path, digest: file.digest }).collect::<Vec<_>>();
-    (!keys.is_empty()).then_some(keys)
+/// `path`: a folder of packages.
+fn read_folder(mut fields: Fields<'_>, path: &Field<'_>, arch: Option<Architecture>) -> Option<PackageFolder> {
+    if let Some(url) = fields.optional("url") {
+        url.error_with_hint("cannot be given beside path: a repository is at one place", "leave one of them out");
+    }
+    fields.refuse("packages", "put them into the folder");
+    let needless = ["codename", "component", "pkey", "pkeys"].map(|name| fields.optional(name));
+    let switch = fields.optional("insecureSkipVerify").filter(is_true);
+    for field in needless.into_iter().flatten().chain(switch) {
+        field.error_with_hint("cannot be given beside path: the packages of a folder are taken as they are in it", "leave it out");
+    }
+    let id = fields.optional("id").map(|field| checked(&field, names::repository_part));
+    let (allow_packages, priority) = choice(&mut fields);
+    fields.finish();
+
+    let id = id.unwrap_or_else(|| id_of_folder(path));
+    let found = local::packages(path);
+    let (id, (folder, files), priority) = (id?, found?, priority?);
+    let packages = read_packages(path, &id, &folder, files, arch, priority)?;
+    Some(PackageFolder { id, path: folder, packages, allow_packages, priority })
+}
+
+/// What a folder is called that has no id: as its last part is written, wherever the spec lies.
+fn id_of_folder(path: &Field<'_>) -> Option<String> {
+    let written = path.text()?.value;
+    let name = Path::new(&written).file_name().and_then(|name| name.to_str()).filter(|name| names::repository_part(name).is_ok());
+    if name.is_none() {
+        path.error_with_hint("has no name that could be the repository's id", "give it one, as in id: local");
+    }
+    name.map(str::to_owned)
+}
+
+/// Reads the packages of a folder, side by side. All mistakes in them are reported.
+fn read_packages(
+    field: &Field<'_>,
+    id: &str,
+    folder: &Path,
+    files: Vec<String>,
+    arch: Option<Architecture>,
+    priority: i32,
+) -> Option<Vec<PackageFile>> {
+    let Some(archive) = folder::archive(id, folder, priority).map(Arc::new) else {
+        field.error("has no address of its own");
+        return None;
+    };
+    // Where the target is wrong, only what fits every machine is looked at.
+    let arch = arch.map_or("all", Architecture::debian);
+    let read: Vec<_> = files.into_par_iter().map(|file| (folder::read(folder, &file, &archive, arch), file)).collect();
+    let mut packages: Vec<PackageFile> = Vec::new();
+    let mut first: HashMap<_, usize> = HashMap::new();
+    let mut holds = true;
+    for (result, file) in read {
+        let (digest, mut package) = match result {
+            Ok(found) => found,
+            Err(error) => {
+                let hint = "take the file out of the folder, or put a good one in its place";
+                field.error_with_hint(&format!("has a file that cannot be used: {file}: {}", in_words(&error)), hint);
+                holds = false;
+                continue;
+            }
+        };
+        if let Some(record) = &package {
+            let other = *first.entry(record.coordinates.clone()).or_insert(packages.len());
+            if let Some(other) = packages.get(other) {
+                if other.digest != digest {
+                    let (name, version, arch) = (record.coordinates.name(), record.coordinates.version(), record.coordinates.arch());
+                    let problem = format!("has two different files of {name} {version} ({arch}): {} and {file}", other.file);
+                    field.error_with_hint(&problem, "take one of them out of the folder, or give the newer one another version");
+                    holds = false;
+                }
+                package = None;
+            }
+        }
+        packages.push(PackageFile { file, digest, package });
+    }
+    holds.then_some(packages)
+}
+
+/// An error and its causes; the name of the package in front is known.
+fn in_words(error: &FolderError) -> String {
+    let mut text = match error {
+        FolderError::Package(crate::root::Error::BadPackage { problem, .. }) => problem.clone(),
+        FolderError::Package(crate::root::Error::Unreadable { .. }) => "it cannot be read as a package".to_owned(),
+        other => other.to_string(),
+    };
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+/// What is taken from a repository, and in which order: the names and patterns that are allowed, and the priority.
+fn choice(fields: &mut Fields<'_>) -> (Vec<String>, Option<i32>) {
+    // Both ways of writing are in use.
+    let lists = [fields.optional("allowPackages"), fields.optional("AllowPackages")];
+    let allow: BTreeSet<String> = lists.iter().flatten().flat_map(|field| checked_list(field, names::package_or_pattern)).collect();
+    let priority = fields.optional("priority").map(|field| field.integer(-9999, 9999));
+    let priority = priority.map_or(Some(DEFAULT_PRIORITY), |written| written.and_then(|located| i32::try_from(located.value).ok()));
+    (allow.into_iter().collect(), priority)
+}
+
+/// The keys of `pkey` and `pkeys`, or that there need be none: `insecureSkipVerify: true` or `pkey: "[trusted=yes]"`.
+fn proof(fields: &mut Fields<'_>) -> Option<(Vec<RepositoryKey>, Option<Unverified>)> {
+    let skips = fields.optional("insecureSkipVerify").filter(is_true);
+    let list: Vec<_> = fields.optional("pkeys").and_then(|field| field.list()).unwrap_or_default();
+    let one = if skips.is_none() && list.is_empty() { fields.required("pkey") } else { fields.optional("pkey") };
+    let (trusts, one) = if one.as_ref().is_some_and(|field| field.node().text() == Some(TRUSTED)) { (one, None) } else { (None, one) };
+    let is_given = one.is_some() || !list.is_empty();
+    let keys: Vec<_> = one.into_iter().chain(list).map(|field| key(&field)).collect();
+    let switches = [(skips, "insecureSkipVerify: true"), (trusts, "pkey: \"[trusted=yes]\"")];
+    if let Some((field, switch)) = switches.into_iter().find_map(|(field, switch)| Some((field?, switch))) {
+        if is_given {
+            let hint = "leave it out, so that the key proves the repository, or leave the key out";
+            field.error_with_hint("cannot be given beside a key: it says that no key is looked at", hint);
+            return None;
+        }
+        let unverified = Unverified { switch, file: field.report().path_of(field.place()), line: field.place().line };
+        return Some((Vec::new(), Some(unverified)));
+    }
+    let keys = keys.into_iter().collect::<Option<Vec<_>>>()?;
+    let keys: Vec<_> = keys.into_iter().map(|file| RepositoryKey { path: file.path, digest: file.digest }).collect();
+    (!keys.is_empty()).then_some((keys, None))
+}
+
+/// Whether a switch is on; what is neither on nor off is reported.
+fn is_true(field: &Field<'_>) -> bool {
+    field.boolean().is_some_and(|switch| switch.value)
 }
 
 /// `main contrib`: one or more, in the order of the spec.
@@ -99,7 +237,8 @@ fn key(field: &Field<'_>) -> Option<local::LocalFile> {
         return None;
     }
     if text.starts_with('[') {
-        field.error_with_hint("cannot be left unchecked: repositories are always verified", "name the file with the repository's public key");
+        let hint = "name the file with the repository's public key; only pkey: \"[trusted=yes]\" does without";
+        field.error_with_hint("is no file with a key", hint);
         return None;
     }
     local::file(field)

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use proptest::prelude::*;
 
 use super::{fixtures, parse};
-use crate::digest::Digest;
+use crate::digest::{Digest, Sha256};
 use crate::disk::formats::{Compression, Format};
 use crate::spec::model::*;
 use crate::spec::{Loaded, load};
@@ -37,6 +37,14 @@ fn full() -> Loaded {
         codename: "stable".to_owned(),
         components: vec!["main".to_owned()],
         keys: vec![RepositoryKey { path: "/k".into(), digest: Digest::of(b"k") }],
+        unverified: None,
+        allow_packages: Vec::new(),
+        priority: 500,
+    });
+    loaded.spec.folders.push(PackageFolder {
+        id: "debs".to_owned(),
+        path: "/debs".into(),
+        packages: vec![PackageFile { file: "a.deb".to_owned(), digest: Sha256::of(b"a"), package: None }],
         allow_packages: Vec::new(),
         priority: 500,
     });
@@ -53,7 +61,7 @@ fn changes(spec: &Spec) -> Vec<(&'static str, Spec)> {
             changes.push(($what, changed));
         }};
     }
-    let Spec { image, target, disk, system, repositories, metadata: _, cache: _ } = spec;
+    let Spec { image, target, disk, system, repositories: _, folders: _, metadata: _, cache: _ } = spec;
     change!("metadata", metadata = Some(serde_json::json!({"keywords": ["edge"]})));
 
     let Image { name: _, version: _ } = image;
@@ -136,16 +144,44 @@ fn changes(spec: &Spec) -> Vec<(&'static str, Spec)> {
     change!("file.owner", system.additional_files[0].owner = Some("0:0".to_owned()));
     change!("file.mode", system.additional_files[0].mode = 0o4755);
     change!("file.destination", system.additional_files[0].destination = "/other".to_owned());
+    changes.extend(repository_changes(spec));
+    changes
+}
 
-    let PackageRepository { id: _, url: _, codename: _, components: _, keys, allow_packages: _, priority: _ } = &repositories[0];
+/// The same for the fields of repositories.
+fn repository_changes(spec: &Spec) -> Vec<(&'static str, Spec)> {
+    let mut changes = Vec::new();
+    let Spec { repositories, folders, .. } = spec;
+    macro_rules! change {
+        ($what:literal, $($place:tt)+) => {{
+            let mut changed = spec.clone();
+            changed.$($place)+;
+            changes.push(($what, changed));
+        }};
+    }
+    let PackageRepository { id: _, url: _, codename: _, components: _, keys, unverified: _, allow_packages: _, priority: _ } = &repositories[0];
     change!("repository.id", repositories[0].id = "other".to_owned());
     change!("repository.url", repositories[0].url = "https://other".to_owned());
     change!("repository.codename", repositories[0].codename = "other".to_owned());
     change!("repository.components", repositories[0].components = Vec::new());
     let RepositoryKey { path: _, digest: _ } = &keys[0];
     change!("key.digest", repositories[0].keys = vec![RepositoryKey { path: "/k".into(), digest: Digest::of(b"other") }]);
+    let unverified = Unverified { switch: "insecureSkipVerify: true", file: "a.yml".into(), line: 1 };
+    let Unverified { switch: _, file: _, line: _ } = &unverified;
+    change!("repository.unverified", repositories[0].unverified = Some(unverified));
     change!("repository.allow_packages", repositories[0].allow_packages = vec!["a".to_owned()]);
     change!("repository.priority", repositories[0].priority = 501);
+
+    let PackageFolder { id: _, path: _, packages, allow_packages: _, priority: _ } = &folders[0];
+    change!("folder.id", folders[0].id = "other".to_owned());
+    change!("folder.allow_packages", folders[0].allow_packages = vec!["a".to_owned()]);
+    change!("folder.priority", folders[0].priority = 501);
+    let PackageFile { file: _, digest: _, package: _ } = &packages[0];
+    let package = |file: &str, bytes: &[u8]| PackageFile { file: file.to_owned(), digest: Sha256::of(bytes), package: None };
+    change!("package.file", folders[0].packages = vec![package("b.deb", b"a")]);
+    change!("package.digest", folders[0].packages = vec![package("a.deb", b"b")]);
+    change!("one more package", folders[0].packages = vec![package("a.deb", b"a"), package("b.deb", b"b")]);
+    change!("no folder", folders = Vec::new());
     changes
 }
 
@@ -215,6 +251,7 @@ fn what_the_image_does_not_show_does_not_change_it() {
     other.spec.cache = CacheUse { packages: false, images: false };
     other.spec.system.additional_files[0].local = "/elsewhere".into();
     other.spec.repositories[0].keys[0].path = "/elsewhere".into();
+    other.spec.folders[0].path = "/elsewhere".into();
     assert_eq!(other.hash(None), loaded.hash(None));
 }
 
@@ -307,6 +344,25 @@ fn whatever_is_in_a_folder_changes_it() {
     rustix::fs::mknodat(rustix::fs::CWD, below("sub/pipe"), rustix::fs::FileType::Fifo, rustix::fs::Mode::from_raw_mode(0o644), 0).unwrap();
     let error = load_with("").unwrap_err().to_string();
     assert!(error.contains("neither a file nor a folder nor a link") && error.trim_end().ends_with("d/sub/pipe"), "{error}");
+}
+
+#[test]
+fn that_nothing_is_verified_changes_it_however_it_is_spelled() {
+    let with = |fields: &str| {
+        let text = format!(
+            "image: {{name: a, version: '1'}}\ntarget: {{dist: debian12, arch: x86_64}}\npackageRepositories:\n- {{codename: a, url: 'https://h/d', {fields}}}\n"
+        );
+        let spec = parse(&text).unwrap_or_else(|error| panic!("{error}"));
+        let unverified = spec.spec.repositories[0].unverified.clone();
+        (spec.hash(None), unverified.map(|unverified| (unverified.switch, unverified.line)))
+    };
+    let (checked, none) = with("pkey: files/motd");
+    assert_eq!((with("pkey: files/motd, insecureSkipVerify: false"), none), ((checked, None), None));
+    let (unchecked, switch) = with("insecureSkipVerify: true");
+    assert_eq!(switch, Some(("insecureSkipVerify: true", 4)));
+    assert_ne!(unchecked, checked);
+    assert_eq!(with("pkey: '[trusted=yes]'"), (unchecked, Some(("pkey: \"[trusted=yes]\"", 4))));
+    assert_eq!(with("pkey: '[trusted=yes]', insecureSkipVerify: true").0, unchecked);
 }
 
 #[test]

@@ -226,7 +226,13 @@ packageRepositories:
   - {id: h/d, codename: c, url: 'https://other/d', pkey: files/motd}
   - {codename: f/, url: 'https://h/f', component: main, pkeys: [files/motd, none.gpg], allowPackages: ['a b', 'b*']}
   - {codename: g, url: 'https://h/g', pkeys: []}
-  - {codename: c, path: /a, pkeys: [a], allowPackages: [a], insecureSkipVerify: true}
+  - {codename: c, path: /none, pkeys: [a], allowPackages: [a], insecureSkipVerify: true}
+  - {codename: t, url: 'https://h/t', pkey: '[trusted=no]'}
+  - {codename: t, url: 'https://h/t', pkeys: ['[trusted=yes]']}
+  - {codename: t, url: 'https://h/t', pkey: files/motd, insecureSkipVerify: true}
+  - {codename: t, url: 'https://h/t', pkey: '[trusted=yes]', pkeys: [files/motd]}
+  - {codename: t, url: 'https://h/t', insecureSkipVerify: false}
+  - {codename: t, url: 'https://h/t', insecureSkipVerify: 'yes'}
 ",
     ),
     ("the caches", "build:\n  cache:\n    use_package_cache: off\n    use_images_cache: true\n  jobs: 4\n"),

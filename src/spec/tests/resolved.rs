@@ -39,7 +39,8 @@ fn every_kind_of_field_is_written() {
 image: {name: base, version: '1'}
 target: {dist: debian12, arch: aarch64}
 metadata: {keywords: [a, 'b: c'], nothing: }
-packageRepositories: [{url: 'https://example.org/apt', codename: x, pkeys: [key.gpg], priority: 600, allowPackages: ['a*']}]
+packageRepositories: [{url: 'https://example.org/apt', codename: x, pkeys: [key.gpg], priority: 600, allowPackages: ['a*']},
+  {url: 'https://example.org/other', codename: x, pkey: '[trusted=yes]'}]
 systemConfig:
   packages: [curl, 'linux-image-6*', less=6*]
   users: [{name: bob, password: secret-word, hash_algo: sha256, passwordMaxAge: 9}, {name: eve, password: ''}]
@@ -54,7 +55,10 @@ build: {cache: {use_image_cache: false}}
     let leaf = dir.path().join("leaf.yml");
     fs::write(&leaf, "extends: base/base.yml\nimage: {name: leaf}\nsystemConfig: {additionalFiles: [{local: folder, final: /etc/more}]}\n").unwrap();
     let first = load(&leaf).unwrap_or_else(|error| panic!("{error}"));
-    let (text, again) = written_and_read(&leaf);
+    let (text, mut again) = written_and_read(&leaf);
+    // Only where that stands is another.
+    let unverified = again.spec.repositories[1].unverified.as_mut().unwrap();
+    (unverified.file, unverified.line) = (dir.path().join("base/base.yml"), 5);
     assert_eq!((again.hash(None), &again.spec), (first.hash(None), &first.spec), "{text}");
     assert!(!text.contains("secret-word") && !text.contains("hash_algo") && text.contains("password: \"\""), "{text}");
 
@@ -62,7 +66,7 @@ build: {cache: {use_image_cache: false}}
     let of = |begin: &str| origins.iter().find(|(text, _)| text.trim_start().starts_with(begin)).unwrap().1.clone().unwrap();
     assert_eq!(of("name: leaf"), Origin::File(leaf.clone(), 2));
     assert_eq!(of("version: \"1\""), Origin::File(dir.path().join("base/base.yml"), 1));
-    assert_eq!(of("- curl"), Origin::File(dir.path().join("base/base.yml"), 6));
+    assert_eq!(of("- curl"), Origin::File(dir.path().join("base/base.yml"), 7));
     assert_eq!(of("- adduser"), Origin::Default("debian12"));
     assert_eq!(of("size: "), Origin::Default("debian12"));
 }

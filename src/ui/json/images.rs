@@ -40,6 +40,8 @@ pub(in crate::ui) struct ImageWithPackages<'a> {
     packages: Option<Vec<Package<'a>>>,
     /// The complete spec; null where nobody knows.
     spec: Option<&'a Value>,
+    /// The identities of the repositories that nothing proved; null where nobody knows.
+    untrusted_repositories: Option<Vec<&'a str>>,
     /// The times of the phases until the image was kept.
     phases: Vec<Took>,
     /// Null where the image's manifest is damaged.
@@ -70,6 +72,7 @@ impl<'a> ImageWithPackages<'a> {
             image: image.into(),
             packages,
             spec: about.annotations.spec(),
+            untrusted_repositories: about.annotations.untrusted(),
             phases: phases.collect(),
             chunks: about.sharing.as_ref().map(Chunks::from),
         }

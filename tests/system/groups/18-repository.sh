@@ -84,3 +84,21 @@ cp -a --sparse=always "$SEED/store" "$STORE"
 sed -i 's/^Origin: test/Origin: other/' "$REPOSITORY_DIR/dists/test/InRelease"
 composer tampered build "$PLACE/works.yml" -o "$PLACE/none"
 check "a changed InRelease is refused, by name" eval 'ended_with 4 && says "$ERR" InRelease'
+
+# What it says without its signature is taken where the user allows it.
+sed 's|pkey: .*|insecureSkipVerify: true|' "$PLACE/works.yml" >"$PLACE/unsigned.yml"
+composer refused build "$PLACE/unsigned.yml" -o "$PLACE/none"
+check "a repository that nothing proves is refused" eval 'ended_with 2 && says "$ERR" "unsigned.yml:[0-9]+: " allow-untrusted'
+composer unsigned fetch "$PLACE/unsigned.yml" --allow-untrusted
+check "with --allow-untrusted it is not, with a warning" eval 'ended_with 0 && says "$ERR" "is not verified" "\(1 fetched"'
+
+# The packages themselves, in a folder beside the spec.
+STORE=$PLACE/third
+cp -a --sparse=always "$SEED/store" "$STORE"
+mkdir "$PLACE/debs" && mv "$REPOSITORY_DIR/pool/works-here.deb" "$PLACE/debs/works-here_1%3a2.0.deb"
+{ spec_with works-here | sed '/- codename:/,$d' && echo '  - path: debs'; } >"$PLACE/folder.yml"
+composer folder build "$PLACE/folder.yml" -o "$PLACE/from-folder" --offline
+check "a package of a folder is installed without a network" equals "$RC" 0
+check "the table and file systems are without fault, again" is_whole "$PLACE/from-folder/${RAW##*/}" "$PLACE/parts"
+debugfs -R 'cat /usr/share/works-here/configured' "$(part_with "$PLACE/parts" ext4)" >"$PLACE/configured" 2>/dev/null
+check "its script ran, too" equals "$(<"$PLACE/configured")" 'setting of works-here'

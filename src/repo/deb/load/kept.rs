@@ -1,7 +1,7 @@
 //! What the store has kept of an archive's metadata.
 //!
-//! Only what is proven is kept: Release files after their signatures were checked, indexes decompressed and after their digests were. They are
-//! checked again whenever they are read, against today's keyring and the Release that they come with, so the store itself need not be trusted.
+//! Only what is proven is kept: Release files after their signatures were checked (where the user wants that), indexes decompressed and after their digests
+//! were. They are checked again whenever they are read, against today's keyring and the Release that they come with, so the store itself need not be trusted.
 
 use crate::cache::{MetadataAttributes, MetadataCache, NewMetadata};
 use crate::fetch::Validators;

@@ -5,8 +5,9 @@
 //!         signature   SHA-256   SHA-256 of the file, for whoever fetches it
 //! ```
 //!
-//! The chain is never broken: whatever comes from a mirror or from the store is checked against the link before it. A mirror that does not answer,
-//! or answers with something else, is passed over for the next one with a warning; when the last one has failed, the load ends.
+//! The chain is never broken: whatever comes from a mirror or from the store is checked against the link before it. (Its first link, the signature, is
+//! missing where the user wants that: [`Trust::Unverified`].) A mirror that does not answer, or answers with something else, is passed over for the next
+//! one with a warning; when the last one has failed, the load ends.
 
 mod decode;
 mod index;
@@ -24,9 +25,8 @@ use crate::cache::MetadataCache;
 use crate::fetch::Client;
 use crate::progress::{Cancel, Event, Phase, Progress};
 use crate::repo::error::{Error, Failure, Missing};
-use crate::repo::keyring::Keyring;
-use crate::repo::pattern;
 use crate::repo::record::{Archive, PackageRecord, ReleaseInfo};
+use crate::repo::trust::Trust;
 
 /// The longest index, decompressed, in bytes. The largest of Debian and Ubuntu are below 100 MB.
 const INDEX_LIMIT: u64 = 1 << 30;
@@ -43,8 +43,8 @@ pub struct ArchiveConfig {
     pub mirrors: Vec<String>,
     /// The suites to use.
     pub suites: Vec<SuiteConfig>,
-    /// The keys that its Release files must be signed with.
-    pub keyring: Keyring,
+    /// What must prove its Release files.
+    pub trust: Trust,
     /// Rank against other archives; see [`Archive::pin`].
     pub pin: i32,
     /// The only packages to take from it, by names and patterns; all where it is empty.
@@ -59,12 +59,6 @@ pub struct SuiteConfig {
     pub name: String,
     /// The components to use; none of a flat repository.
     pub components: Vec<String>,
-}
-
-impl ArchiveConfig {
-    fn allows(&self, name: &str) -> bool {
-        self.allow.is_empty() || self.allow.iter().any(|allowed| pattern::matches(allowed, name))
-    }
 }
 
 impl SuiteConfig {

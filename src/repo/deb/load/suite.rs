@@ -10,8 +10,10 @@ use crate::progress::{Event, Phase};
 use crate::repo::deb::packages;
 use crate::repo::deb::release::Release;
 use crate::repo::error::{Cause, Error, Failure, Missing};
+use crate::repo::pattern;
 use crate::repo::record::{Archive, PackageRecord, ReleaseInfo};
 use crate::repo::signature::{self, SignatureError, Verified};
+use crate::repo::trust::Trust;
 
 /// The longest Release file in bytes. Debian's longest are below 1 MB.
 const RELEASE_LIMIT: u64 = 32 << 20;
@@ -56,10 +58,12 @@ impl Load<'_> {
             match result {
                 Ok((packages, proof)) => {
                     self.warn_of_unproven(&config.id, &packages.unproven);
-                    all.extend(packages.records.into_iter().filter(|record| config.allows(record.coordinates.name())).map(|record| {
-                        let filename = place(record.filename);
-                        PackageRecord { filename, ..record }
-                    }));
+                    all.extend(packages.records.into_iter().filter(|record| pattern::allows(&config.allow, record.coordinates.name())).map(
+                        |record| {
+                            let filename = place(record.filename);
+                            PackageRecord { filename, ..record }
+                        },
+                    ));
                     proofs.push(proof);
                 }
                 Err(Error::Offline(more)) => missing.extend(more),
@@ -113,13 +117,14 @@ impl Load<'_> {
             (Err(error), _) if error.is_not_found() => return self.detached_release_of(config, suite, mirror, error),
             (Err(error), _) => return Err(Tried::of(&url, error)),
         };
-        let verified = signature::verify_cleartext(&bytes, &config.keyring, now).map_err(|error| Tried::of(&url, error))?;
+        let verified = config.trust.check_cleartext(&bytes, now).map_err(|error| Tried::of(&url, error))?;
         let digest = Digest::of(&bytes);
         let proof = Proof { path, new: is_new.then_some(bytes), validators, signers: verified.signers };
         self.judged(suite, &verified.text, digest, now, vec![proof]).map_err(|cause| Tried::of(&url, cause))
     }
 
-    /// The pair of files that archives without `InRelease` have. It is small enough to be asked for as a whole each time.
+    /// The pair of files that archives without `InRelease` have; where nothing needs to prove it, `Release` alone. It is small enough to be asked for as a
+    /// whole each time.
     fn detached_release_of(&self, config: &ArchiveConfig, suite: &SuiteConfig, mirror: &str, no_inrelease: fetch::Error) -> Result<Proven, Tried> {
         let ask = |name: &str, limit| {
             let path = suite.path(name);
@@ -136,15 +141,19 @@ impl Load<'_> {
             let error = if error.is_not_found() { no_inrelease } else { error };
             Tried::of(&url, error)
         })?;
+        let (now, digest) = (self.options.now, Digest::of(&text));
+        let proof = |path, bytes, signers| Proof { path, new: Some(bytes), validators: Validators::default(), signers };
+        let Trust::Keys(keyring) = &config.trust else {
+            let proofs = vec![proof(text_path, text.clone(), Vec::new())];
+            return self.judged(suite, &text, digest, now, proofs).map_err(|cause| Tried::of(&url, cause));
+        };
         let (signature_path, signature_url, signature) = ask("Release.gpg", SIGNATURE_LIMIT);
         let signature = signature
             .map_err(|error| if error.is_not_found() { Tried::of(&url, SignatureError::Unsigned) } else { Tried::of(&signature_url, error) })?;
-        let now = self.options.now;
-        let verified = signature::verify_detached(&text, &signature, &config.keyring, now).map_err(|error| Tried::of(&url, error))?;
-        let digest = Digest::of(&text);
-        let proof = |path, bytes| Proof { path, new: Some(bytes), validators: Validators::default(), signers: verified.signers.clone() };
-        let proofs = vec![proof(text_path, text), proof(signature_path, signature)];
-        self.judged(suite, &verified.text, digest, now, proofs).map_err(|cause| Tried::of(&url, cause))
+        let Verified { text: verified, signers } =
+            signature::verify_detached(&text, &signature, keyring, now).map_err(|error| Tried::of(&url, error))?;
+        let proofs = vec![proof(text_path, text, signers.clone()), proof(signature_path, signature, signers)];
+        self.judged(suite, &verified, digest, now, proofs).map_err(|cause| Tried::of(&url, cause))
     }
 
     /// Refuses what was made before the newest Release that this store has seen: a signature holds for ever, so without this a mirror could serve
@@ -176,12 +185,21 @@ impl Load<'_> {
             proven.map_err(|cause| Error::of_suite(&config.id, &suite.name, vec![Failure { url: path(name), cause }]))
         };
         let mut releases = Vec::new();
-        if let (Some(text), Some(signature)) = (kept.read(&path("Release"))?, kept.read(&path("Release.gpg"))?) {
-            let verify = |as_of| signature::verify_detached(&text.bytes, &signature.bytes, &config.keyring, as_of);
-            releases.push(judged("Release", &text.bytes, text.fetched_at, &verify));
+        if let Some(text) = kept.read(&path("Release"))? {
+            let mut judge = |verify: &dyn Fn(u64) -> Result<Verified, SignatureError>| {
+                releases.push(judged("Release", &text.bytes, text.fetched_at, verify));
+            };
+            match &config.trust {
+                Trust::Unverified => judge(&|_| signature::unframed(&text.bytes)),
+                Trust::Keys(keyring) => {
+                    if let Some(signature) = kept.read(&path("Release.gpg"))? {
+                        judge(&|as_of| signature::verify_detached(&text.bytes, &signature.bytes, keyring, as_of));
+                    }
+                }
+            }
         }
         if let Some(file) = kept.read(&path("InRelease"))? {
-            let verify = |as_of| signature::verify_cleartext(&file.bytes, &config.keyring, as_of);
+            let verify = |as_of| config.trust.check_cleartext(&file.bytes, as_of);
             releases.push(judged("InRelease", &file.bytes, file.fetched_at, &verify));
         }
         Ok(releases)
