@@ -16,6 +16,7 @@ mod cli {
     mod read_only;
     mod repositories;
     mod resolve;
+    mod schema;
     mod seed_page;
     mod transfer;
     mod validate;

@@ -10,6 +10,7 @@ mod man;
 mod mirror;
 mod network;
 mod resolve;
+mod schema;
 mod session;
 mod signals;
 mod validate;
@@ -114,6 +115,7 @@ enum Command {
     Validate(validate::Arguments),
     Resolve(resolve::Arguments),
     Cache(cache::Arguments),
+    Schema(schema::Arguments),
     Completions(completions::Arguments),
     Man(man::Arguments),
 }
@@ -139,6 +141,7 @@ pub(crate) fn main(arguments: Vec<OsString>) -> u8 {
         Command::Validate(arguments) => validate::run(&session, &arguments),
         Command::Resolve(arguments) => resolve::run(&session, &arguments),
         Command::Cache(arguments) => cache::run(&session, &arguments),
+        Command::Schema(arguments) => schema::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
         Command::Man(arguments) => man::run(&session, &arguments),
     };

@@ -15,6 +15,7 @@ mod layer;
 mod limit;
 mod load;
 mod model;
+mod schema;
 mod variables;
 
 #[cfg(test)]
@@ -23,3 +24,4 @@ mod tests;
 pub use environment::{Environment, NoStoreError};
 pub use load::{ConfigError, Configuration, Warning, load};
 pub use model::{Config, ImageCache, PackageCache, Proxy, Storage};
+pub use schema::schema;

@@ -4,6 +4,7 @@ mod extends;
 mod hash;
 mod mistakes;
 mod resolved;
+mod schema;
 
 use std::path::{Path, PathBuf};
 
