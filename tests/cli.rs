@@ -9,6 +9,7 @@ mod cli {
     mod bundle;
     mod cache;
     mod completions;
+    mod config;
     mod face;
     mod limits;
     mod mistakes;

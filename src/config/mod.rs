@@ -25,3 +25,6 @@ pub use environment::{Environment, NoStoreError};
 pub use load::{ConfigError, Configuration, Warning, load};
 pub use model::{Config, ImageCache, PackageCache, Proxy, Storage};
 pub use schema::schema;
+
+/// A `config.yaml` that says of each key what it is for, with the built-in values.
+pub const TEMPLATE: &str = include_str!("template.yaml");

@@ -182,3 +182,17 @@ fn the_schema_takes_what_holds_and_refuses_what_does_not() {
     }
     assert!(!is_valid("mirrors: {debian: []}") && !is_valid("mirrors: {debain: ['http://a/d']}") && !is_valid("proxy: secret"));
 }
+
+#[test]
+fn the_template_has_every_key_and_says_what_is_built_in() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(with(folder.path(), &[], Some(TEMPLATE)).unwrap().config, Config::default());
+    // Mirrors and keyrings are comments in it, because none are built in.
+    let root = yaml::parse(&TEMPLATE.replace("#  ", "  "), &Report::new(Path::new("config.yaml"))).unwrap().to_json();
+    for (path, _) in variables::keys() {
+        assert!(root.pointer(&format!("/{}", path.join("/"))).is_some(), "the template says nothing of {path:?}");
+    }
+    let mut changed = TEMPLATE.replace("#  ", "  ");
+    changed = changed.replace("proxy:                        # ", "proxy: ");
+    assert_eq!(with(folder.path(), &[], Some(&changed)).unwrap().config.proxy.unwrap().address(), "http://host:3128");
+}

@@ -95,8 +95,8 @@ struct Disk {
     /// The kind of partition table.
     partition_table_type: Option<PartitionTable>,
     /// Whether the last partition grows when the machine starts, which none does.
-    #[schemars(extend("enum" = [false, null]))]
-    extend_last_partition_to_fill_disk: Option<bool>,
+    #[schemars(rename = "extendLastPartitionToFillDisk", extend("enum" = [false, null]))]
+    last_partition_grows: Option<bool>,
     /// All partitions in the order of the table, instead of an EFI system partition and a root.
     #[schemars(length(min = 2, max = 128))]
     partitions: Option<Vec<Partition>>,
@@ -303,7 +303,7 @@ struct User {
     /// A script that runs at a login, in place of a shell.
     #[schemars(regex(pattern = "^/[^:]+$"))]
     startup_script: Option<String>,
-    /// Public keys, as ~/.ssh/authorized_keys has them.
+    /// Public keys, one line each, as sshd takes them.
     ssh_authorized_keys: Option<Vec<String>>,
 }
 
