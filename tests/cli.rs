@@ -9,6 +9,7 @@ mod cli {
     mod bundle;
     mod cache;
     mod completions;
+    mod config;
     mod face;
     mod folders;
     mod limits;
@@ -17,6 +18,7 @@ mod cli {
     mod read_only;
     mod repositories;
     mod resolve;
+    mod schema;
     mod seed_page;
     mod transfer;
     mod untrusted;

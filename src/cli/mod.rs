@@ -3,6 +3,7 @@
 mod build;
 mod cache;
 mod completions;
+mod config;
 mod error;
 mod exit;
 mod fetch;
@@ -10,6 +11,7 @@ mod man;
 mod mirror;
 mod network;
 mod resolve;
+mod schema;
 mod session;
 mod signals;
 mod validate;
@@ -114,6 +116,8 @@ enum Command {
     Validate(validate::Arguments),
     Resolve(resolve::Arguments),
     Cache(cache::Arguments),
+    Config(config::Arguments),
+    Schema(schema::Arguments),
     Completions(completions::Arguments),
     Man(man::Arguments),
 }
@@ -139,6 +143,8 @@ pub(crate) fn main(arguments: Vec<OsString>) -> u8 {
         Command::Validate(arguments) => validate::run(&session, &arguments),
         Command::Resolve(arguments) => resolve::run(&session, &arguments),
         Command::Cache(arguments) => cache::run(&session, &arguments),
+        Command::Config(arguments) => config::run(&session, &arguments),
+        Command::Schema(arguments) => schema::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
         Command::Man(arguments) => man::run(&session, &arguments),
     };

@@ -15,6 +15,7 @@ mod layer;
 mod limit;
 mod load;
 mod model;
+mod schema;
 mod variables;
 
 #[cfg(test)]
@@ -23,3 +24,7 @@ mod tests;
 pub use environment::{Environment, NoStoreError};
 pub use load::{ConfigError, Configuration, Warning, load};
 pub use model::{Config, ImageCache, PackageCache, Proxy, Storage};
+pub use schema::schema;
+
+/// A `config.yaml` that says of each key what it is for, with the built-in values.
+pub const TEMPLATE: &str = include_str!("template.yaml");

@@ -3,8 +3,12 @@
 use std::fs;
 use std::path::Path;
 
+use super::layer::Layer;
 use super::*;
 use crate::units::ByteSize;
+use crate::yaml::explore::explore;
+use crate::yaml::schema_tests::{as_json, assert_same_language};
+use crate::yaml::{self, Report};
 
 /// The configuration of a process without a home, or its mistakes as text, with the folder's name taken out.
 fn with(folder: &Path, variables: &[(&str, &str)], explicit: Option<&str>) -> Result<Configuration, String> {
@@ -154,4 +158,41 @@ store: /s
 fn a_file_that_is_named_must_be_there() {
     let environment = Environment::new([("", ""); 0], false, Path::new("/none"));
     assert!(matches!(load(&environment, Some(Path::new("/none/config.yaml"))), Err(ConfigError::Read(_))));
+}
+
+#[test]
+fn the_schema_has_every_key_and_bound_of_the_layers_and_no_other() {
+    let asked = explore(|root, report| drop(Layer::read(root, Path::new(""), report)));
+    assert!(asked.keys["storage.image_cache"].contains("max_count"));
+    assert_same_language(&schema(), &asked, &[]);
+}
+
+#[test]
+fn the_schema_takes_what_holds_and_refuses_what_does_not() {
+    let validator = jsonschema::validator_for(&schema()).unwrap();
+    let is_valid = |text: &str| validator.is_valid(&as_json(&yaml::parse(text, &Report::new(Path::new("config.yaml"))).unwrap()));
+    let folder = tempfile::tempdir().unwrap();
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/seed-page/config.yaml")).unwrap();
+    assert!(is_valid(&page));
+    for value in ["storage: {min_free_gb: %}", "storage: {image_cache: {max_count: %}}", "storage: {image_cache: {max_size_gb: %}}", "workers: %"] {
+        for number in ["0", "1", "1.5", "64", "65", "1000000", "1000001", "unlimited", "-1", "true", "null", "[]"] {
+            let text = value.replace('%', number);
+            assert_eq!(is_valid(&text), with(folder.path(), &[], Some(&text)).is_ok(), "{text}");
+        }
+    }
+    assert!(!is_valid("mirrors: {debian: []}") && !is_valid("mirrors: {debain: ['http://a/d']}") && !is_valid("proxy: secret"));
+}
+
+#[test]
+fn the_template_has_every_key_and_says_what_is_built_in() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(with(folder.path(), &[], Some(TEMPLATE)).unwrap().config, Config::default());
+    // Mirrors and keyrings are comments in it, because none are built in.
+    let root = yaml::parse(&TEMPLATE.replace("#  ", "  "), &Report::new(Path::new("config.yaml"))).unwrap().to_json();
+    for (path, _) in variables::keys() {
+        assert!(root.pointer(&format!("/{}", path.join("/"))).is_some(), "the template says nothing of {path:?}");
+    }
+    let mut changed = TEMPLATE.replace("#  ", "  ");
+    changed = changed.replace("proxy:                        # ", "proxy: ");
+    assert_eq!(with(folder.path(), &[], Some(&changed)).unwrap().config.proxy.unwrap().address(), "http://host:3128");
 }

@@ -11,7 +11,7 @@ const OTHERS: [&str; 2] = ["IMAGE_COMPOSER_STORE", "IMAGE_COMPOSER_LOCK_TIMEOUT"
 
 /// How a variable's text becomes a value.
 #[derive(Clone, Copy)]
-enum Form {
+pub(super) enum Form {
     /// As in a file, without quotes.
     Plain,
     /// Always a text.
@@ -44,7 +44,7 @@ pub(super) fn variable(name: &str, text: &str) -> Variable {
     Variable::Unknown(crate::yaml::nearest(name, names.iter().map(String::as_str)).map(str::to_owned))
 }
 
-fn keys() -> Vec<(Vec<&'static str>, Form)> {
+pub(super) fn keys() -> Vec<(Vec<&'static str>, Form)> {
     let mut keys = vec![
         (vec!["storage", "package_cache", "enabled"], Form::Plain),
         (vec!["storage", "package_cache", "max_size_gb"], Form::Plain),

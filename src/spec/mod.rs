@@ -20,6 +20,7 @@ mod names;
 mod password;
 mod read;
 mod resolved;
+mod schema;
 
 #[cfg(test)]
 mod tests;
@@ -30,3 +31,4 @@ pub(crate) use load::parse;
 pub use load::{LoadError, Loaded, load};
 pub use model::Spec;
 pub use resolved::{Origin, Resolved, resolve};
+pub use schema::schema;

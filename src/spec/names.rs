@@ -26,9 +26,12 @@ pub(super) fn package(text: &str) -> Result<(), Expected> {
     check(holds, "a package name: at least two lower case letters, digits, “+”, “-” and “.”, and begin with a letter or digit")
 }
 
+/// What stands between a name and a version: what apt writes, and what the names of package files have.
+pub(super) const BEFORE_VERSION: [char; 2] = ['=', '_'];
+
 /// What `packages` can have: a name, a name with a version (Debian Policy §5.6.12; `*` at its end leaves the rest open), or a pattern of names (`glob(7)`).
 pub(super) fn packages(text: &str) -> Result<(), Expected> {
-    let (name, version) = text.split_once('=').map_or((text, None), |(name, version)| (name, Some(version)));
+    let (name, version) = text.split_once(BEFORE_VERSION).map_or((text, None), |(name, version)| (name, Some(version)));
     let holds = if pattern::is_pattern(name) {
         let sign = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+-.*?[]!^".contains(&byte);
         version.is_none() && name.len() <= 255 && name.bytes().all(sign) && name.bytes().any(|byte| byte.is_ascii_alphanumeric())
@@ -45,7 +48,7 @@ pub(super) fn packages(text: &str) -> Result<(), Expected> {
 
 /// A package's name, or a pattern of names.
 pub(super) fn package_or_pattern(text: &str) -> Result<(), Expected> {
-    check(!text.contains('=') && packages(text).is_ok(), "a package name, or a pattern of names")
+    check(!text.contains(BEFORE_VERSION) && packages(text).is_ok(), "a package name, or a pattern of names")
 }
 
 /// The beginning of a kernel's version, as it stands in a package's version or name.

@@ -5,6 +5,7 @@ mod folders;
 mod hash;
 mod mistakes;
 mod resolved;
+mod schema;
 
 use std::path::{Path, PathBuf};
 

@@ -12,7 +12,7 @@ pub(crate) fn text(text: &str) -> io::Result<()> {
 }
 
 /// One value, indented, with a newline at the end.
-pub(super) fn json(value: &impl Serialize) -> io::Result<()> {
+pub(crate) fn json(value: &impl Serialize) -> io::Result<()> {
     let mut text = serde_json::to_vec_pretty(value).map_err(io::Error::other)?;
     text.push(b'\n');
     write(&text)

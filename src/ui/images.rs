@@ -320,6 +320,19 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn passwords_are_never_shown() {
+        let hash = "$6$salt$hash";
+        let users = serde_json::json!([{"name": "root", "password": hash}, {"name": "locked", "password": null}]);
+        let annotations =
+            Annotations { inputs: serde_json::json!({"spec": {"image": {"name": "a"}, "system": {"users": users}}}), ..Annotations::default() };
+        let about = About { annotations, ..About::default() };
+        let json = serde_json::to_value(json::ImageWithPackages::new(&image("minimal", 2), None, &about)).unwrap();
+        let expected = serde_json::json!([{"name": "root", "password": "(not shown)"}, {"name": "locked", "password": null}]);
+        assert_eq!(json["spec"]["system"]["users"], expected);
+        assert!(!json.to_string().contains(hash) && !details(&image("minimal", 2), &about, Stream::PLAIN, NOW).contains(hash));
+    }
+
+    #[test]
     fn the_json_of_images_is_a_promise() {
         let (image, lock) = (image("minimal", 2), lock());
         let packages = Some(lock.packages.iter().map(json::Package::from).collect());

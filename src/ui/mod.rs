@@ -29,7 +29,7 @@ use image_composer::config::Environment;
 use image_composer::{text, time};
 
 pub(crate) use collect::{Asked, Outcome};
-pub(crate) use data::text as verbatim;
+pub(crate) use data::{json as schema, text as verbatim};
 pub(crate) use fetch::fetched_json;
 pub(crate) use images::{About, log, store_dir};
 pub(crate) use pin::Pinned;

@@ -6,6 +6,8 @@
 use std::collections::BTreeMap;
 
 use super::diagnostic::nearest;
+#[cfg(test)]
+use super::explore::note;
 use super::scalar::cut;
 use super::{Entry, Kind, Node, Place, Report, Scalar};
 use crate::units::ByteSize;
@@ -70,6 +72,8 @@ impl<'n> Fields<'n> {
     /// The field, unless it is absent or null.
     pub fn optional(&mut self, name: &'static str) -> Option<Field<'n>> {
         self.known.push(name);
+        #[cfg(test)]
+        note(|asked| asked.keys.entry(self.name.clone()).or_default().extend([name.to_owned()]));
         let entry = self.entries.remove(name)?;
         let field = Field { report: self.report, name: self.name_of(name), node: &entry.value };
         (!field.is_null()).then_some(field)
@@ -86,12 +90,16 @@ impl<'n> Fields<'n> {
 
     /// Reports that a field is missing.
     pub fn missing(&self, name: &str) {
+        #[cfg(test)]
+        note(|asked| asked.missing.entry(self.name.clone()).or_default().extend([name.to_owned()]));
         self.report.error(self.place, format!("{} is missing", self.name_of(name)));
     }
 
     /// Reports the field if it is there: the language has it, and this program does not do it. `instead` says what to use.
     pub fn refuse(&mut self, name: &'static str, instead: &str) {
         self.known.push(name);
+        #[cfg(test)]
+        note(|asked| asked.refused.entry(self.name.clone()).or_default().extend([name.to_owned()]));
         if let Some(entry) = self.entries.remove(name) {
             self.report.error_with_hint(entry.place, format!("{} is not supported", self.name_of(name)), instead);
         }
@@ -217,6 +225,8 @@ impl<'n> Field<'n> {
 
     /// A whole number between two bounds.
     pub fn integer(&self, least: i64, most: i64) -> Option<Located<i64>> {
+        #[cfg(test)]
+        note(|asked| asked.bounds.extend([(self.name.clone(), (least, most))]));
         let number = match &self.node.kind {
             Kind::Scalar(scalar) => scalar.as_integer().filter(|number| (least..=most).contains(number)),
             _ => None,
@@ -241,6 +251,8 @@ impl<'n> Field<'n> {
 
     /// One of these names. Those of `refused` are known to the language, and not done by this program.
     pub fn one_of<T: Copy>(&self, names: &[(&str, T)], refused: &[&str]) -> Option<Located<T>> {
+        #[cfg(test)]
+        note(|asked| asked.words.entry(self.name.clone()).or_default().extend(names.iter().map(|(name, _)| (*name).to_owned())));
         let list = names.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
         let Kind::Scalar(Scalar::Text(text)) = &self.node.kind else {
             return self.wrong_type(&format!("one of: {list}"), None);

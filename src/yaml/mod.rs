@@ -13,10 +13,15 @@
 
 mod address;
 mod diagnostic;
+#[cfg(test)]
+pub(crate) mod explore;
 mod fields;
 mod file;
 mod parse;
 mod scalar;
+mod schema;
+#[cfg(test)]
+pub(crate) mod schema_tests;
 mod tree;
 mod write;
 
@@ -28,5 +33,6 @@ pub use file::{MAX_FILE, ReadError, read};
 pub use parse::{parse, parse_file};
 pub use scalar::Scalar;
 pub(crate) use scalar::cut;
+pub(crate) use schema::json_schema;
 pub use tree::{Entry, Kind, Node, Place};
 pub use write::{Line, lines};

@@ -42,8 +42,8 @@ Examples:
   image-composer cache info 3f9a --json | jq -r '.packages[] | .name + \" \" + .version'
 
 JSON: the object that “cache list --json” has for the image, and packages: [{name, version, arch, \
-repository, sha256, size}], which is null where their list is damaged or the image was imported; spec, the complete spec, or null; \
-untrusted_repositories: [id], those that were not verified, or null where the spec is not known; \
+repository, sha256, size}], which is null where their list is damaged or the image was imported; spec, the complete spec, or null, with \"(not shown)\" \
+for the password of each user who has one; untrusted_repositories: [id], those that were not verified, or null where the spec is not known; \
 phases: [{phase, seconds}], until the image was kept; chunks: {total, own, shared_with: [{spec_hash, name, version, bytes}]}, \
 what the image is made of, in bytes of the store. Fields may be added, none goes.
 

@@ -21,14 +21,16 @@ const OTHER_FILE_SYSTEMS: [&str; 2] = ["btrfs", "xfs"];
 const OF_THE_ROOT: [&str; 13] = ["bin", "dev", "etc", "lib", "lib32", "lib64", "libx32", "proc", "run", "sbin", "sys", "usr", "root"];
 
 /// How a written file can be compressed; the first names are what the file's name ends with.
-const COMPRESSIONS: [(&str, Compression); 7] = [
-    ("gz", Compression::Gz),
-    ("gzip", Compression::Gz),
-    ("xz", Compression::Xz),
-    ("zst", Compression::Zst),
-    ("zstd", Compression::Zst),
-    ("bz2", Compression::Bz2),
-    ("bzip2", Compression::Bz2),
+const COMPRESSIONS: [(&str, Option<Compression>); 9] = [
+    ("gz", Some(Compression::Gz)),
+    ("gzip", Some(Compression::Gz)),
+    ("xz", Some(Compression::Xz)),
+    ("zst", Some(Compression::Zst)),
+    ("zstd", Some(Compression::Zst)),
+    ("bz2", Some(Compression::Bz2)),
+    ("bzip2", Some(Compression::Bz2)),
+    ("none", None),
+    ("", None),
 ];
 
 /// Flags of the language: the types that say the same, and what they mark.
@@ -123,13 +125,10 @@ fn artifacts(field: &Field<'_>, size: Option<ByteSize>) -> Option<Vec<Artifact>>
         let Some(mut artifact) = item.fields() else { continue };
         let names = Format::ALL.map(|format| (format.name(), format));
         let kind = artifact.required("type").and_then(|field| field.one_of(&names, &["tar"]));
-        let compression = match artifact.optional("compression").filter(|field| !matches!(field.node().text(), Some("" | "none"))) {
-            Some(field) => field.one_of(&COMPRESSIONS, &[]).map(|located| Some(located.value)),
-            None => Some(None),
-        };
+        let compression = artifact.optional("compression").map(|field| field.one_of(&COMPRESSIONS, &[]));
         artifact.finish();
-        let (Some(kind), Some(compression)) = (kind, compression) else { continue };
-        let format = Artifact { disk: kind.value, compression };
+        let (Some(kind), false) = (kind, compression.as_ref().is_some_and(Option::is_none)) else { continue };
+        let format = Artifact { disk: kind.value, compression: compression.flatten().and_then(|located| located.value) };
         if found.contains(&format) {
             item.error(&format!("asks for “{format}” a second time"));
         }
@@ -249,7 +248,7 @@ fn mount_point(field: &Field<'_>) -> Option<String> {
     Some(path)
 }
 
-/// `type`, or its other spelling, `typeUUID`. Where both are there, they must say the same.
+/// `type`, or its other spelling, `typeUUID`. Where both are there, they must say the same; `linux` may be said more exactly.
 fn kind(fields: &mut Fields<'_>, arch: Option<Architecture>) -> Option<PartitionKind> {
     let uuid = fields.optional("typeUUID");
     let name = if uuid.is_some() { fields.optional("type") } else { fields.required("type") };
@@ -259,7 +258,8 @@ fn kind(fields: &mut Fields<'_>, arch: Option<Architecture>) -> Option<Partition
     let (field, row) = match (name, by_name, uuid, by_uuid) {
         (Some(_), Some(named), Some(field), Some(written)) => {
             let (named, written) = (named?, written?);
-            if named.guid != written.guid {
+            // “linux” is any of Linux's types: the other field says which.
+            if named.guid != written.guid && named.kind != PartitionKind::Linux {
                 field.error_with_hint("and type are not the same", "give only one of them");
                 return None;
             }

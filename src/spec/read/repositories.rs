@@ -87,12 +87,16 @@ fn read_folder(mut fields: Fields<'_>, path: &Field<'_>, arch: Option<Architectu
         url.error_with_hint("cannot be given beside path: a repository is at one place", "leave one of them out");
     }
     fields.refuse("packages", "put them into the folder");
-    let needless = ["codename", "component", "pkey", "pkeys"].map(|name| fields.optional(name));
+    // Templates say of a folder that it is trusted, and has the component main.
+    let says = |field: &Field<'_>, words: &[&str]| field.node().text().is_some_and(|text| words.contains(&text));
+    let component = fields.optional("component").filter(|field| !says(field, &["main", ""]));
+    let key = fields.optional("pkey").filter(|field| !says(field, &[TRUSTED]));
     let switch = fields.optional("insecureSkipVerify").filter(is_true);
-    for field in needless.into_iter().flatten().chain(switch) {
+    for field in [component, key, fields.optional("pkeys"), switch].into_iter().flatten() {
         field.error_with_hint("cannot be given beside path: the packages of a folder are taken as they are in it", "leave it out");
     }
-    let id = fields.optional("id").map(|field| checked(&field, names::repository_part));
+    let codename = fields.optional("codename");
+    let id = fields.optional("id").or(codename).map(|field| checked(&field, names::repository_part));
     let (allow_packages, priority) = choice(&mut fields);
     fields.finish();
 

@@ -73,12 +73,13 @@ fn packages(field: &Field<'_>) -> Vec<String> {
     let package = |item: &Field<'_>| {
         let text = item.text()?.value;
         let bare = text.split([':', '<', '>', ' ', '/']).next().unwrap_or_default();
-        if bare.len() < text.len() && !bare.contains('=') && names::package(bare).is_ok() {
+        if bare.len() < text.len() && !bare.contains(names::BEFORE_VERSION) && names::package(bare).is_ok() {
             let hint = format!("write “{bare}”, or {bare}=VERSION");
             item.error_with_hint("has an architecture, a suite or a range of versions, which is not supported", hint);
             return None;
         }
-        checked(item, names::packages)
+        // One way of writing for one package.
+        checked(item, names::packages).map(|text| text.replacen('_', "=", 1))
     };
     field.list().unwrap_or_default().iter().filter_map(package).collect()
 }

@@ -54,6 +54,9 @@ fn its_packages_say_themselves_what_they_are() {
     assert_eq!(record.relations.depends.iter().map(ToString::to_string).collect::<Vec<_>>(), ["b (>= 1)", "c | d"]);
     // As a part of an address.
     assert!(record.archive.mirrors[0].ends_with("/my%20debs"), "{:?}", record.archive.mirrors);
+    // As templates of other programs say it.
+    let spec = loaded_in(dir.path(), "{path: my debs, codename: localdeb, component: main, pkey: '[trusted=yes]'}").spec;
+    assert_eq!((spec.folders[0].id.as_str(), spec.repositories.len()), ("localdeb", 0));
     fs::remove_file(debs.join("again.deb")).unwrap();
     let spec = loaded_in(dir.path(), "{path: my debs, id: local}").spec;
     assert_eq!(spec.folders[0].packages[1].package.as_ref().unwrap().filename, "b_1%253a2_all.deb");

@@ -227,6 +227,27 @@ fn other_spellings_of_a_disk_are_the_same() {
     assert_ne!(plain, disk("4GB", "type: esp", "type: linux-root-amd64", ""), "GB is a power of 1000");
 }
 
+/// As templates of other programs have them.
+#[test]
+fn other_ways_of_saying_the_same_are_the_same() {
+    let with = |rest: &str| hash_of(&format!("image: {{name: a, version: '1'}}\ntarget: {{dist: debian12, arch: x86_64}}\n{rest}"));
+    let packages = |package: &str| with(&format!("systemConfig: {{packages: ['{package}']}}\n"));
+    assert_eq!(packages("less=590-2"), packages("less_590-2"));
+    assert_ne!(packages("less=590-2"), packages("less"));
+    let boot = |kind: &str| {
+        with(&format!(
+            "disk:\n  partitions:\n    - {{id: esp, type: esp, start: 1MiB, end: 101MiB, fsType: vfat, mountPoint: /efi}}\n    \
+             - {{id: boot, {kind}, start: 101MiB, end: 301MiB, fsType: ext4, mountPoint: /boot, flags: []}}\n    \
+             - {{id: root, type: linux, start: 301MiB, end: '0', fsType: ext4, mountPoint: /}}\n"
+        ))
+    };
+    assert_eq!(boot("type: xbootldr"), boot("type: linux, typeUUID: bc13c2ff-59e6-4262-a352-b275fd6f7172"));
+    assert_ne!(boot("type: xbootldr"), boot("type: linux"));
+    let compressed = |how: &str| with(&format!("disk: {{artifacts: [{{type: raw{how}}}]}}\n"));
+    assert_eq!(compressed(", compression: zstd"), compressed(", compression: zst"));
+    assert_eq!(compressed(", compression: none"), compressed(""));
+}
+
 #[test]
 fn every_field_changes_it() {
     let loaded = full();

@@ -10,7 +10,7 @@ use crate::spec::{LoadError, load};
 const HEAD: &str = "image: {name: a, version: '1'}\ntarget: {dist: debian12, arch: x86_64}\n";
 
 /// A title, and a spec of which only that is wrong; one that begins with `image:`, `target:` or `!` has no head before it.
-const WRONG: &[(&str, &str)] = &[
+pub(super) const WRONG: &[(&str, &str)] = &[
     ("an empty file", "!"),
     ("a list", "!- a\n- b\n"),
     ("two sections are missing", "!systemConfig:\n  name: a\n"),
@@ -243,17 +243,21 @@ packageRepositories:
     ("a quotation mark too few", "systemConfig: {name: 'a}\n"),
 ];
 
+/// One of them as a file has it.
+pub(super) fn whole(text: &str) -> String {
+    match text.strip_prefix('!') {
+        Some(whole) => whole.to_owned(),
+        None if text.starts_with("image:") => text.to_owned(),
+        None => HEAD.to_owned() + text,
+    }
+}
+
 #[test]
 fn each_is_told_exactly() {
     let folder = format!("{}/", fixtures().display());
     let mut told = String::new();
     for (title, text) in WRONG {
-        let text = match text.strip_prefix('!') {
-            Some(whole) => whole.to_owned(),
-            None if text.starts_with("image:") => (*text).to_owned(),
-            None => HEAD.to_owned() + text,
-        };
-        let error = parse(&text).expect_err(title).to_string();
+        let error = parse(&whole(text)).expect_err(title).to_string();
         assert!(!error.contains("hunter2") && !error.contains("271828"), "a secret is shown: {error}");
         let _ = write!(told, "# {title}\n{}\n\n", error.replace(&folder, ""));
     }

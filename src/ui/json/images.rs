@@ -38,8 +38,8 @@ pub(in crate::ui) struct ImageWithPackages<'a> {
     image: Image<'a>,
     /// The exact packages; null where their list is damaged, or the image was imported.
     packages: Option<Vec<Package<'a>>>,
-    /// The complete spec; null where nobody knows.
-    spec: Option<&'a Value>,
+    /// The complete spec without passwords; null where nobody knows.
+    spec: Option<Value>,
     /// The identities of the repositories that nothing proved; null where nobody knows.
     untrusted_repositories: Option<Vec<&'a str>>,
     /// The times of the phases until the image was kept.
@@ -65,13 +65,26 @@ struct SharedWith<'a> {
     bytes: u64,
 }
 
+/// What stands where a user has a password.
+const PASSWORD: &str = "(not shown)";
+
+/// A complete spec in which nobody finds the hash of a password: who may read a store, or what somebody shows of it, need not be who may try passwords.
+fn without_passwords(spec: &Value) -> Value {
+    let mut spec = spec.clone();
+    let users = spec.pointer_mut("/system/users").and_then(Value::as_array_mut);
+    for password in users.into_iter().flatten().filter_map(|user| user.get_mut("password")).filter(|password| !password.is_null()) {
+        *password = PASSWORD.into();
+    }
+    spec
+}
+
 impl<'a> ImageWithPackages<'a> {
     pub(in crate::ui) fn new(image: &'a ImageRecord, packages: Option<Vec<Package<'a>>>, about: &'a About) -> Self {
         let phases = about.annotations.phases.iter().map(|took| Took { phase: took.phase, seconds: took.duration().as_secs_f64() });
         Self {
             image: image.into(),
             packages,
-            spec: about.annotations.spec(),
+            spec: about.annotations.spec().map(without_passwords),
             untrusted_repositories: about.annotations.untrusted(),
             phases: phases.collect(),
             chunks: about.sharing.as_ref().map(Chunks::from),
