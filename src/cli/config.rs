@@ -1,4 +1,4 @@
-//! `config`: the configuration as a file.
+//! `config`: what holds, and a file to begin with.
 
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};
@@ -10,7 +10,7 @@ use image_composer::config;
 use super::{Error, Result, Session};
 use crate::ui;
 
-/// Write a configuration to begin with
+/// Show what is configured, or write a configuration to begin with
 #[derive(Debug, Args)]
 #[command(after_long_help = AFTER_LONG_HELP)]
 pub(super) struct Arguments {
@@ -20,12 +20,32 @@ pub(super) struct Arguments {
 
 const AFTER_LONG_HELP: &str = "\
 Examples:
+  image-composer config show
   image-composer config init ~/.config/image-composer/config.yaml";
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Show(Show),
     Init(Init),
 }
+
+/// Show every key with the value that holds, and where it is from: built in, a file and its line, or a variable
+///
+/// Passwords of a proxy are not shown. Archives without mirrors or a keyring of their own are left out: theirs are the host’s.
+#[derive(Debug, Args)]
+#[command(after_long_help = AFTER_SHOW)]
+struct Show {
+    /// Write JSON
+    #[arg(long)]
+    json: bool,
+}
+
+const AFTER_SHOW: &str = "\
+Examples:
+  image-composer config show
+  image-composer config show --config ci.yaml --json | jq -r '.settings[] | select(.origin.kind != \"built_in\") | .key'
+
+JSON: {settings: [{key, value, origin: {kind: built_in|file|variable, path, line, name}}]}; sizes are in GB as in files. Fields may be added, none goes.";
 
 /// Write a configuration with all built-in values, each with what it is for
 #[derive(Debug, Args)]
@@ -46,7 +66,10 @@ Examples:
   image-composer config init ~/.config/image-composer/config.yaml";
 
 pub(super) fn run(session: &Session, arguments: &Arguments) -> Result {
-    let Command::Init(Init { file, force }) = &arguments.command;
+    let (file, force) = match &arguments.command {
+        Command::Show(Show { json }) => return Ok(session.ui.settings(&session.settings()?, *json)?),
+        Command::Init(Init { file, force }) => (file, force),
+    };
     let Some(file) = file else { return Ok(ui::verbatim(config::TEMPLATE)?) };
     write(file, *force).map_err(|error| {
         if error.kind() == io::ErrorKind::AlreadyExists {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use image_composer::build;
-use image_composer::config::{self, Config, Environment};
+use image_composer::config::{self, Config, Environment, Setting};
 use image_composer::progress::Cancel;
 use image_composer::store::{Options, Store, Waiting};
 
@@ -30,6 +30,13 @@ pub(super) struct Session {
 impl Session {
     pub(super) fn new(ui: Ui, environment: Environment, config_file: Option<PathBuf>, store: Option<PathBuf>) -> Self {
         Self { ui, view: Arc::new(ui.view()), environment, config_file, store, config: OnceCell::new() }
+    }
+
+    /// Every key of the configuration, with where its value is from.
+    pub(super) fn settings(&self) -> Result<Vec<Setting>> {
+        // Says what has no effect.
+        self.config()?;
+        Ok(config::load(&self.environment, self.config_file.as_deref())?.settings())
     }
 
     /// The configuration of all layers but the flags. Says what has no effect in it, the first time.

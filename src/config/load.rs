@@ -4,8 +4,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::layer::Layer;
+use super::setting::{self, Origins};
 use super::variables::{self, Variable};
-use super::{Config, Environment};
+use super::{Config, Environment, Setting};
 use crate::yaml::{self, Diagnostic, ReadError, Report};
 
 /// A configuration, and where it is from.
@@ -17,6 +18,7 @@ pub struct Configuration {
     pub files: Vec<PathBuf>,
     /// What a person should know about it.
     pub warnings: Vec<Warning>,
+    origins: Origins,
 }
 
 /// Something in a configuration that has no effect.
@@ -58,7 +60,7 @@ pub enum ConfigError {
 /// # Errors
 /// A file that cannot be read, or the mistakes of all files and variables.
 pub fn load(environment: &Environment, explicit: Option<&Path>) -> Result<Configuration, ConfigError> {
-    let mut found = Configuration { config: Config::default(), files: Vec::new(), warnings: Vec::new() };
+    let mut found = Configuration { config: Config::default(), files: Vec::new(), warnings: Vec::new(), origins: Origins::default() };
     let mut mistakes = Vec::new();
     for path in environment.config_files() {
         match yaml::read(&path) {
@@ -80,9 +82,15 @@ pub fn load(environment: &Environment, explicit: Option<&Path>) -> Result<Config
 }
 
 impl Configuration {
+    /// Every key with the value that holds, and where that is from.
+    pub fn settings(&self) -> Vec<Setting> {
+        setting::settings(&self.config, &self.origins)
+    }
+
     fn add_file(&mut self, path: PathBuf, text: &str, mistakes: &mut Vec<Diagnostic>) {
         let report = Report::new(&path);
         if let Some(root) = yaml::parse(text, &report) {
+            self.origins.of_file(&root, &path);
             Layer::read(&root, path.parent().unwrap_or(Path::new("")), &report).apply(&mut self.config);
         }
         mistakes.extend(report.into_diagnostics());
@@ -94,6 +102,7 @@ impl Configuration {
             Variable::Other => {}
             Variable::Unknown(near) => self.warnings.push(Warning::UnknownVariable { name: name.to_owned(), near }),
             Variable::Key(root) => {
+                self.origins.of_variable(&root, name);
                 let report = Report::new(Path::new(name));
                 Layer::read(&root, Path::new(""), &report).apply(&mut self.config);
                 // A variable has one value and no lines.

@@ -16,6 +16,7 @@ mod limit;
 mod load;
 mod model;
 mod schema;
+mod setting;
 mod variables;
 
 #[cfg(test)]
@@ -25,6 +26,7 @@ pub use environment::{Environment, NoStoreError};
 pub use load::{ConfigError, Configuration, Warning, load};
 pub use model::{Config, ImageCache, PackageCache, Proxy, Storage};
 pub use schema::schema;
+pub use setting::{Origin, Setting};
 
 /// A `config.yaml` that says of each key what it is for, with the built-in values.
 pub const TEMPLATE: &str = include_str!("template.yaml");

@@ -25,7 +25,8 @@ fn with(folder: &Path, variables: &[(&str, &str)], explicit: Option<&str>) -> Re
 fn nothing_configured_is_the_built_in_layer() {
     let folder = tempfile::tempdir().unwrap();
     let configuration = with(folder.path(), &[], None).unwrap();
-    assert_eq!(configuration, Configuration { config: Config::default(), files: Vec::new(), warnings: Vec::new() });
+    assert_eq!((configuration.config.clone(), configuration.files.len(), configuration.warnings.len()), (Config::default(), 0, 0));
+    assert!(configuration.settings().iter().all(|setting| setting.origin == Origin::BuiltIn));
     assert_eq!(with(folder.path(), &[], Some("# nothing\n")).unwrap().config, Config::default());
 }
 
@@ -50,6 +51,36 @@ fn later_layers_win() {
     assert_eq!(found.config.proxy.as_ref().map(Proxy::address), Some("http://p:1"));
     assert!(!found.config.storage.image_cache.enabled && found.config.storage.package_cache.enabled);
     assert_eq!(found.files, [etc.join("config.yaml"), home.join("config.yaml"), folder.path().join("given.yaml")]);
+}
+
+#[test]
+fn every_value_says_where_it_is_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let etc = folder.path().join("etc");
+    fs::create_dir_all(&etc).unwrap();
+    fs::write(etc.join("config.yaml"), "workers: 2\nstorage:\n  min_free_gb: 1.5\nproxy: http://me:secret@p:1\n").unwrap();
+    let variables =
+        [("IMAGE_COMPOSER_STORAGE_IMAGE_CACHE_MAX_COUNT", "unlimited"), ("IMAGE_COMPOSER_MIRRORS_DEBIAN", "http://a/debian http://b/debian")];
+    let found = with(folder.path(), &variables, Some("workers: 4\nstorage: {min_free_gb: null}\n")).unwrap();
+    let shown = found.settings().iter().map(|Setting { key, value, origin }| format!("{key} {value} {origin}\n")).collect::<String>();
+    insta::assert_snapshot!(shown.replace(&format!("{}/", folder.path().display()), ""), @r#"
+    storage.package_cache.enabled true built-in
+    storage.package_cache.max_size_gb 10 built-in
+    storage.package_cache.retention_days 30 built-in
+    storage.image_cache.enabled true built-in
+    storage.image_cache.max_count "unlimited" IMAGE_COMPOSER_STORAGE_IMAGE_CACHE_MAX_COUNT
+    storage.image_cache.max_size_gb "unlimited" built-in
+    storage.image_cache.retention_days "unlimited" built-in
+    storage.min_free_gb 1.5 etc/config.yaml:3
+    storage.compression_level 3 built-in
+    workers 4 given.yaml:1
+    proxy "http://…@p:1" etc/config.yaml:4
+    mirrors.debian ["http://a/debian","http://b/debian"] IMAGE_COMPOSER_MIRRORS_DEBIAN
+    "#);
+    let listed: Vec<String> = found.settings().into_iter().map(|setting| setting.key).collect();
+    let keys = super::variables::keys().into_iter().map(|(path, _)| path.join("."));
+    let archives = |key: &String| key.starts_with("mirrors.") || key.starts_with("keyrings.");
+    assert!(keys.filter(|key| !archives(key)).all(|key| listed.contains(&key)), "a key is not shown");
 }
 
 #[test]

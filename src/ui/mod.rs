@@ -14,6 +14,7 @@ mod pin;
 mod problem;
 pub(crate) mod progress;
 mod resolved;
+mod settings;
 mod stream;
 mod table;
 mod transfer;
