@@ -104,7 +104,7 @@ pub fn differences(kept: &Value, wanted: &Value) -> Vec<Difference> {
 }
 
 /// Fields that the model calls otherwise than specs do, by their paths without what stands in brackets.
-const NAMES: [(&str, &str); 31] = [
+const NAMES: [(&str, &str); 32] = [
     ("builder_epoch", "the builder's version"),
     ("source_date_epoch", "SOURCE_DATE_EPOCH"),
     ("codename", "the profile's codename"),
@@ -133,6 +133,7 @@ const NAMES: [(&str, &str); 31] = [
     ("spec.system.users.password_max_age", "passwordMaxAge"),
     ("spec.system.cmdline", "kernel.cmdline"),
     ("spec.system.modules", "kernel.enableExtraModules"),
+    ("spec.system.kernel.names", "packages"),
     ("spec.system.bootloader", "bootloader"),
     ("spec.system.additional_files.content", "local"),
     ("spec.system.additional_files.destination", "final"),
@@ -289,6 +290,29 @@ mod tests {
             "systemConfig.users[bob].shell: nothing → /bin/sh",
         ];
         assert_eq!(told(&kept, &wanted), expected);
+    }
+
+    /// Whatever changes in the model is told by a key that a spec can have.
+    #[test]
+    fn every_name_is_one_of_the_language() {
+        use crate::spec::tests::hash::{changes, full};
+        let schema = crate::spec::schema();
+        let keys: BTreeSet<String> = crate::yaml::schema_tests::places(&schema).into_keys().map(|place| place.replace("[0]", "")).collect();
+        let loaded = full();
+        let mut all = vec![("nothing", loaded.inputs(None))];
+        all.extend(changes(&loaded.spec).into_iter().map(|(what, spec)| (what, crate::spec::Loaded { spec, ..loaded.clone() }.inputs(None))));
+        let mut seen = 0;
+        // Beside the spec itself the one before it: what the spec has not at all differs from nothing in one piece.
+        let pairs = (1..all.len()).flat_map(|at| [(&all[0].1, &all[at]), (&all[at - 1].1, &all[at])]);
+        for (kept, (what, wanted)) in pairs {
+            for Difference { input, .. } in differences(kept, wanted) {
+                let bare =
+                    input.split('[').enumerate().map(|(at, part)| if at == 0 { part } else { part.split_once(']').map_or("", |(_, rest)| rest) });
+                assert!(keys.contains(&bare.collect::<String>()), "{what} is told as “{input}”, which is no key of specs");
+                seen += 1;
+            }
+        }
+        assert!(seen > 50, "{seen}");
     }
 
     #[test]

@@ -23,7 +23,7 @@ mod resolved;
 mod schema;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use hash::BUILDER_EPOCH;
 #[cfg(any(test, feature = "fuzzing"))]

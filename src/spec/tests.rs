@@ -2,7 +2,7 @@
 
 mod extends;
 mod folders;
-mod hash;
+pub(crate) mod hash;
 mod mistakes;
 mod resolved;
 mod schema;

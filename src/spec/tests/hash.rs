@@ -17,7 +17,7 @@ fn hash_of(text: &str) -> String {
 }
 
 /// A spec in which every optional field is there.
-fn full() -> Loaded {
+pub(crate) fn full() -> Loaded {
     let mut loaded = load(&fixtures().join("debian12-grub.yml")).unwrap_or_else(|error| panic!("{error}"));
     let user = &mut loaded.spec.system.users[1];
     user.home = Some("/home/alice".to_owned());
@@ -52,7 +52,7 @@ fn full() -> Loaded {
 }
 
 /// Every field of the model, changed one at a time. The patterns name every field, so that a new one does not compile before it is decided here.
-fn changes(spec: &Spec) -> Vec<(&'static str, Spec)> {
+pub(crate) fn changes(spec: &Spec) -> Vec<(&'static str, Spec)> {
     let mut changes: Vec<(&'static str, Spec)> = Vec::new();
     macro_rules! change {
         ($what:literal, $($place:ident).+ $([$index:literal] . $field:ident)? = $value:expr) => {{
