@@ -168,8 +168,8 @@ impl Error {
             Self::Transfer(error) => error.hint(),
             Self::Ambiguous { .. } => Some("give more digits".to_owned()),
             Self::StoreDamaged { repaired: false } => Some("“image-composer cache verify --repair” mends what can be mended".to_owned()),
+            Self::Unreadable(error) => error.hint(),
             Self::StoreDamaged { repaired: true }
-            | Self::Unreadable(_)
             | Self::Mistakes { .. }
             | Self::Invalid { .. }
             | Self::NotFetched { .. }

@@ -113,5 +113,6 @@ fn value(config: &Config, path: &[&str]) -> Option<Value> {
 /// A size in GB, a whole number where it is one.
 fn gigabytes(size: ByteSize) -> Value {
     const GB: u64 = 1_000_000_000;
-    if size.0.is_multiple_of(GB) { json!(size.0 / GB) } else { json!(size.0 as f64 / GB as f64) }
+    let (whole, rest) = (size.0 / GB, size.0 % GB);
+    if rest == 0 { json!(whole) } else { format!("{whole}.{rest:09}").parse::<f64>().map_or(Value::Null, Value::from) }
 }

@@ -62,8 +62,8 @@ fn every_value_says_where_it_is_from() {
     let variables =
         [("IMAGE_COMPOSER_STORAGE_IMAGE_CACHE_MAX_COUNT", "unlimited"), ("IMAGE_COMPOSER_MIRRORS_DEBIAN", "http://a/debian http://b/debian")];
     let found = with(folder.path(), &variables, Some("workers: 4\nstorage: {min_free_gb: null}\n")).unwrap();
-    let shown = found.settings().iter().map(|Setting { key, value, origin }| format!("{key} {value} {origin}\n")).collect::<String>();
-    insta::assert_snapshot!(shown.replace(&format!("{}/", folder.path().display()), ""), @r#"
+    let shown: Vec<String> = found.settings().iter().map(|Setting { key, value, origin }| format!("{key} {value} {origin}")).collect();
+    insta::assert_snapshot!(shown.join("\n").replace(&format!("{}/", folder.path().display()), ""), @r#"
     storage.package_cache.enabled true built-in
     storage.package_cache.max_size_gb 10 built-in
     storage.package_cache.retention_days 30 built-in

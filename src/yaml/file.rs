@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 /// The most bytes that a spec or configuration may have: 1 MiB, a hundred times what a long one has.
 pub const MAX_FILE: u64 = 1 << 20;
 
+/// How many names of a folder are looked at for one that was perhaps meant.
+const MOST_LOOKED_AT: usize = 10_000;
+
 /// A file that could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
@@ -41,6 +44,28 @@ pub enum ReadError {
 }
 
 impl ReadError {
+    /// The way out, where there is one: a file beside it that was perhaps meant.
+    pub fn hint(&self) -> Option<String> {
+        let Self::Io { path, .. } = self else { return None };
+        if !self.is_not_found() {
+            return None;
+        }
+        // Endings are alike: they say nothing of what was meant.
+        let stem = path.file_stem()?.to_str()?;
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let there = std::fs::read_dir(folder).into_iter().flatten().flatten().take(MOST_LOOKED_AT);
+        let mut there: Vec<String> = there.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+        there.sort();
+        let stem_of = |name: &String| Path::new(name).file_stem().and_then(|stem| stem.to_str()).map(str::to_owned);
+        let stems: Vec<String> = there.iter().filter_map(stem_of).collect();
+        let near =
+            super::nearest(stem, stems.iter().map(String::as_str)).and_then(|near| there.iter().find(|name| stem_of(name).as_deref() == Some(near)));
+        Some(match near {
+            Some(near) => format!("did you mean {}?", path.with_file_name(near).display()),
+            None => "name a file that is there; a relative path is meant from the current folder".to_owned(),
+        })
+    }
+
     /// Whether there is no such file.
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
@@ -99,5 +124,15 @@ mod tests {
         assert_eq!(read(&path).unwrap(), "a: 1\n");
         assert!(matches!(read(folder.path()), Err(ReadError::NotAFile { .. })));
         assert!(read(&folder.path().join("none")).is_err_and(|error| error.is_not_found()));
+    }
+
+    #[test]
+    fn a_file_that_was_perhaps_meant_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("edge.yml"), "").unwrap();
+        let hint = |name: &str| read(&folder.path().join(name)).unwrap_err().hint().unwrap();
+        assert_eq!(hint("edge.yaml"), format!("did you mean {}?", folder.path().join("edge.yml").display()));
+        assert!(hint("none.json").starts_with("name a file that is there"));
+        assert_eq!(read(folder.path()).unwrap_err().hint(), None);
     }
 }

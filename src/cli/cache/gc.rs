@@ -35,7 +35,7 @@ pub(super) struct Arguments {
     max_age: Option<Limit<Age>>,
 
     /// How many images stay; “unlimited” for any number
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = number_of_images)]
     max_images: Option<Limit<u64>>,
 
     /// How much shall be free on the file system of the store; 0 is no wish
@@ -76,6 +76,10 @@ pub(super) fn run(session: &Session, config: &Config, arguments: &Arguments) -> 
     session.warn_of_damage(&store);
     let outcome = Outcome { plan: &plan, done: done.transpose()?, took: begun.elapsed() };
     Ok(session.ui.collected(&outcome, asked)?)
+}
+
+fn number_of_images(text: &str) -> std::result::Result<Limit<u64>, &'static str> {
+    text.parse().map_err(|_| "write a whole number, or “unlimited”")
 }
 
 impl Arguments {
