@@ -39,6 +39,9 @@ mod tests {
         for profile in PROFILES {
             assert!(!profile.architectures.is_empty() && !profile.archives.is_empty());
             assert!(profile.base_packages.is_sorted(), "{}", profile.name);
+            // systemd 256 of Debian moved it out of the package systemd.
+            let growing = if profile.name == "debian13" { "systemd-repart" } else { "systemd" };
+            assert_eq!(profile.growing, [growing], "{}", profile.name);
             for &architecture in profile.architectures {
                 assert!(!profile.kernel_packages(architecture).is_empty());
                 for provider in [BootProvider::SystemdBoot, BootProvider::Grub] {

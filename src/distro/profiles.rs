@@ -117,7 +117,7 @@ pub static PROFILES: &[Profile] = &[
         base_packages: DEBIAN_BASE,
         kernels: DEBIAN_KERNELS,
         boot: BOOT,
-        growing: &["systemd"],
+        growing: &["systemd-repart"],
     },
     Profile {
         name: "ubuntu24",
