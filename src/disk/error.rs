@@ -73,7 +73,7 @@ pub enum Error {
         problem: String,
     },
     /// A name that a FAT file system cannot hold.
-    #[error("the EFI system partition cannot hold “{path}”: {problem}")]
+    #[error("a FAT partition cannot hold “{path}”: {problem}")]
     FatName {
         /// The path on the partition.
         path: String,

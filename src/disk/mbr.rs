@@ -5,7 +5,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use super::error::Error;
-use super::kind::PartitionKind;
+use super::kind::{FileSystem, PartitionKind};
 use super::layout::{Layout, Partition, SECTOR};
 
 /// Where the disk's signature lies, behind the boot code.
@@ -47,7 +47,6 @@ fn active(layout: &Layout) -> Option<usize> {
 
 /// The type of a partition; FAT for data has one of its own here (0x0c: FAT32 with 32-bit sector numbers; 0x0e: FAT16 with them).
 fn type_of(partition: &Partition, layout: &Layout) -> u8 {
-    use super::kind::FileSystem;
     match (partition.kind, partition.filesystem) {
         (PartitionKind::Linux, Some(FileSystem::Fat32)) => 0x0c,
         (PartitionKind::Linux, Some(FileSystem::Fat16)) => 0x0e,

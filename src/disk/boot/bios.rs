@@ -1,7 +1,7 @@
 //! What a BIOS starts: GRUB's boot code in the first sector, and its core in a partition of its own (GPT) or behind the table (MBR).
 //!
-//! `grub-install` writes both to a device; here they are files of the tree, and what is written into them is where the other one lies (GRUB's
-//! `include/grub/i386/pc/boot.h` and `include/grub/i386/pc/boot.h`'s list of blocks; both are boot protocols that GRUB 2 has kept since 2009).
+//! `grub-install` writes both to a device; here they are files of the tree, and what is written into them is where the other one lies (offsets from
+//! GRUB's `include/grub/i386/pc/boot.h`; measured with GRUB 2.06, whose core with all our modules has 251 KiB).
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;

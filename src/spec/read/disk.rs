@@ -18,7 +18,7 @@ const OTHER_TYPES: [&str; 6] = ["linux-dm-crypt", "linux-luks", "linux-lvm", "li
 const OTHER_FILE_SYSTEMS: [&str; 2] = ["btrfs", "xfs"];
 
 /// Folders that cannot have a partition of their own: the system has them before it mounts anything, or mounts something of its own there.
-const OF_THE_ROOT: [&str; 13] = ["bin", "dev", "etc", "lib", "lib32", "lib64", "libx32", "proc", "run", "sbin", "sys", "usr", "root"];
+const OF_THE_ROOT: [&str; 12] = ["bin", "dev", "etc", "lib", "lib32", "lib64", "libx32", "proc", "run", "sbin", "sys", "usr"];
 
 /// How a written file can be compressed; the first names are what the file's name ends with.
 const COMPRESSIONS: [(&str, Option<Compression>); 9] = [

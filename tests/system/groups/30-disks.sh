@@ -60,12 +60,12 @@ starts "a BIOS and an MBR" "$(<"$OUT")" raw && {
     check "all of them is mounted" answers mounts "$(printf '%s\n' '/ ext3' '/data vfat')"
     check "its swap is in use" answers swap 1
 }
-legacy gpt 'size: 1536MiB, artifacts: [{type: raw}, {type: qcow2, compression: gz}, {type: raw, compression: xz}]'
+legacy gpt 'size: 1536MiB, artifacts: [{type: raw}, {type: qcow2, compression: gz}, {type: raw, compression: zstd}]'
 composer gpt build "$PLACE/gpt.yml" -o "$PLACE/gpt"
 check "a disk with a GPT for a BIOS is built" ended_with 0
-check "each artifact has the name of its format and compression" equals "$(sed 's|.*/||' "$OUT" | paste -sd ' ')" "gpt-1.raw gpt-1.qcow2.gz gpt-1.raw.xz"
+check "each artifact has the name of its format and compression" equals "$(sed 's|.*/||' "$OUT" | paste -sd ' ')" "gpt-1.raw gpt-1.qcow2.gz gpt-1.raw.zst"
 GPT=$PLACE/gpt/gpt-1.raw
-check "xz reads the disk" cmp <(xz -dc "$GPT.xz") "$GPT"
+check "zstd reads the disk" cmp <(zstd -dc "$GPT.zst") "$GPT"
 check "gzip reads the qcow2" eval 'gzip -dc "$PLACE/gpt/gpt-1.qcow2.gz" >"$PLACE/qcow2" && qemu-img compare -f raw -F qcow2 "$GPT" "$PLACE/qcow2"'
 check "the table of the default disk for a BIOS is without fault" sgdisk_finds_nothing "$GPT"
 starts "a BIOS and a GPT" "$GPT" raw
