@@ -9,6 +9,7 @@
 //! (maintainer scripts, dpkg, commands of the spec) runs one layer further in, in a [`sandbox::Cell`].
 
 mod bounded;
+mod changes;
 mod claims;
 mod control;
 mod customize;
@@ -39,15 +40,17 @@ pub use error::Error;
 pub use plan::{Content, File, Package, PasswordHash, Plan, Source, User};
 pub use workspace::Workspace;
 
+use self::sandbox::Cell;
 use crate::progress::{Cancel, Event, Phase, Progress};
 use crate::tree::Tree;
 
-/// Installs the packages of a plan into an empty tree.
+/// Installs the packages of a plan into an empty tree, and makes its initrds.
 ///
 /// # Errors
 /// The first problem; the tree is then of no use.
 pub fn install(tree: &Tree, plan: &Plan, progress: &dyn Progress, cancel: &Cancel) -> Result<(), Error> {
-    install::Installation { tree, plan, progress, cancel }.run()
+    install::Installation { tree, plan, progress, cancel }.run()?;
+    initrd::make_early(tree, &Cell::new(tree.path(), plan.time).reporting_to(progress), cancel)
 }
 
 /// Writes an installed tree to a file that is made, for [`restore`].
