@@ -24,7 +24,7 @@ struct Seen {
     mode: u32,
     owner: (u32, u32),
     /// Of folders it says nothing: what is made in them changes them.
-    changed: Option<(i64, i64)>,
+    changed: Option<(i64, u64)>,
 }
 
 impl Snapshot {
@@ -77,7 +77,7 @@ fn below(dir: &OwnedFd, name: &OsStr) -> rustix::io::Result<OwnedFd> {
 impl Seen {
     fn of(stat: &Stat) -> Self {
         let is_folder = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
-        let changed = (!is_folder).then_some((stat.st_ctime, stat.st_ctime_nsec as i64));
+        let changed = (!is_folder).then_some((stat.st_ctime, stat.st_ctime_nsec));
         Self { inode: stat.st_ino, mode: stat.st_mode, owner: (stat.st_uid, stat.st_gid), changed }
     }
 }
