@@ -1,12 +1,15 @@
 //! Packages become a root tree.
 //!
 //! ```text
-//!  plan ─► rounds: preinst ─► unpack (side by side) ─► dpkg --configure -a ─► users, files, commands, initrd ─► settle
+//!        ┌─► .deb: rounds of preinst ─► unpack (side by side) ─► dpkg --configure -a ─┐
+//!  plan ─┤                                                                            ├─► users, files, commands, initrd ─► settle
+//!        └─► .rpm: check (side by side) ─► one transaction of rpm ────────────────────┘
 //! ```
 //!
 //! Everything here but [`sandbox::Worker`] runs inside the worker's namespaces, where this program is root of its own users. The tree's own code
 //! (maintainer scripts, dpkg, commands of the spec) runs one layer further in, in a [`sandbox::Cell`].
 
+mod archive;
 mod bounded;
 mod claims;
 mod control;
@@ -20,8 +23,10 @@ mod install;
 pub mod network;
 mod order;
 mod plan;
+mod rpm;
 pub mod sandbox;
 mod settle;
+mod site;
 #[cfg(test)]
 pub(crate) mod testing;
 mod unpack;
@@ -34,7 +39,11 @@ pub use deb::control_fields;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use deb::examine;
 pub use error::Error;
-pub use plan::{Content, File, Package, PasswordHash, Plan, Source, User};
+pub use plan::{Content, File, Package, Packaging, PasswordHash, Plan, Source, User};
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use rpm::examine as examine_rpm;
+#[cfg(test)]
+pub(crate) use rpm::testing::RpmBuilder;
 pub use workspace::Workspace;
 
 use crate::progress::{Cancel, Event, Phase, Progress};
@@ -46,7 +55,10 @@ use crate::tree::Tree;
 /// The first problem; the directory is then of no use.
 pub fn make(directory: &Path, plan: &Plan, progress: &dyn Progress, cancel: &Cancel) -> Result<Tree, Error> {
     let tree = Tree::open(directory)?;
-    install::Installation { tree: &tree, plan, progress, cancel }.run()?;
+    match plan.packaging {
+        Packaging::Deb => install::Installation { tree: &tree, plan, progress, cancel }.run()?,
+        Packaging::Rpm => rpm::Installation { tree: &tree, plan, progress, cancel }.run()?,
+    }
     progress.report(Event::Start { phase: Phase::Customize, total: None });
     customize::customize(&tree, plan, progress, cancel)?;
     progress.report(Event::Finish { phase: Phase::Customize });
@@ -55,5 +67,5 @@ pub fn make(directory: &Path, plan: &Plan, progress: &dyn Progress, cancel: &Can
 
 /// Finishes a tree after the last program ran in it; its files must not change afterwards.
 pub fn settle(tree: &Tree, plan: &Plan) -> Result<(), Error> {
-    settle::settle(tree, plan.time)
+    settle::settle(tree, plan)
 }
