@@ -201,7 +201,7 @@ mod tests {
     fn no_offset_and_no_count_is_believed() {
         for entry in [
             [1000, STRING, 9, 1],
-            [1000, STRING, 3, 1],
+            [1000, STRING, 4, 1],
             [1000, STRING_ARRAY, 0, 3],
             [1000, STRING_ARRAY, 0, u32::MAX],
             [1000, STRING, u32::MAX, 1],

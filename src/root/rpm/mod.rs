@@ -1,14 +1,17 @@
 //! RPM packages onto an empty tree: checked by this program, installed by the distribution's own `rpm` in one transaction.
 //!
 //! ```text
-//!  headers ─► which packages are rpm itself ─► all payloads checked, side by side; rpm's own unpacked into a workshop ─► rpm --root ─► compared
+//!  headers ─► which packages are rpm itself ─► those unpacked into a workshop ─┬─► rpm --root ─────────┬─► compared with the plan
+//!                                                                              └─► all other payloads ─┘
+//!                                                                                  compared with their digests
 //! ```
 //!
 //! Why `rpm` lays down the files, and not this program: it promises its scripts a moment. `%pretrans` runs before there is anything, `%pre` before the
 //! files of its own package and after those of what it needs, and triggers fire between packages. `rpm` has no way to run the scripts of a transaction
 //! without its files: `--justdb` turns all scripts off, `--excludepath` writes into the database that the files are not there, and
-//! `%_minimize_writes` spares only what the database already has. So this program does what can be done before: it is the one that reads hostile
-//! bytes, compares all digests on all processors, and leaves to `rpm` what must come in order.
+//! `%_minimize_writes` spares only what the database already has. So `rpm` does what must come in order, on one processor; and this program what need
+//! not, on the others: it reads all that is hostile with bounds, and compares every file with its digest. For 163 packages of 130 MB, `rpm` takes 2.0 s
+//! with these digests and 1.3 s without, and `dnf` as a whole 3.2 s.
 //!
 //! There is no root yet that the distribution's `rpm` could run from, and the host's must not be trusted to be the same. It runs from a workshop: a tree
 //! of those packages only that `rpm` needs, thrown away afterwards.
@@ -63,6 +66,8 @@ struct Headers {
     covered: Vec<(String, u32)>,
     /// The absolute paths of devices.
     devices: Vec<String>,
+    /// Whether all digests of files are of kinds that this program compares.
+    comparable: bool,
 }
 
 impl Installation<'_> {
@@ -75,13 +80,24 @@ impl Installation<'_> {
         }
         self.progress.report(Event::Start { phase: Phase::Unpack, total: Some(packages.iter().map(|package| package.size).sum()) });
         let headers = self.headers()?;
+        let needed = bootstrap::needed(&headers.facts).ok_or_else(|| Error::Unfulfilled {
+            problem: "no package of the image has rpm, and nothing else can install its packages".to_owned(),
+            hint: "add “rpm” to systemConfig.packages".to_owned(),
+        })?;
         let workshop = Workshop::beside(self.tree.path())?;
-        let checked = self.unpack(&workshop, &headers.facts)?;
+        self.furnish(&workshop, &headers.facts, &needed)?;
         self.progress.report(Event::Finish { phase: Phase::Unpack });
         self.progress.report(Event::Start { phase: Phase::Configure, total: Some(packages.len() as u64) });
-        let (tree, plan, left_out) = (self.tree, self.plan, &headers.devices);
-        let transaction = Transaction { workshop: &workshop, tree, plan, checked, left_out, progress: self.progress, cancel: self.cancel };
-        transaction.run()?;
+        let (tree, plan) = (self.tree, self.plan);
+        let transaction = Transaction { workshop: &workshop, tree, plan, headers: &headers, progress: self.progress, cancel: self.cancel };
+        let (checked, installed) = std::thread::scope(|scope| {
+            let check = scope.spawn(|| self.check_payloads(&workshop, &needed));
+            let installed = transaction.run();
+            (check.join(), installed)
+        });
+        // A damaged package is the reason of whatever else went wrong.
+        checked.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        installed?;
         transaction.check()?;
         for (path, mode) in &headers.covered {
             self.tree.set_mode(path.as_ref(), *mode)?;
@@ -95,7 +111,7 @@ impl Installation<'_> {
 
     /// Reads the headers of all packages, and checks that each is what the repository said.
     fn headers(&self) -> Result<Headers, Error> {
-        type One = (Facts, Vec<(String, u32)>, Vec<String>);
+        type One = (Facts, Vec<(String, u32)>, Vec<String>, bool);
         let read = self.plan.packages.par_iter().map(|package| -> Result<One, Error> {
             self.cancel.check()?;
             let origin = Origin::of(package);
@@ -110,58 +126,73 @@ impl Installation<'_> {
                 Facts::of(&rpm)?,
                 covered.map(|entry| (entry.path.clone(), entry.mode)).collect(),
                 devices.map(|entry| format!("/{}", entry.path)).collect(),
+                rpm.is_comparable(),
             ))
         });
-        let mut headers = Headers { facts: Vec::new(), covered: Vec::new(), devices: Vec::new() };
-        for (facts, covered, devices) in read.collect::<Result<Vec<One>, Error>>()? {
+        let mut headers = Headers { facts: Vec::new(), covered: Vec::new(), devices: Vec::new(), comparable: true };
+        for (facts, covered, devices, comparable) in read.collect::<Result<Vec<One>, Error>>()? {
             headers.facts.push(facts);
             headers.covered.extend(covered);
             headers.devices.extend(devices);
+            headers.comparable &= comparable;
         }
         Ok(headers)
     }
 
-    /// Reads all packages to their ends, lays them into the workshop, and unpacks there those that are `rpm`. Returns whether all files have been
-    /// compared with their digests.
-    fn unpack(&self, workshop: &Workshop, facts: &[Facts]) -> Result<bool, Error> {
+    /// Lays all packages into the workshop, and unpacks there those that are `rpm`.
+    fn furnish(&self, workshop: &Workshop, facts: &[Facts], needed: &[bool]) -> Result<(), Error> {
         let packages = &self.plan.packages;
-        let needed = bootstrap::needed(facts).ok_or_else(|| Error::Unfulfilled {
-            problem: "no package of the image has rpm, and nothing else can install its packages".to_owned(),
-            hint: "add “rpm” to systemConfig.packages".to_owned(),
-        })?;
         // First: another thread might make directories in their places.
         for (path, target) in facts.iter().flat_map(|package| &package.links) {
             Self::merge(workshop, path, target)?;
         }
         let directories = Directories::default();
         let site = Site { tree: &workshop.tree, directories: &directories, time: self.plan.time, cancel: self.cancel };
+        let result = self.for_each(|number| {
+            let package = &packages[number];
+            let origin = Origin::of(package);
+            let mut input = archive::open(package, &origin)?;
+            let path = transaction::file_name(number);
+            let mut copy = workshop.tree.create(path.as_ref(), 0o644)?;
+            if needed[number] {
+                bootstrap::unpack(site, number, Rpm::read(origin, Copying { input, copy }, package.size)?)?;
+            } else {
+                site.copy(&mut input, &mut copy, path.as_ref()).map_err(|error| error.unwrap_or_else(|source| origin.unreadable(source)))?;
+            }
+            self.progress.report(Event::Advance { phase: Phase::Unpack, by: package.size });
+            Ok(())
+        });
+        directories.apply(&workshop.tree)?;
+        result
+    }
+
+    /// Compares all files of the other packages with their digests, while `rpm` is at work: that has one thread only.
+    fn check_payloads(&self, workshop: &Workshop, needed: &[bool]) -> Result<(), Error> {
+        self.for_each(|number| {
+            if needed[number] {
+                return Ok(());
+            }
+            let package = &self.plan.packages[number];
+            let origin = Origin::of(package);
+            let file = workshop.tree.file(transaction::file_name(number))?;
+            let file = file.ok_or_else(|| origin.unreadable(io::ErrorKind::NotFound.into()))?;
+            Rpm::read(origin, file, package.size)?.unpack(&mut Nothing(self.cancel))
+        })
+    }
+
+    /// Does something with each package, several side by side; ends with the first problem.
+    fn for_each(&self, work: impl Fn(usize) -> Result<(), Error> + Sync) -> Result<(), Error> {
         // The largest first, so that none of them is left for one thread alone at the end.
-        let mut queue: Vec<usize> = (0..packages.len()).collect();
-        queue.sort_by_key(|&number| std::cmp::Reverse(packages[number].size));
+        let mut queue: Vec<usize> = (0..self.plan.packages.len()).collect();
+        queue.sort_by_key(|&number| std::cmp::Reverse(self.plan.packages[number].size));
         let queue = Mutex::new(queue.into_iter());
         let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
-        let results: Vec<Result<bool, Error>> = (0..self.plan.workers.max(1))
-            .into_par_iter()
-            .map(|_| {
-                let mut all = true;
-                while let Some(number) = next() {
-                    let package = &packages[number];
-                    let origin = Origin::of(package);
-                    let path = transaction::file_name(number);
-                    let copy = Copying { input: archive::open(package, &origin)?, copy: workshop.tree.create(path.as_ref(), 0o644)? };
-                    let rpm = Rpm::read(origin, copy, package.size)?;
-                    all &= if needed[number] { bootstrap::unpack(site, number, rpm)? } else { rpm.unpack(&mut Nothing(self.cancel))? };
-                    self.progress.report(Event::Advance { phase: Phase::Unpack, by: package.size });
-                }
-                Ok(all)
-            })
-            .collect();
-        directories.apply(&workshop.tree)?;
-        let mut all = true;
-        for result in results {
-            all &= result?;
-        }
-        Ok(all)
+        (0..self.plan.workers.max(1)).into_par_iter().try_for_each(|_| {
+            while let Some(number) = next() {
+                work(number)?;
+            }
+            Ok(())
+        })
     }
 
     /// Makes a link in the root directory of the workshop, and what it leads to.

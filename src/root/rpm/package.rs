@@ -81,12 +81,17 @@ impl<'r> Rpm<'r> {
         Ok((text(Tag::NAME)?, version, text(Tag::ARCH)?))
     }
 
+    /// Whether the digests of its files are SHA-2. Older packages have MD5, which `rpm` can compare itself.
+    pub(super) fn is_comparable(&self) -> bool {
+        !matches!(Hasher::of(self.contents.algorithm), Hasher::Unknown)
+    }
+
     /// Reads the payload to the end of the file and hands each of its files to `sink`. Whatever the sink does, all bytes have been compared with the
-    /// digests of the header, if these are SHA-2 (older packages have MD5: `false` is returned, and `rpm` compares them itself).
+    /// digests of the header, if these are [comparable](Self::is_comparable).
     ///
     /// # Errors
     /// A damaged payload, one that is not what the header says, and the errors of the sink.
-    pub(super) fn unpack(self, sink: &mut dyn Sink) -> Result<bool, Error> {
+    pub(super) fn unpack(self, sink: &mut dyn Sink) -> Result<(), Error> {
         let Self { origin, header, contents, mut input, len } = self;
         let damaged = |source: io::Error| match source.kind() {
             io::ErrorKind::InvalidData => origin.bad(source.to_string()),
@@ -104,10 +109,9 @@ impl<'r> Rpm<'r> {
             "zstd" => ".zst",
             other => return Err(origin.bad(format!("its payload is compressed with “{other}”, which this program does not read"))),
         };
-        let checked = {
+        {
             let decoder = archive::decoder(&origin, ending, &mut input, len)?;
             let mut payload = Payload::new(decoder, &contents);
-            let mut all = true;
             while let Some(number) = payload.next().map_err(damaged)? {
                 let entry = &contents.entries[number];
                 if entry.kind != Kind::Regular || entry.last_link != number {
@@ -117,19 +121,14 @@ impl<'r> Rpm<'r> {
                 let mut hashing = Hashing { input: &mut payload, hasher: Hasher::of(contents.algorithm) };
                 sink.take(entry, Some(&mut hashing))?;
                 io::copy(&mut hashing, &mut io::sink()).map_err(damaged)?;
-                match hashing.hasher.finish() {
-                    Some(digest) if !digest.eq_ignore_ascii_case(&entry.digest) => {
-                        return Err(origin.bad(format!("/{} does not have the digest that its header promises", entry.path)));
-                    }
-                    digest => all &= digest.is_some(),
+                if hashing.hasher.finish().is_some_and(|digest| !digest.eq_ignore_ascii_case(&entry.digest)) {
+                    return Err(origin.bad(format!("/{} does not have the digest that its header promises", entry.path)));
                 }
             }
-            io::copy(&mut payload, &mut io::sink()).map_err(damaged)?;
-            all
-        };
+        }
         // Only the last byte of a blob proves that all of them were right.
         io::copy(&mut input, &mut io::sink()).map_err(|source| origin.unreadable(source))?;
-        Ok(checked)
+        Ok(())
     }
 
     /// Checks that it is the package that the plan speaks of.
@@ -194,5 +193,5 @@ impl<R: Read> Read for Hashing<'_, R> {
 pub(crate) fn examine(bytes: &[u8]) -> Result<(), Error> {
     let rpm = Rpm::read(Origin::named("demo 1"), bytes, bytes.len() as u64)?;
     rpm.identity()?;
-    rpm.unpack(&mut Nothing(&Cancel::default())).map(drop)
+    rpm.unpack(&mut Nothing(&Cancel::default()))
 }

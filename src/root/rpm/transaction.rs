@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::Headers;
 use super::workshop::{IMAGE, PACKAGES, Workshop};
 use crate::progress::{Cancel, Event, Phase, Progress};
 use crate::root::Error;
@@ -17,10 +18,7 @@ pub(super) struct Transaction<'a> {
     pub(super) workshop: &'a Workshop,
     pub(super) tree: &'a Tree,
     pub(super) plan: &'a Plan,
-    /// Whether the digests of all files have been compared with those of the headers.
-    pub(super) checked: bool,
-    /// Files that `rpm` must not make: devices, which nobody may in a user namespace.
-    pub(super) left_out: &'a [String],
+    pub(super) headers: &'a Headers,
     pub(super) progress: &'a dyn Progress,
     pub(super) cancel: &'a Cancel,
 }
@@ -45,13 +43,14 @@ impl Transaction<'_> {
     /// [`Error::Script`] also where a script failed and `rpm` went on, as it does after all but `%pretrans` and `%pre`.
     pub(super) fn run(&self) -> Result<(), Error> {
         let root = format!("/{IMAGE}");
-        // Signatures and digests of the files as a whole were checked before they came here.
+        // The package files as a whole were checked before they came here, and the files in them are meanwhile (`Installation::check_payloads`).
         let mut command = vec!["rpm", "--root", &root, "--nosignature", "--nodigest"];
-        if self.checked {
+        if self.headers.comparable {
             command.push("--nofiledigest");
         }
-        let left_out = format!("_netsharedpath {}", self.left_out.join(":"));
-        if !self.left_out.is_empty() {
+        // Devices, which nobody may make in a user namespace.
+        let left_out = format!("_netsharedpath {}", self.headers.devices.join(":"));
+        if !self.headers.devices.is_empty() {
             command.extend(["--define", &left_out]);
         }
         command.extend(["--install", "--verbose"]);
