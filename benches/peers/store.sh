@@ -72,6 +72,8 @@ for ((round = 0; round < ROUNDS; round++)); do
         fi
         for who in ours restic borg casync; do "keep_$who" $version; done
     done
+    # What a virtual machine has not touched yet its host gives slowly, so the first to write gigabytes pays for all: that is nobody's turn.
+    cp --sparse=never "$IMAGES/v1.raw" "$WORK/out.raw" && rm "$WORK/out.raw"
     for who in ours restic borg casync zstd cp; do
         "write_$who"
         cmp "$WORK/out.raw" "$IMAGES/v1.raw"

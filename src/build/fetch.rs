@@ -52,7 +52,7 @@ pub fn fetch(request: &Request, store: &Store, progress: &dyn Progress, cancel: 
 
 fn fetch_into(request: &Request, hash: SpecHash, store: &Store, journal: &Journal<'_>, cancel: &Cancel) -> Result<Fetched, Error> {
     let progress: &dyn Progress = journal;
-    let build = Build { request, hash, images: None, packages: Some(store), journal, progress, cancel, begun: Instant::now() };
+    let build = Build { request, hash, images: None, packages: Some(store), roots: None, journal, progress, cancel, begun: Instant::now() };
     archives::check_trust(request, progress)?;
     let client = build.client()?;
     let universe = build.universe(&client)?;

@@ -4,7 +4,8 @@
 //!  hash ─► image cache ─hit─► write
 //!            │miss
 //!            ▼
-//!          metadata ─► resolve ─► packages ─► worker (root tree ─► disk) ─► keep ─► write
+//!          metadata ─► resolve ─► root cache ─miss─► packages ─► worker (root tree ─► disk) ─► keep ─► write
+//!                                    └─hit──────────────────────┘
 //! ```
 
 mod annotations;
@@ -19,6 +20,7 @@ mod relations;
 mod report;
 mod request;
 mod room;
+mod root;
 mod tidy;
 mod why;
 pub mod worker;
@@ -29,7 +31,7 @@ use std::time::{Instant, SystemTime};
 pub use annotations::{Annotations, Took};
 pub use error::Error;
 pub use fetch::{Fetched, fetch};
-pub use report::{ImageOutcome, MissReason, Output, PackageCounts, Report};
+pub use report::{ImageOutcome, MissReason, Output, PackageCounts, Report, RootOutcome};
 pub use request::{Caches, Request, Workers};
 pub use tidy::{Collection, room_hint, tidy};
 pub use why::{Change, Difference, Nearest, differences, nearest};
@@ -65,6 +67,7 @@ pub fn build(request: &Request, store: Option<&Store>, progress: &dyn Progress, 
         hash,
         images: store.filter(|_| request.caches.images),
         packages: store.filter(|_| request.caches.packages),
+        roots: store.filter(|_| request.caches.roots),
         journal: &journal,
         progress: &journal,
         cancel,
@@ -129,6 +132,8 @@ struct Build<'a> {
     images: Option<&'a Store>,
     /// The store as package and metadata cache; none where that is off.
     packages: Option<&'a Store>,
+    /// The store as root cache; none where that is off.
+    roots: Option<&'a Store>,
     /// The same as `progress`.
     journal: &'a Journal<'a>,
     progress: &'a dyn Progress,
@@ -201,21 +206,37 @@ impl Build<'_> {
         let time = self.request.source_date_epoch.unwrap_or_else(|| lock.releases.iter().map(|release| release.date).max().unwrap_or(0));
         let dir = OutputDir::prepare(self.request)?;
         let raw = dir.partial()?;
+        let roots = self.roots.map(|store| root::Roots::new(store, self.request, &records, time, self.progress, self.cancel));
+        let saved = roots.as_ref().map_or(Ok(None), |roots| roots.take(scratch.path()))?;
+        let layout = plan::disk(&self.request.spec, *self.hash.digest(), time);
+        let task = |records: &[PackageRecord], sources, start| worker::Task {
+            root: plan::root(&self.request.spec, records, sources, time, self.request.workers.unpack),
+            start,
+            layout: layout.clone(),
+            boot: plan::boot(&self.request.spec),
+            disk: std::path::absolute(raw.path()).unwrap_or_else(|_| raw.path().to_owned()),
+            scratch: scratch.path().to_owned(),
+            estimate: installed,
+        };
+        if let Some(saved) = saved {
+            worker::run(&mapping, &task(&[], Vec::new(), worker::Start::Saved(saved)), &|| (), self.progress, self.cancel)?;
+            let counts = PackageCounts { total: records.len(), ..PackageCounts::default() };
+            return Ok(Report { matched, root: Some(RootOutcome::Hit), ..self.finish(because, &lock, time, counts, &dir, raw)? });
+        }
+        let save = roots.as_ref().and_then(|roots| roots.place(scratch.path(), installed));
         let mut counts = PackageCounts::default();
         let mut attempts = ATTEMPTS;
         loop {
             let (sources, gathered) = packages::gather(self.request, self.packages, &client, &records, scratch.path(), self.progress, self.cancel)?;
             counts = gathered.after(counts);
-            let task = worker::Task {
-                root: plan::root(&self.request.spec, &records, sources, time, self.request.workers.unpack),
-                layout: plan::disk(&self.request.spec, *self.hash.digest(), time),
-                boot: plan::boot(&self.request.spec),
-                disk: std::path::absolute(raw.path()).map_err(Error::output(raw.path()))?,
-                scratch: scratch.path().to_owned(),
-                estimate: installed,
-            };
-            match worker::run(&mapping, &task, self.progress, self.cancel) {
-                Ok(()) => return Ok(Report { matched, ..self.finish(because, &lock, time, counts, &dir, raw)? }),
+            let keeping = roots.as_ref().zip(save.as_deref()).map(|(roots, path)| root::Keeping::new(roots, &lock, path));
+            let keep = || keeping.iter().for_each(root::Keeping::keep);
+            let start = worker::Start::Packages { save: save.clone() };
+            match worker::run(&mapping, &task(&records, sources, start), &keep, self.progress, self.cancel) {
+                Ok(()) => {
+                    let root = roots.as_ref().map(|_| keeping.map_or(RootOutcome::Installed { kept: false }, root::Keeping::outcome));
+                    return Ok(Report { matched, root, ..self.finish(because, &lock, time, counts, &dir, raw)? });
+                }
                 // The store has damaged bytes: they are marked as lost, and the package is fetched again.
                 Err(Error::Worker(failure)) if attempts > 1 && self.lost(&failure)? => attempts -= 1,
                 Err(error) => return Err(error),
@@ -236,6 +257,7 @@ impl Build<'_> {
             hash: self.hash,
             images: None,
             packages,
+            roots: None,
             journal: self.journal,
             progress: self.progress,
             cancel: self.cancel,
@@ -372,6 +394,7 @@ impl Build<'_> {
             version: spec.image.version.clone(),
             image,
             packages,
+            root: None,
             matched: Vec::new(),
             releases,
             image_digest: record.map(|record| record.raw_digest),

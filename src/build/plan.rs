@@ -1,24 +1,48 @@
 //! What the worker is told: the spec and the chosen packages as plans for the rooms that carry them out.
 
+use serde::Serialize;
+
 use super::relations::Chosen;
 use crate::disk;
 use crate::repo::PackageRecord;
 use crate::root;
 use crate::spec::{Loaded, model};
 
-/// The root tree of a spec. `sources` says where the bytes of each record are; `time` is the latest time of any file.
-pub(super) fn root(loaded: &Loaded, records: &[PackageRecord], sources: Vec<root::Source>, time: u64, workers: usize) -> root::Plan {
+/// What a package is to the others of its root, by their numbers.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Relations {
+    essential: bool,
+    multi_arch_same: bool,
+    pre_depends: Vec<usize>,
+    depends: Vec<usize>,
+    replaces: Vec<usize>,
+}
+
+/// The relations of all packages, in their order.
+pub(super) fn relations(records: &[PackageRecord]) -> Vec<Relations> {
     let chosen = Chosen::new(records);
     let essential = chosen.essential();
-    let packages = records.iter().zip(sources).enumerate().map(|(number, (record, source))| root::Package {
-        coordinates: record.coordinates.clone(),
-        source,
-        size: record.size,
+    let of = |(number, record): (usize, &PackageRecord)| Relations {
         essential: essential.contains(&number),
         multi_arch_same: record.multi_arch == crate::repo::MultiArch::Same,
         pre_depends: chosen.needs(number, &record.relations.pre_depends),
         depends: chosen.needs(number, &record.relations.depends),
         replaces: chosen.replaced_by(number),
+    };
+    records.iter().enumerate().map(of).collect()
+}
+
+/// The root tree of a spec. `sources` says where the bytes of each record are; `time` is the latest time of any file.
+pub(super) fn root(loaded: &Loaded, records: &[PackageRecord], sources: Vec<root::Source>, time: u64, workers: usize) -> root::Plan {
+    let packages = records.iter().zip(sources).zip(relations(records)).map(|((record, source), relations)| root::Package {
+        coordinates: record.coordinates.clone(),
+        source,
+        size: record.size,
+        essential: relations.essential,
+        multi_arch_same: relations.multi_arch_same,
+        pre_depends: relations.pre_depends,
+        depends: relations.depends,
+        replaces: relations.replaces,
     });
     let system = &loaded.spec.system;
     let users = system.users.iter().map(|user| root::User {

@@ -27,6 +27,8 @@ pub struct Report {
     pub image: ImageOutcome,
     /// Which packages were needed, and where they came from; none on a hit of the image cache.
     pub packages: Option<PackageCounts>,
+    /// Whether the installed packages were in the root cache; none on a hit of the image cache, and where the root cache is off.
+    pub root: Option<RootOutcome>,
     /// What patterns of package names, and the version of a kernel, meant; empty on a hit of the image cache.
     pub matched: Vec<Matched>,
     /// The states of the repositories that the image was made from.
@@ -68,6 +70,19 @@ pub enum ImageOutcome {
         /// Why the image cache did not have it.
         because: MissReason,
         /// Whether it is in the image cache now.
+        kept: bool,
+    },
+}
+
+/// How the installed packages of an image came about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "outcome")]
+pub enum RootOutcome {
+    /// They were in the root cache.
+    Hit,
+    /// They were installed.
+    Installed {
+        /// Whether they are in the root cache now.
         kept: bool,
     },
 }

@@ -52,6 +52,9 @@ impl Request {
         if !self.caches.images {
             (limits.image_bytes, limits.image_age, limits.image_count) = (None, None, None);
         }
+        if !self.caches.roots {
+            (limits.root_age, limits.root_count) = (None, None);
+        }
         limits
     }
 }
@@ -63,6 +66,8 @@ pub struct Caches {
     pub packages: bool,
     /// Images.
     pub images: bool,
+    /// Installed trees; on only where that of packages is, because a root is made of them.
+    pub roots: bool,
 }
 
 /// How much is done at the same time.

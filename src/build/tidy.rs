@@ -15,6 +15,8 @@ pub struct Collection {
     pub packages: usize,
     /// Images.
     pub images: usize,
+    /// Roots that went.
+    pub roots: usize,
     /// Bytes on disk that this freed, unused leftovers included.
     pub freed: ByteSize,
     /// What is still over its limit, because all the rest is pinned or in use: `package_size`, `image_size`, `image_count`, `min_free`.
@@ -49,7 +51,7 @@ pub fn room_hint(store: &Store, limits: &Limits) -> Option<String> {
     // A hint that cannot be made is left out.
     let freed = |plan: Result<Plan, _>| plan.ok().map_or(0, |plan: Plan| plan.freed);
     let gc = freed(collect::plan(store, limits, true));
-    let clean = freed(collect::plan_clean(store, &Clean { packages: true, images: true, rest: true }));
+    let clean = freed(collect::plan_clean(store, &Clean { packages: true, images: true, roots: true, rest: true }));
     match (gc, clean) {
         (0, 0) => None,
         (0, clean) => Some(format!("“image-composer cache gc” would free nothing, “image-composer cache clean --all” {}", ByteSize(clean))),
@@ -58,6 +60,6 @@ pub fn room_hint(store: &Store, limits: &Limits) -> Option<String> {
 }
 
 fn summary(plan: &Plan, freed: u64) -> Option<Collection> {
-    let collection = Collection { packages: plan.packages(), images: plan.images(), freed: ByteSize(freed), unmet: plan.unmet.clone() };
+    let collection = Collection { packages: plan.packages(), images: plan.images(), roots: plan.roots(), freed: ByteSize(freed), unmet: plan.unmet.clone() };
     (collection != Collection::default()).then_some(collection)
 }

@@ -15,6 +15,7 @@ use crate::disk;
 use crate::progress::{Cancel, Event, Phase, Progress};
 use crate::root::sandbox::{Cell, Mapping, Pipes, SandboxError, WORKER, Worker};
 use crate::root::{self, Plan, Workspace};
+use crate::tree::Tree;
 use crate::units::ByteSize;
 
 /// What the worker shall do.
@@ -22,6 +23,8 @@ use crate::units::ByteSize;
 pub struct Task {
     /// The root tree to make.
     pub root: Plan,
+    /// What it begins with.
+    pub start: Start,
     /// The disk to make of it.
     pub layout: disk::Layout,
     /// How it starts.
@@ -34,6 +37,19 @@ pub struct Task {
     pub estimate: ByteSize,
 }
 
+/// What a root tree is made of.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Start {
+    /// The packages of the plan; the installed tree is written to the file `save`, where there is one.
+    Packages {
+        /// Absolute; not there yet.
+        save: Option<PathBuf>,
+    },
+    /// The installed tree in this file.
+    Saved(PathBuf),
+}
+
 /// What the worker says.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -44,6 +60,7 @@ enum Message {
     Warning(String),
     Note(String),
     Output(String),
+    Saved,
     Done,
     Failed(WorkerFailure),
 }
@@ -107,7 +124,20 @@ fn work() -> Result<(), WorkerFailure> {
     let task: Task = serde_json::from_slice(&text).map_err(|error| WorkerFailure::plain(&error))?;
     let cancel = Cancel::default();
     let workspace = Workspace::prepare(&task.scratch, task.estimate).map_err(|error| WorkerFailure::root(&error))?;
-    let tree = root::make(workspace.directory(), &task.root, &Wire, &cancel).map_err(|error| WorkerFailure::root(&error))?;
+    let tree = Tree::open(workspace.directory()).map_err(|error| WorkerFailure::plain(&error))?;
+    match &task.start {
+        Start::Saved(path) => root::restore(&tree, path, &Wire, &cancel),
+        Start::Packages { save } => root::install(&tree, &task.root, &Wire, &cancel).map(|()| {
+            if let Some(path) = save {
+                match root::save(&tree, path, &cancel) {
+                    Ok(()) => send(&Message::Saved),
+                    Err(error) => Wire.report(Event::Warning(&format!("the root is not kept for the next time: {}", with_causes(&error)))),
+                }
+            }
+        }),
+    }
+    .and_then(|()| root::customize(&tree, &task.root, &Wire, &cancel))
+    .map_err(|error| WorkerFailure::root(&error))?;
     root::settle(&tree, &task.root).map_err(|error| WorkerFailure::root(&error))?;
     let cell = Cell::new(workspace.directory(), task.root.time).reporting_to(&Wire);
     let mut run = |command: &[&str]| {
@@ -139,8 +169,8 @@ impl WorkerFailure {
     }
 }
 
-/// Hands a task to a new worker, passes its reports on, and waits for its end.
-pub fn run(mapping: &Mapping, task: &Task, progress: &dyn Progress, cancel: &Cancel) -> Result<(), super::Error> {
+/// Hands a task to a new worker, passes its reports on, and waits for its end. `saved` is called, beside it, once the installed tree is saved.
+pub fn run(mapping: &Mapping, task: &Task, saved: &(dyn Fn() + Sync), progress: &dyn Progress, cancel: &Cancel) -> Result<(), super::Error> {
     let (mut worker, Pipes { mut stdin, stdout, mut stderr }) = Worker::start(mapping, WORKER)?;
     let text = serde_json::to_vec(task).map_err(|error| SandboxError::Ended { reason: error.to_string() })?;
     let (sender, messages) = mpsc::channel();
@@ -164,7 +194,7 @@ pub fn run(mapping: &Mapping, task: &Task, progress: &dyn Progress, cancel: &Can
             let _ = stderr.read_to_string(&mut said);
             said
         });
-        let outcome = listen(&messages, progress, cancel);
+        let outcome = listen(&messages, &|| drop(scope.spawn(saved)), progress, cancel);
         if outcome.is_err() {
             worker.kill();
         }
@@ -183,7 +213,7 @@ pub fn run(mapping: &Mapping, task: &Task, progress: &dyn Progress, cancel: &Can
     Ok(())
 }
 
-fn listen(messages: &mpsc::Receiver<Message>, progress: &dyn Progress, cancel: &Cancel) -> Result<(), super::Error> {
+fn listen(messages: &mpsc::Receiver<Message>, saved: &dyn Fn(), progress: &dyn Progress, cancel: &Cancel) -> Result<(), super::Error> {
     loop {
         cancel.check()?;
         match messages.recv_timeout(Duration::from_millis(50)) {
@@ -193,6 +223,7 @@ fn listen(messages: &mpsc::Receiver<Message>, progress: &dyn Progress, cancel: &
             Ok(Message::Warning(text)) => progress.report(Event::Warning(&text)),
             Ok(Message::Note(text)) => progress.report(Event::Note(&text)),
             Ok(Message::Output(line)) => progress.report(Event::Output(&line)),
+            Ok(Message::Saved) => saved(),
             Ok(Message::Done) => return Ok(()),
             Ok(Message::Failed(failure)) => {
                 cancel.check()?;

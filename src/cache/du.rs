@@ -32,8 +32,10 @@ pub struct DiskUse {
     pub metadata: ClassUse,
     /// Further names of packages and metadata.
     pub names: ClassUse,
-    /// Images, with their manifests, records, locks and packs.
+    /// Images, with their manifests, records, locks and packs; what root trees take is in it, whose packs they share.
     pub images: ClassUse,
+    /// How many root trees there are.
+    pub roots: u64,
     /// How many chunks the images are made of.
     pub chunks: u64,
     /// In how many packs.
@@ -96,6 +98,7 @@ fn add_up(totals: &[(Total, Amount)]) -> DiskUse {
             Class::Blob(kind) => {
                 // Each image has one record.
                 let count = if *kind == BlobKind::Image { amount.count } else { 0 };
+                found.roots += if *kind == BlobKind::Root { amount.count } else { 0 };
                 found.images.add(*state, &Amount { count, ..*amount });
                 continue;
             }

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Error, ReleaseDate, Result, SpecHash};
+use super::{Error, ReleaseDate, Result, RootKey, SpecHash};
 use crate::digest::Digest;
 use crate::format::blob::{BlobKind, Header};
 use crate::format::record::{FORMAT, ImageDocument, Import, RECORD_LIMIT};
@@ -102,6 +102,8 @@ pub enum ImageKey {
     Content,
     /// The hash of the spec that it is said to be the image of.
     Spec(SpecHash),
+    /// The root key of a tree, which is no image.
+    Root(RootKey),
 }
 
 impl ImageKey {
@@ -109,7 +111,12 @@ impl ImageKey {
         match self {
             Self::Content => SpecHash::from(raw_digest),
             Self::Spec(hash) => hash,
+            Self::Root(key) => SpecHash::from(*key.digest()),
         }
+    }
+
+    fn is_root(self) -> bool {
+        matches!(self, Self::Root(_))
     }
 }
 
@@ -192,7 +199,7 @@ impl<'a> ImageCache<'a> {
     }
 
     /// Takes the file in. `present` says whether the image that has the key, whose digest may be another, shall stay.
-    fn keep(
+    pub(super) fn keep(
         &self,
         key: ImageKey,
         new: &NewImage,
@@ -214,7 +221,7 @@ impl<'a> ImageCache<'a> {
             }
             let document = describe(&spec, new, &image, &lock, &annotations);
             let record = document.encode().map_err(store::Error::from)?;
-            let record = self.store.stage_bytes(Header::unnamed(BlobKind::Image), &record)?;
+            let record = self.store.stage_bytes(Header::unnamed(if key.is_root() { BlobKind::Root } else { BlobKind::Image }), &record)?;
             cancel.check().map_err(store::Error::from)?;
 
             let txn = self.store.write()?;
@@ -239,6 +246,7 @@ impl<'a> ImageCache<'a> {
                 annotations: annotations.digest,
                 damaged: false,
                 pinned: before.is_some_and(|before| before.pinned),
+                tree: key.is_root(),
                 last_used: document.built_at,
                 uses: 0,
             };
@@ -288,7 +296,7 @@ impl<'a> ImageCache<'a> {
         let txn = self.store.read()?;
         let mut rows = Vec::new();
         txn.scan::<ImageRow>(&[], |_, row| {
-            rows.push(row);
+            rows.extend((!row.tree).then_some(row));
             Ok(ControlFlow::Continue(()))
         })?;
         let mut records = Vec::with_capacity(rows.len());
@@ -313,7 +321,7 @@ impl<'a> ImageCache<'a> {
             if !spec.to_string().starts_with(&prefix) {
                 return Ok(ControlFlow::Break(()));
             }
-            matches.push((spec, row));
+            matches.extend((!row.tree).then_some((spec, row)));
             Ok(ControlFlow::Continue(()))
         })?;
         match matches.as_slice() {

@@ -29,6 +29,22 @@ impl SpecHash {
     }
 }
 
+/// The key of the root cache: everything that makes an installed tree what it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RootKey(Digest);
+
+impl RootKey {
+    /// The key of these inputs in canonical CBOR.
+    pub fn of_canonical(bytes: &[u8]) -> Self {
+        Self(Digest::derive("image-composer 2026-11 root key", bytes))
+    }
+
+    /// The digest as such.
+    pub fn digest(&self) -> &Digest {
+        &self.0
+    }
+}
+
 impl From<Digest> for SpecHash {
     /// Reads a key back from where it was stored.
     fn from(digest: Digest) -> Self {

@@ -17,6 +17,7 @@ mod named;
 mod order;
 mod package;
 mod pin;
+mod root;
 mod sharing;
 pub mod verify;
 
@@ -24,12 +25,13 @@ pub use coordinates::{Coordinates, CoordinatesError};
 pub use du::{ClassUse, DiskUse, disk_use};
 pub use error::{Error, Result};
 pub use image::{Found, ImageCache, ImageKey, ImageRecord, NewImage};
-pub use keys::SpecHash;
+pub use keys::{RootKey, SpecHash};
 pub use metadata::{MetadataCache, MetadataEntry, NewMetadata};
 pub use named::{ImageName, damaged_images, images_named};
 pub use order::{Sort, SortError, SortKey};
 pub use package::{CachedPackage, PackageCache, PackageEntry};
 pub use pin::{Pinnable, packages_called, set_pinned};
+pub use root::{NewRoot, RootCache};
 pub use sharing::{SharedWith, Sharing, sharing};
 
 pub use crate::format::blob::MetadataAttributes;

@@ -33,7 +33,7 @@ pub fn images_named(store: &Store, prefix: &str) -> Result<Vec<ImageName>> {
         if !hash.to_string().starts_with(&prefix) {
             return Ok(ControlFlow::Break(()));
         }
-        rows.push((hash, row));
+        rows.extend((!row.tree).then_some((hash, row)));
         Ok(ControlFlow::Continue(()))
     })?;
     Ok(rows.into_iter().map(|(hash, row)| name(store, hash, &row)).collect())
@@ -47,7 +47,7 @@ pub fn damaged_images(store: &Store) -> Result<Vec<ImageName>> {
     let mut found = Vec::new();
     store.read()?.scan::<ImageRow>(&[], |key, row| {
         let hash = key.try_into().ok().map(|key| SpecHash::from(Digest::from_bytes(key)));
-        found.extend(hash.filter(|_| row.damaged).map(|hash| (hash, row)));
+        found.extend(hash.filter(|_| row.damaged && !row.tree).map(|hash| (hash, row)));
         Ok(ControlFlow::Continue(()))
     })?;
     Ok(found.into_iter().map(|(hash, row)| name(store, hash, &row)).collect())

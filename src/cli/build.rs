@@ -30,7 +30,7 @@ pub(super) struct Arguments {
     #[arg(long)]
     offline: bool,
 
-    /// Build although the image is in the cache, and put the new one in its place
+    /// Build from packages although the image, or a root of them, is in a cache, and put the new ones in their place
     #[arg(long, conflicts_with_all = ["no_cache", "no_image_cache"])]
     rebuild: bool,
 
@@ -63,6 +63,10 @@ struct Switches {
     /// Neither read nor write the image cache
     #[arg(long)]
     no_image_cache: bool,
+
+    /// Neither read nor write the cache of installed packages
+    #[arg(long)]
+    no_root_cache: bool,
 }
 
 const AFTER_LONG_HELP: &str = "\
@@ -72,8 +76,8 @@ Examples:
   image-composer build debian12.yml --mirror debian=https://mirror.example/debian
 
 JSON: one object with spec_hash, name, version, image {outcome: hit|built, …}, packages {total, fetched, \
-fetched_bytes, present} or null, matched [{wanted, packages}] (what patterns of package names and a kernel's version meant), releases [{archive, suite, date}], image_digest, disk_size, \
-outputs [{path, size, allocated}], seconds, phases [{phase, seconds}], warnings, collection {packages, images, freed, \
+fetched_bytes, present} or null, root {outcome: hit|installed, …} or null, matched [{wanted, packages}] (what patterns of package names and a kernel's version meant), releases [{archive, suite, date}], image_digest, disk_size, \
+outputs [{path, size, allocated}], seconds, phases [{phase, seconds}], warnings, collection {packages, images, roots, freed, \
 unmet} (what went so that the caches keep to their limits) or null. Sizes are bytes, dates are seconds since 1970. Fields may be added, none goes. An error is told on standard error only.";
 
 pub(super) fn run(session: &Session, arguments: Arguments) -> Result {
@@ -105,9 +109,11 @@ pub(super) fn run(session: &Session, arguments: Arguments) -> Result {
 impl Switches {
     /// A cache is used where command, spec and configuration all have it on.
     fn with(self, spec: CacheUse, storage: &Storage) -> Caches {
+        let packages = !self.no_cache && !self.no_package_cache && spec.packages && storage.package_cache.enabled;
         Caches {
-            packages: !self.no_cache && !self.no_package_cache && spec.packages && storage.package_cache.enabled,
+            packages,
             images: !self.no_cache && !self.no_image_cache && spec.images && storage.image_cache.enabled,
+            roots: packages && !self.no_root_cache && storage.root_cache.enabled,
         }
     }
 }
@@ -120,9 +126,9 @@ mod tests {
 
     #[test]
     fn a_cache_is_on_where_all_three_say_so() {
-        let off = Switches { no_cache: false, no_package_cache: false, no_image_cache: false };
+        let off = Switches { no_cache: false, no_package_cache: false, no_image_cache: false, no_root_cache: false };
         let (both, storage) = (CacheUse { packages: true, images: true }, Config::default().storage);
-        let caches = |packages, images| Caches { packages, images };
+        let caches = |packages, images| Caches { packages, images, roots: packages };
         assert_eq!(off.with(both, &storage), caches(true, true));
 
         assert_eq!(Switches { no_cache: true, ..off }.with(both, &storage), caches(false, false));
@@ -137,5 +143,11 @@ mod tests {
         assert_eq!(off.with(both, &configured), caches(false, true));
         configured.image_cache.enabled = false;
         assert_eq!(off.with(both, &configured), caches(false, false));
+
+        let without = Caches { packages: true, images: true, roots: false };
+        assert_eq!(Switches { no_root_cache: true, ..off }.with(both, &storage), without);
+        let mut configured = storage.clone();
+        configured.root_cache.enabled = false;
+        assert_eq!(off.with(both, &configured), without);
     }
 }

@@ -120,7 +120,7 @@ fn one(
     }
     session.ui.detail(|| format!("spec: {}, {}", spec.path.display(), spec.hash(source_date_epoch)));
     let mirrors = Mirror::of_profile(mirrors, spec.profile);
-    let caches = Caches { packages: true, images: false };
+    let caches = Caches { packages: true, images: false, roots: false };
     let mut request = arguments.network.request(spec, config, mirrors, caches, arguments.offline)?;
     request.source_date_epoch = source_date_epoch;
     request.log = log;

@@ -28,6 +28,9 @@ pub(super) struct Layer {
     image_max_count: Option<Limit<u32>>,
     image_max_size: Option<Limit<ByteSize>>,
     image_retention: Option<Limit<u32>>,
+    root_cache: Option<bool>,
+    root_max_count: Option<Limit<u32>>,
+    root_retention: Option<Limit<u32>>,
     workers: Option<usize>,
     mirrors: BTreeMap<String, Vec<String>>,
     keyrings: BTreeMap<String, PathBuf>,
@@ -51,6 +54,12 @@ impl Layer {
                 layer.image_max_count = cache.optional("max_count").and_then(|field| number(&field, MOST_IMAGES));
                 layer.image_max_size = cache.optional("max_size_gb").and_then(|field| gigabytes(&field));
                 layer.image_retention = cache.optional("retention_days").and_then(|field| number(&field, MOST_DAYS));
+                cache.finish();
+            }
+            if let Some(mut cache) = storage.optional("root_cache").and_then(|field| field.fields()) {
+                layer.root_cache = cache.optional("enabled").and_then(|field| field.boolean()).map(value);
+                layer.root_max_count = cache.optional("max_count").and_then(|field| number(&field, MOST_IMAGES));
+                layer.root_retention = cache.optional("retention_days").and_then(|field| number(&field, MOST_DAYS));
                 cache.finish();
             }
             layer.min_free = storage.optional("min_free_gb").and_then(|field| free(&field));
@@ -82,6 +91,9 @@ impl Layer {
         set(&mut storage.image_cache.max_count, self.image_max_count.map(Limit::into_option));
         set(&mut storage.image_cache.max_size, self.image_max_size.map(Limit::into_option));
         set(&mut storage.image_cache.retention_days, self.image_retention.map(Limit::into_option));
+        set(&mut storage.root_cache.enabled, self.root_cache);
+        set(&mut storage.root_cache.max_count, self.root_max_count.map(Limit::into_option));
+        set(&mut storage.root_cache.retention_days, self.root_retention.map(Limit::into_option));
         set(&mut config.workers, self.workers);
         config.mirrors.extend(self.mirrors);
         config.keyrings.extend(self.keyrings);

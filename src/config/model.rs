@@ -34,6 +34,8 @@ pub struct Storage {
     pub package_cache: PackageCache,
     /// Finished images.
     pub image_cache: ImageCache,
+    /// Installed trees, before what a spec adds to them.
+    pub root_cache: RootCache,
     /// `min_free_gb`, in bytes: what shall stay free on the file system of the store. None is no such wish.
     pub min_free: Option<ByteSize>,
     /// The zstd level of the images that are kept from now on, 1 to 19.
@@ -64,6 +66,17 @@ pub struct ImageCache {
     pub retention_days: Option<u32>,
 }
 
+/// `storage.root_cache`. What roots take counts for the size of the image cache, whose packs they share.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RootCache {
+    /// Whether it is read and written.
+    pub enabled: bool,
+    /// How many roots stay. None is without limit.
+    pub max_count: Option<u32>,
+    /// Days after which a root that no build used goes. None is never.
+    pub retention_days: Option<u32>,
+}
+
 impl Storage {
     /// What the caches may take.
     pub fn limits(&self) -> Limits {
@@ -74,18 +87,21 @@ impl Storage {
             image_bytes: self.image_cache.max_size.map(|size| size.0),
             image_age: self.image_cache.retention_days.map(days),
             image_count: self.image_cache.max_count.map(u64::from),
+            root_age: self.root_cache.retention_days.map(days),
+            root_count: self.root_cache.max_count.map(u64::from),
             min_free: self.min_free.map(|size| size.0),
         }
     }
 }
 
 impl Default for Config {
-    /// The built-in layer: both caches on, packages of at most 10 GB that were used within 30 days, five images, eight downloads at a time.
+    /// The built-in layer: all caches on, packages of at most 10 GB that were used within 30 days, five images, three roots, eight downloads at a time.
     fn default() -> Self {
         Self {
             storage: Storage {
                 package_cache: PackageCache { enabled: true, max_size: Some(ByteSize(10_000_000_000)), retention_days: Some(30) },
                 image_cache: ImageCache { enabled: true, max_count: Some(5), max_size: None, retention_days: None },
+                root_cache: RootCache { enabled: true, max_count: Some(3), retention_days: Some(30) },
                 min_free: None,
                 compression_level: store::LEVEL,
             },

@@ -42,6 +42,8 @@ struct Storage {
     package_cache: Option<PackageCache>,
     /// Finished images.
     image_cache: Option<ImageCache>,
+    /// Installed packages, before what a spec adds to them.
+    root_cache: Option<RootCache>,
     /// How many GB stay free on the file system of the store, for others.
     #[schemars(range(min = 0, max = 1_000_000))]
     min_free_gb: Option<f64>,
@@ -71,6 +73,17 @@ struct ImageCache {
     /// How many GB (10⁹ bytes) images may take on disk, or unlimited; what they share counts once.
     max_size_gb: Option<Gigabytes>,
     /// How many days an image stays that nobody asks for, or unlimited.
+    retention_days: Option<Number<36_500>>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct RootCache {
+    /// Whether the cache is read and written.
+    enabled: Option<bool>,
+    /// How many roots stay, or unlimited.
+    max_count: Option<Number<1_000_000>>,
+    /// How many days a root stays that no build uses, or unlimited.
     retention_days: Option<Number<36_500>>,
 }
 

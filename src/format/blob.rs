@@ -43,6 +43,9 @@ pub enum BlobKind {
     Document = 5,
     /// A further name of a blob that came in under another one: a [`Header`] in canonical CBOR, with the digest that it names; no name of its own.
     Alias = 6,
+    /// The record of a root tree ([`super::record`]); no name.
+    // 7 and 8 are the numbers of chunks and packs among the counters.
+    Root = 9,
 }
 
 impl BlobKind {
@@ -53,7 +56,7 @@ impl BlobKind {
 
     /// The kind with this number.
     pub fn from_number(number: u8) -> Option<Self> {
-        [Self::Package, Self::Metadata, Self::Manifest, Self::Image, Self::Document, Self::Alias].into_iter().find(|kind| kind.number() == number)
+        [Self::Package, Self::Metadata, Self::Manifest, Self::Image, Self::Document, Self::Alias, Self::Root].into_iter().find(|kind| kind.number() == number)
     }
 }
 

@@ -12,6 +12,7 @@
 //! | [`pack`] | many chunks in one file: `packs/<digest>.pack` |
 //! | [`manifest`] | how an image is put together from chunks and holes |
 //! | [`record`] | what is known of a kept image |
+//! | [`tree`] | a root tree as the bytes of an image |
 //! | [`bundle`] | images, packages and metadata in one file |
 //! | [`zeros`] | a hole as a zstd frame |
 //! | [`row`] | the rows of the index |
@@ -26,6 +27,7 @@ pub mod record;
 pub mod row;
 pub mod skippable;
 pub mod totals;
+pub mod tree;
 pub mod zeros;
 
 /// Bytes that are not what they should be.

@@ -1,4 +1,5 @@
-//! The record of a kept image: everything about it that does not change, as the content of a blob of kind [`super::blob::BlobKind::Image`].
+//! The record of a kept image: everything about it that does not change, as the content of a blob of kind [`super::blob::BlobKind::Image`]. That of a kept
+//! root tree is the same, in a blob of kind [`super::blob::BlobKind::Root`], with the root key as its key and a tree ([`super::tree`]) in place of the disk.
 //!
 //! Canonical CBOR, a map with the fields of [`ImageDocument`] as keys. Times of use and counts stand in the index alone.
 

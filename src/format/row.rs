@@ -94,7 +94,7 @@ pub struct PackageRow {
     pub uses: u32,
 }
 
-/// An image in the image cache. Key: the hash of its spec.
+/// An image in the image cache, or a root tree in the root cache. Key: the hash of its spec, or its root key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ImageRow {
     /// The blob of its record ([`super::record`]).
@@ -109,6 +109,8 @@ pub struct ImageRow {
     pub damaged: bool,
     /// Never evicted.
     pub pinned: bool,
+    /// Whether it is a root tree.
+    pub tree: bool,
     /// When it was last served or built.
     pub last_used: u64,
     /// How often it was served.
@@ -145,6 +147,7 @@ pub struct TrashRow {
 
 const LOST: u8 = 1;
 const PINNED: u8 = 2;
+const TREE: u8 = 4;
 
 pub(super) struct Writer(pub(super) Vec<u8>);
 
@@ -303,17 +306,18 @@ impl Row for ImageRow {
     const TABLE: &'static str = "images";
 
     fn encode(&self) -> Vec<u8> {
-        let row = Writer::row().flags(&[(self.damaged, LOST), (self.pinned, PINNED)]).put(self.record.as_bytes()).put(self.manifest.as_bytes());
+        let row = Writer::row().flags(&[(self.damaged, LOST), (self.pinned, PINNED), (self.tree, TREE)]);
+        let row = row.put(self.record.as_bytes()).put(self.manifest.as_bytes());
         let row = row.put(self.lock.as_bytes()).put(self.annotations.as_bytes());
         row.put(self.last_used.to_le_bytes()).put(self.uses.to_le_bytes()).0
     }
 
     fn decode(bytes: &[u8]) -> Result<Self, FormatError> {
         let mut row = Reader::row(bytes, "row of an image")?;
-        let flags = row.flags(LOST | PINNED)?;
-        let (damaged, pinned) = (flags & LOST != 0, flags & PINNED != 0);
+        let flags = row.flags(LOST | PINNED | TREE)?;
+        let (damaged, pinned, tree) = (flags & LOST != 0, flags & PINNED != 0, flags & TREE != 0);
         let (record, manifest, lock, annotations) = (row.digest()?, row.digest()?, row.digest()?, row.digest()?);
-        let image = Self { record, manifest, lock, annotations, damaged, pinned, last_used: row.u64()?, uses: row.u32()? };
+        let image = Self { record, manifest, lock, annotations, damaged, pinned, tree, last_used: row.u64()?, uses: row.u32()? };
         row.end(image)
     }
 }
@@ -395,7 +399,7 @@ mod tests {
             round_trip(&PackRow { stored_len: m, chunks: count, live_len: n }, 21);
             let alias = flag.then_some(other);
             round_trip(&PackageRow { blob: digest, sha256: Sha256::from_bytes(b), alias, pinned, added_at: m, last_used: n, uses: count }, 118);
-            let image = ImageRow { record: digest, manifest: other, lock: digest, annotations: other, damaged: flag, pinned, last_used: m, uses: count };
+            let image = ImageRow { record: digest, manifest: other, lock: digest, annotations: other, damaged: flag, pinned, tree: !flag, last_used: m, uses: count };
             round_trip(&image, 142);
             round_trip(&TrashRow { since: m, stored_len: n }, 17);
             round_trip(&HoldRow, 1);

@@ -17,7 +17,7 @@ use crate::format::manifest::{Extent, Manifest};
 use crate::format::record::ImageDocument;
 use crate::format::row::{BlobRow, ChunkRow, HoldRow, ImageRow, MetadataRow, PackRow, PackageRow, Row, TrashRow};
 use crate::format::totals::{TotalRow, UsageRow};
-use crate::format::{blob, bundle as bundles, cbor, pack as packs, skippable, zeros};
+use crate::format::{blob, bundle as bundles, cbor, pack as packs, skippable, tree, zeros};
 use crate::progress::Cancel;
 use crate::repo::deb::{packages as indexes, relation, release as releases, sources as apt};
 use crate::repo::{Archive, Keyring, signature as signatures};
@@ -46,6 +46,7 @@ pub const TARGETS: [(&str, Target); 17] = [
     ("signature", signature),
     ("sources", sources),
     ("spec", spec),
+    ("tree", tree),
 ];
 
 /// Canonical CBOR, as any value and as the largest document of ours.
@@ -93,6 +94,16 @@ pub fn manifest(bytes: &[u8]) -> bool {
     let Ok(manifest) = Manifest::decode(bytes) else { return false };
     assert_eq!(manifest.encode().expect("it was read"), bytes);
     assert_eq!(manifest.extents.iter().map(Extent::length).sum::<u64>(), manifest.raw_len);
+    true
+}
+
+/// The head and the table of a root tree.
+pub fn tree(bytes: &[u8]) -> bool {
+    let Some((head, table)) = bytes.split_at_checked(tree::HEAD_LEN) else { return false };
+    let Ok(head) = tree::Head::decode(head, table.len() as u64 + (1 << 20)) else { return false };
+    let Ok(entries) = tree::decode(table, &head) else { return false };
+    assert_eq!(tree::encode(&entries).expect("it was read"), table);
+    assert!(tree::files(&entries).iter().all(|range| range.start < range.end && range.end <= head.offset));
     true
 }
 

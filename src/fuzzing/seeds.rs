@@ -210,7 +210,7 @@ fn seeds() -> Vec<(&'static str, String, Vec<u8>)> {
     add("row", "chunk", ChunkRow { lost: true, references: 1, pack: digest, offset: 16, stored_len: 5, raw_len: 6 }.encode());
     let package = PackageRow { blob: digest, sha256: Sha256::of(b""), alias: Some(other), pinned: true, added_at: 1, last_used: 2, uses: 3 };
     add("row", "package", package.encode());
-    let image = ImageRow { record: digest, manifest: digest, lock: other, annotations: other, damaged: false, pinned: true, last_used: 1, uses: 2 };
+    let image = ImageRow { record: digest, manifest: digest, lock: other, annotations: other, damaged: false, pinned: true, tree: false, last_used: 1, uses: 2 };
     add("row", "image", image.encode());
     add("row", "metadata", MetadataRow { blob: digest, alias: None, fetched_at: 1, last_used: 2, attributes: metadata_name().attributes }.encode());
     add("row", "trash", TrashRow { since: 1, stored_len: 2 }.encode());
@@ -218,6 +218,25 @@ fn seeds() -> Vec<(&'static str, String, Vec<u8>)> {
     add("row", "total", TotalRow(Amount::one(3, 2)).encode());
     add("row", "usage", UsageRow { since: 1, hits: 2, misses: 3, saved_bytes: 4, saved_millis: 5 }.encode());
     add("row", "hold", HoldRow.encode());
+    let entry = |path: &str, kind| tree::Entry {
+        path: path.as_bytes().to_vec(),
+        kind,
+        mode: 0o755,
+        uid: 0,
+        gid: 1,
+        mtime: (7, 8),
+        attributes: vec![(b"user.a".to_vec(), b"b".to_vec())],
+    };
+    let entries = [
+        entry("", tree::Kind::Directory),
+        entry("a", tree::Kind::File { offset: 4096, len: 5 }),
+        entry("b", tree::Kind::HardLink(1)),
+        entry("c", tree::Kind::Symlink(b"a".to_vec())),
+        entry("d", tree::Kind::Character(1, 3)),
+    ];
+    let table = tree::encode(&entries).unwrap();
+    let head = tree::Head { offset: 1 << 20, len: table.len() as u64, entries: entries.len() as u32 };
+    add("tree", "five", [&head.encode()[..], &table].concat());
     let (key, how) = (TestKey::new(1), SignOptions::default());
     let in_release = key.sign_cleartext(RELEASE, &how);
     add("signature", "in-release", signed(&key.public(), in_release.as_bytes(), b""));

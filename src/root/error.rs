@@ -80,6 +80,9 @@ pub enum Error {
         /// The way out.
         hint: String,
     },
+    /// A tree that its archive's format cannot hold.
+    #[error("the tree cannot be kept")]
+    Archive(#[source] crate::format::FormatError),
     /// The user asked to stop.
     #[error(transparent)]
     Cancelled(#[from] crate::progress::Cancelled),

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!        ┌─► .deb: rounds of preinst ─► unpack (side by side) ─► dpkg --configure -a ─┐
-//!  plan ─┤                                                                            ├─► users, files, commands, initrd ─► settle
-//!        └─► .rpm: check (side by side) ─► one transaction of rpm ────────────────────┘
+//!  plan ─┼─► .rpm: one transaction of rpm, and a check of what it lays down ──────────┼─► users, files, commands, initrd ─► settle
+//!        └─► file of an earlier build ─► restore ─────────────────────────────────────┘
 //! ```
 //!
 //! Everything here but [`sandbox::Worker`] runs inside the worker's namespaces, where this program is root of its own users. The tree's own code
@@ -25,6 +25,7 @@ mod order;
 mod plan;
 mod rpm;
 pub mod sandbox;
+mod saved;
 mod settle;
 mod site;
 #[cfg(test)]
@@ -49,20 +50,47 @@ pub use workspace::Workspace;
 use crate::progress::{Cancel, Event, Phase, Progress};
 use crate::tree::Tree;
 
-/// Makes a whole root tree in an empty directory.
+/// Installs the packages of a plan into an empty tree.
 ///
 /// # Errors
-/// The first problem; the directory is then of no use.
-pub fn make(directory: &Path, plan: &Plan, progress: &dyn Progress, cancel: &Cancel) -> Result<Tree, Error> {
-    let tree = Tree::open(directory)?;
+/// The first problem; the tree is then of no use.
+pub fn install(tree: &Tree, plan: &Plan, progress: &dyn Progress, cancel: &Cancel) -> Result<(), Error> {
     match plan.packaging {
-        Packaging::Deb => install::Installation { tree: &tree, plan, progress, cancel }.run()?,
-        Packaging::Rpm => rpm::Installation { tree: &tree, plan, progress, cancel }.run()?,
+        Packaging::Deb => install::Installation { tree, plan, progress, cancel }.run(),
+        Packaging::Rpm => rpm::Installation { tree, plan, progress, cancel }.run(),
     }
+}
+
+/// Writes an installed tree to a file that is made, for [`restore`].
+///
+/// # Errors
+/// What the operating system refuses; the user's wish to stop.
+pub fn save(tree: &Tree, path: &Path, cancel: &Cancel) -> Result<(), Error> {
+    let file = std::fs::File::create_new(path).map_err(Error::io("make", path))?;
+    saved::save(tree, (&file, path), cancel)
+}
+
+/// Makes an empty tree what [`install`] had made of another one. Reports it as [`Phase::Unpack`].
+///
+/// # Errors
+/// A file that [`save`] did not write; what the operating system refuses; the user's wish to stop.
+pub fn restore(tree: &Tree, path: &Path, progress: &dyn Progress, cancel: &Cancel) -> Result<(), Error> {
+    progress.report(Event::Start { phase: Phase::Unpack, total: None });
+    let file = std::fs::File::open(path).map_err(Error::io("read", path))?;
+    saved::load(tree, (&file, path), cancel)?;
+    progress.report(Event::Finish { phase: Phase::Unpack });
+    Ok(())
+}
+
+/// Makes an installed tree what the spec wants on top of its packages.
+///
+/// # Errors
+/// The first problem; the tree is then of no use.
+pub fn customize(tree: &Tree, plan: &Plan, progress: &dyn Progress, cancel: &Cancel) -> Result<(), Error> {
     progress.report(Event::Start { phase: Phase::Customize, total: None });
-    customize::customize(&tree, plan, progress, cancel)?;
+    customize::customize(tree, plan, progress, cancel)?;
     progress.report(Event::Finish { phase: Phase::Customize });
-    Ok(tree)
+    Ok(())
 }
 
 /// Finishes a tree after the last program ran in it; its files must not change afterwards.

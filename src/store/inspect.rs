@@ -48,7 +48,7 @@ pub(super) fn blob(path: &Path, digest: &Digest, cancel: &Cancel) -> Result<Resu
     let header = reader.header().clone();
     let limit = match header.kind {
         BlobKind::Manifest => MANIFEST_LIMIT,
-        BlobKind::Image => RECORD_LIMIT,
+        BlobKind::Image | BlobKind::Root => RECORD_LIMIT,
         BlobKind::Alias => HEADER_LIMIT,
         BlobKind::Package | BlobKind::Metadata | BlobKind::Document => 0,
     };
@@ -74,7 +74,7 @@ pub(super) fn blob(path: &Path, digest: &Digest, cancel: &Cancel) -> Result<Resu
     }
     let content = match header.kind {
         BlobKind::Manifest => Manifest::decode(&kept).map(Content::Manifest),
-        BlobKind::Image => ImageDocument::decode(&kept).map(|document| Content::Image(Box::new(document))),
+        BlobKind::Image | BlobKind::Root => ImageDocument::decode(&kept).map(|document| Content::Image(Box::new(document))),
         BlobKind::Alias => Alias::decode(&kept).map(|alias| Content::Alias(Box::new(alias))),
         BlobKind::Package | BlobKind::Metadata | BlobKind::Document => Ok(Content::Other),
     };

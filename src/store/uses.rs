@@ -23,6 +23,8 @@ pub enum Counted {
     Packages = 1,
     /// The image cache.
     Images = 2,
+    /// The root cache.
+    Roots = 3,
 }
 
 /// What is to be written down.
@@ -45,14 +47,14 @@ impl Store {
         *row = plus(*row, usage);
     }
 
-    /// What the caches were good for since the store was made, without what is only noted: packages, then images.
+    /// What the caches were good for since the store was made, without what is only noted: packages, images, roots.
     ///
     /// # Errors
     /// An index that cannot be read.
-    pub fn usage(&self) -> Result<[UsageRow; 2]> {
+    pub fn usage(&self) -> Result<[UsageRow; 3]> {
         let txn = self.read()?;
         let row = |cache: Counted| Ok::<_, super::Error>(txn.get(&[cache as u8])?.unwrap_or_default());
-        Ok([row(Counted::Packages)?, row(Counted::Images)?])
+        Ok([row(Counted::Packages)?, row(Counted::Images)?, row(Counted::Roots)?])
     }
 
     /// Writes down what was noted, and lets go of what this store holds: its work is done. Rows that are gone are passed over, and so are all notes where

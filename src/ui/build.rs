@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use image_composer::build::{Difference, ImageOutcome, MissReason, Nearest, PackageCounts, Report};
+use image_composer::build::{Difference, ImageOutcome, MissReason, Nearest, PackageCounts, Report, RootOutcome};
 use image_composer::cache::ReleaseDate;
 use image_composer::progress::label;
 use image_composer::resolve::Matched;
@@ -68,7 +68,7 @@ fn closing_line(report: &Report, now: u64) -> String {
             format!("image cache: hit {hash}, {came} {}{from}, {} in {took}", time::ago(*built_at, now), report.disk_size)
         }
         ImageOutcome::Built { because, kept } => {
-            let packages = report.packages.as_ref().map_or_else(String::new, |counts| format!(": {}", packages(counts)));
+            let packages = report.packages.as_ref().map_or_else(String::new, |counts| format!(": {}", packages(counts, report.root)));
             let kept = match (kept, because) {
                 (true, _) => format!("image kept as {hash}"),
                 (false, MissReason::CacheOff) => "image not kept, the image cache is off".to_owned(),
@@ -79,8 +79,11 @@ fn closing_line(report: &Report, now: u64) -> String {
     }
 }
 
-/// `143 packages (3 fetched, 1.20 MiB; 140 from the package cache)`.
-fn packages(counts: &PackageCounts) -> String {
+/// `143 packages (3 fetched, 1.20 MiB; 140 from the package cache)`, or `143 packages from a kept root`.
+fn packages(counts: &PackageCounts, root: Option<RootOutcome>) -> String {
+    if root == Some(RootOutcome::Hit) {
+        return format!("{} from a kept root", text::count(counts.total as u64, "package"));
+    }
     let fetched = match counts.fetched {
         0 => "0 fetched, ".to_owned(),
         number => format!("{number} fetched, {}; ", counts.fetched_bytes),
@@ -149,6 +152,7 @@ mod tests {
             version: "1.0".to_owned(),
             image,
             packages,
+            root: None,
             matched: Vec::new(),
             releases: vec![
                 release("debian", "bookworm", BUILT_AT - 9 * 86_400),
@@ -227,7 +231,7 @@ mod tests {
 
     #[test]
     fn the_json_of_a_build_is_a_promise() {
-        let collection = Collection { packages: 3, images: 1, freed: ByteSize(1 << 30), unmet: vec![Limit::PackageSize] };
+        let collection = Collection { packages: 3, images: 1, roots: 0, freed: ByteSize(1 << 30), unmet: vec![Limit::PackageSize] };
         let both = [hit(), Report { collection: Some(collection), ..built(MissReason::NotThere, true, 3) }];
         insta::assert_json_snapshot!(both.each_ref().map(json::Build::from));
     }

@@ -73,6 +73,7 @@ impl Ui {
                 Limit::PackageSize => "packages take more than their limit",
                 Limit::ImageSize => "images take more than their limit",
                 Limit::ImageCount => "there are more images than the limit",
+                Limit::RootCount => "there are more roots than the limit",
                 Limit::MinFree => "less is free on the file system than shall be",
             };
             self.warn(&format!("{what}: what is left is pinned or in use"));
@@ -82,12 +83,12 @@ impl Ui {
 
 /// `limits: removed 3 packages and 1 image, 1.20 GiB`; nothing where only a limit is still not met.
 fn limits_line(collection: &Collection) -> Option<String> {
-    let Collection { packages, images, freed, .. } = collection;
+    let Collection { packages, images, roots, freed, .. } = collection;
     // Leftovers that no limit asked for are worth a line only where they took room.
-    if *packages + *images == 0 && freed.0 < ByteSize::MIB.0 {
+    if *packages + *images + *roots == 0 && freed.0 < ByteSize::MIB.0 {
         return None;
     }
-    let names = [(*packages, "package"), (*images, "image")].into_iter().filter(|(number, _)| *number > 0);
+    let names = [(*packages, "package"), (*images, "image"), (*roots, "root")].into_iter().filter(|(number, _)| *number > 0);
     let what = listed(&names.map(|(number, noun)| text::count(number as u64, noun)).collect::<Vec<_>>());
     Some(format!("limits: removed {}, {freed}", what.as_deref().unwrap_or("what nothing needs")))
 }
@@ -133,10 +134,11 @@ fn listed(parts: &[String]) -> Option<String> {
 }
 
 /// The classes, and what one of each is.
-const NOUNS: [(&str, &str); 6] = [
+const NOUNS: [(&str, &str); 7] = [
     ("packages", "package"),
     ("metadata", "metadata file"),
     ("images", "image"),
+    ("roots", "root"),
     ("partial downloads", "interrupted download"),
     ("damaged files", "damaged file"),
     ("leftovers", "leftover"),
@@ -147,6 +149,7 @@ fn class(name: &Name) -> &'static str {
         Name::Package(_) => "packages",
         Name::Metadata { .. } => "metadata",
         Name::Image { .. } => "images",
+        Name::Root { .. } => "roots",
         Name::Partial(_) => "partial downloads",
         Name::Quarantined(_) => "damaged files",
         Name::Orphan(_) => "leftovers",
@@ -224,6 +227,7 @@ fn name(name: &Name) -> String {
     match name {
         Name::Package(coordinates) => coordinates.to_string(),
         Name::Metadata { archive, path } => format!("{archive} {path}"),
+        Name::Root { key, name } => format!("{} {name}", key.short()).trim_end().to_owned(),
         Name::Image { spec_hash, name, version } => format!("{} {name} {version}", spec_hash.short()).trim_end().to_owned(),
         Name::Partial(path) | Name::Quarantined(path) | Name::Orphan(path) => path.display().to_string(),
     }
@@ -314,7 +318,7 @@ mod tests {
 
     #[test]
     fn other_commands_say_it_in_one_line_or_not_at_all() {
-        let collection = |packages, images, freed| Collection { packages, images, freed: ByteSize(freed), unmet: Vec::new() };
+        let collection = |packages, images, freed| Collection { packages, images, roots: 0, freed: ByteSize(freed), unmet: Vec::new() };
         assert_eq!(limits_line(&collection(3, 1, 1_288_490_189)).as_deref(), Some("limits: removed 3 packages and 1 image, 1.20 GiB"));
         assert_eq!(limits_line(&collection(0, 2, 1 << 20)).as_deref(), Some("limits: removed 2 images, 1.00 MiB"));
         assert_eq!(limits_line(&collection(0, 0, 558)), None);

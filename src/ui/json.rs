@@ -6,7 +6,7 @@ mod images;
 mod pins;
 mod usage;
 
-use image_composer::build::{self, Fetched, ImageOutcome, Output, PackageCounts, Report};
+use image_composer::build::{self, Fetched, ImageOutcome, Output, PackageCounts, Report, RootOutcome};
 use std::time::Duration;
 
 use image_composer::cache::bundle::{Counts, ImportedBundle, ImportedImage, Outcome};
@@ -35,6 +35,8 @@ pub(super) struct Build<'a> {
     image: &'a ImageOutcome,
     /// `{"total", "fetched", "fetched_bytes", "present"}`; null on a hit.
     packages: Option<&'a PackageCounts>,
+    /// `{"outcome": "hit"}` or `{"outcome": "installed", "kept"}`; null on a hit of the image cache, and where the root cache is off.
+    root: Option<RootOutcome>,
     /// `{"wanted", "packages"}` for each pattern of package names, and for a kernel's version.
     matched: &'a [Matched],
     /// `[{"archive", "suite", "date"}]`: the states of the repositories that the image was made from.
@@ -79,6 +81,7 @@ impl<'a> From<&'a Report> for Build<'a> {
             version: &report.version,
             image: &report.image,
             packages: report.packages.as_ref(),
+            root: report.root,
             matched: &report.matched,
             releases: &report.releases,
             image_digest: report.image_digest.map(|digest| digest.to_string()),

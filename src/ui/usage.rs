@@ -30,8 +30,8 @@ impl Ui {
         Ok(())
     }
 
-    /// Shows what the caches were good for: packages, then images.
-    pub(crate) fn usage(self, usage: &[UsageRow; 2], json: bool) -> io::Result<()> {
+    /// Shows what the caches were good for: packages, images, roots.
+    pub(crate) fn usage(self, usage: &[UsageRow; 3], json: bool) -> io::Result<()> {
         if json {
             return data::json(&json::Usages::new(usage));
         }
@@ -64,6 +64,7 @@ fn classes(used: &DiskUse, stream: Stream) -> String {
         class("metadata", &used.metadata),
         class("names", &used.names),
         class("images", &used.images),
+        ["roots".to_owned(), used.roots.to_string(), dash(), dash(), dash(), dash(), dash()],
         files("index", Files { count: 1, len: used.beside.index }),
         files("partials", used.beside.partials),
         files("quarantine", used.beside.quarantine),
@@ -84,8 +85,8 @@ fn classes(used: &DiskUse, stream: Stream) -> String {
     table(columns, &rows, stream)
 }
 
-fn caches(usage: &[UsageRow; 2], stream: Stream, now: u64) -> String {
-    let names = ["packages", "images"];
+fn caches(usage: &[UsageRow; 3], stream: Stream, now: u64) -> String {
+    let names = ["packages", "images", "roots"];
     if !stream.terminal {
         let row = |(name, row): (&str, &UsageRow)| {
             let since = if row.since == 0 { "-".to_owned() } else { time::moment(row.since) };
@@ -132,6 +133,7 @@ mod tests {
             metadata: class(9, 12),
             names: class(2, 0),
             images: class(3, 900),
+            roots: 2,
             chunks: 4_766,
             packs: 3,
             lost: 2,
@@ -141,9 +143,10 @@ mod tests {
         }
     }
 
-    fn usage() -> [UsageRow; 2] {
+    fn usage() -> [UsageRow; 3] {
         let packages = UsageRow { since: NOW - 3 * 86_400, hits: 1_480, misses: 20, saved_bytes: 800 << 20, saved_millis: 0 };
-        [packages, UsageRow { since: NOW - 3_600, hits: 3, misses: 2, saved_bytes: 6 << 30, saved_millis: 95_500 }]
+        let roots = UsageRow { since: NOW - 3_600, hits: 1, misses: 1, saved_bytes: 1 << 29, saved_millis: 7_000 };
+        [packages, UsageRow { since: NOW - 3_600, hits: 3, misses: 2, saved_bytes: 6 << 30, saved_millis: 95_500 }, roots]
     }
 
     #[test]
@@ -158,7 +161,7 @@ mod tests {
     fn what_caches_were_good_for_is_a_table_on_a_terminal_and_columns_elsewhere() {
         insta::assert_snapshot!(caches(&usage(), TERMINAL, NOW));
         insta::assert_snapshot!(caches(&usage(), Stream::PLAIN, NOW).replace('\t', "→"));
-        insta::assert_snapshot!(caches(&<[UsageRow; 2]>::default(), TERMINAL, NOW));
+        insta::assert_snapshot!(caches(&<[UsageRow; 3]>::default(), TERMINAL, NOW));
     }
 
     #[test]

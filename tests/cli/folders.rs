@@ -72,7 +72,7 @@ impl World {
         Request {
             spec,
             output_dir: self.path("out"),
-            caches: Caches { packages: true, images: false },
+            caches: Caches { packages: true, images: false, roots: false },
             limits: Limits::default(),
             offline,
             rebuild: false,

@@ -85,7 +85,7 @@ fn request(home: &Path, offline: bool) -> Request {
     Request {
         spec: spec::load(Path::new(SPEC)).unwrap(),
         output_dir: home.join("out"),
-        caches: Caches { packages: true, images: true },
+        caches: Caches { packages: true, images: true, roots: true },
         offline,
         rebuild: false,
         limits: Limits::default(),

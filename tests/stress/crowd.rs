@@ -143,8 +143,8 @@ fn step(store: &Store, random: &mut StdRng, room: &Path) -> &'static str {
         }
         _ => {
             let plan = match random.gen_range(0..6) {
-                0 => collect::plan_clean(store, &Clean { packages: true, images: false, rest: true }),
-                1 => collect::plan_clean(store, &Clean { packages: false, images: true, rest: false }),
+                0 => collect::plan_clean(store, &Clean { packages: true, images: false, roots: true, rest: true }),
+                1 => collect::plan_clean(store, &Clean { packages: false, images: true, roots: false, rest: false }),
                 strays => {
                     let limits = Limits {
                         package_bytes: random.r#gen::<bool>().then(|| random.gen_range(0..1_000_000)),

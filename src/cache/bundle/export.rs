@@ -54,7 +54,7 @@ fn images(txn: &ReadTxn<'_>, selection: &Selection) -> Result<Vec<ImageItem>> {
     txn.scan::<ImageRow>(&[], |key, row| {
         let hash = key.try_into().ok().map(Digest::from_bytes);
         let wanted = |hash: &Digest| selection.all || selection.images.contains(&SpecHash::from(*hash));
-        if let Some(hash) = hash.filter(|hash| !row.damaged && wanted(hash)) {
+        if let Some(hash) = hash.filter(|hash| !row.damaged && !row.tree && wanted(hash)) {
             let ImageRow { record, manifest, lock, annotations, .. } = row;
             found.push(ImageItem { spec_hash: SpecKey(hash), record, manifest, lock, annotations });
         }

@@ -103,6 +103,7 @@ impl Publishing<'_> {
                 annotations,
                 damaged: false,
                 pinned: before.is_some_and(|before| before.pinned),
+                tree: false,
                 last_used: kept.map_or(self.now, |row| row.last_used),
                 uses: kept.map_or(0, |row| row.uses),
             };

@@ -38,6 +38,7 @@ pub(super) struct Candidate {
 pub(super) enum Table {
     Packages,
     Metadata,
+    Roots,
     Images,
 }
 
@@ -66,7 +67,9 @@ impl Candidate {
     pub(super) fn image(key: &[u8], row: &ImageRow) -> Self {
         let blobs = vec![row.manifest, row.record, row.lock, row.annotations];
         let (last_used, uses, pinned, damaged) = (row.last_used, row.uses, row.pinned, row.damaged);
-        Self { key: key.to_owned(), table: Table::Images, last_used, uses, pinned, damaged, named: true, blobs }
+        // A root saves time, and nothing that cannot be made again from packages: it goes as they do.
+        let table = if row.tree { Table::Roots } else { Table::Images };
+        Self { key: key.to_owned(), table, last_used, uses, pinned, damaged, named: !row.tree, blobs }
     }
 
     /// The order in which names go.
@@ -82,12 +85,15 @@ impl Candidate {
                 let (archive, path) = std::str::from_utf8(&self.key).ok()?.split_once('\0')?;
                 Some(Name::Metadata { archive: archive.to_owned(), path: path.to_owned() })
             }
-            Table::Images => {
+            Table::Images | Table::Roots => {
                 let spec_hash = SpecHash::from(Digest::from_bytes(self.key.as_slice().try_into().ok()?));
                 // Where the record is damaged it goes all the same.
                 let record = store.peek_blob(&self.blobs[1], RECORD_LIMIT as u64).ok().and_then(|bytes| ImageDocument::decode(&bytes).ok());
                 let (name, version) = record.map_or_else(Default::default, |record| (record.name, record.version));
-                Some(Name::Image { spec_hash, name, version })
+                Some(match self.table {
+                    Table::Roots => Name::Root { key: *spec_hash.digest(), name: format!("{name} {version}").trim().to_owned() },
+                    _ => Name::Image { spec_hash, name, version },
+                })
             }
         }
     }
@@ -108,14 +114,14 @@ pub(super) fn packages(txn: &ReadTxn<'_>, before: Option<u64>) -> Result<Vec<Can
     Ok(found)
 }
 
-/// All images.
-pub(super) fn images(txn: &ReadTxn<'_>) -> Result<Vec<Candidate>> {
+/// All images, and all root trees.
+pub(super) fn images(txn: &ReadTxn<'_>) -> Result<(Vec<Candidate>, Vec<Candidate>)> {
     let mut found = Vec::new();
     txn.scan::<ImageRow>(&[], |key, row| {
         found.push(Candidate::image(key, &row));
         Ok(ControlFlow::Continue(()))
     })?;
-    Ok(found)
+    Ok(found.into_iter().partition(|candidate| candidate.table == Table::Images))
 }
 
 /// What is read of a lock here: which packages it names.

@@ -53,7 +53,7 @@ fn stray(entry: &Entry) -> Option<(&std::path::Path, StrayKind)> {
         Name::Orphan(path) => Some((path, StrayKind::Orphan)),
         Name::Partial(path) => Some((path, StrayKind::Partial)),
         Name::Quarantined(path) => Some((path, StrayKind::Quarantined)),
-        Name::Package(_) | Name::Metadata { .. } | Name::Image { .. } => None,
+        Name::Package(_) | Name::Metadata { .. } | Name::Image { .. } | Name::Root { .. } => None,
     }
 }
 
@@ -72,6 +72,11 @@ fn remove(txn: &WriteTxn<'_>, name: &Name, goes: impl Fn(&Candidate) -> bool) ->
         }
         Name::Image { spec_hash, .. } => {
             let key = spec_hash.digest().as_bytes().to_vec();
+            let found = txn.get::<ImageRow>(&key)?.map(|row| Candidate::image(&key, &row));
+            (key, found)
+        }
+        Name::Root { key, .. } => {
+            let key = key.as_bytes().to_vec();
             let found = txn.get::<ImageRow>(&key)?.map(|row| Candidate::image(&key, &row));
             (key, found)
         }

@@ -15,7 +15,7 @@ use crate::store::{self, Foresight, Object, ReadTxn, Store, Stray, StrayKind};
 const PACKAGES: [BlobKind; 3] = [BlobKind::Package, BlobKind::Metadata, BlobKind::Alias];
 
 /// What counts as images, besides packs.
-const IMAGES: [BlobKind; 3] = [BlobKind::Manifest, BlobKind::Image, BlobKind::Document];
+const IMAGES: [BlobKind; 4] = [BlobKind::Manifest, BlobKind::Image, BlobKind::Root, BlobKind::Document];
 
 /// How long an unfinished download waits for somebody to go on with it, in seconds.
 const PARTIAL_AGE: u64 = 7 * 24 * 3600;
@@ -28,11 +28,15 @@ pub fn plan(store: &Store, limits: &Limits, strays: bool) -> Result<Plan> {
     let txn = store.read()?;
     let held = store.held_now(&txn)?;
     let mut choice = Choice::begin(store, &txn, &held)?;
-    let mut images = candidates::images(&txn)?;
-    images.sort_by(|a, b| a.turn().cmp(&b.turn()));
-    let images = choice.images(images, limits)?;
-    let packages = choice.packages(limits, &images)?;
-    choice.room(limits, images, packages)?;
+    let (mut images, mut roots) = candidates::images(&txn)?;
+    for candidates in [&mut images, &mut roots] {
+        candidates.sort_by(|a, b| a.turn().cmp(&b.turn()));
+    }
+    let roots = choice.roots(roots, limits)?;
+    let (images, roots) = choice.images(images, roots, limits)?;
+    let mut others = choice.packages(limits, &images)?;
+    others.extend(roots);
+    choice.room(limits, images, others)?;
     if strays {
         let quarantined = limits.package_age.map_or(0, |age| age.as_secs());
         choice.strays(Reason::Age, |stray, now| match stray.kind {
@@ -52,7 +56,9 @@ pub fn plan_clean(store: &Store, clean: &Clean) -> Result<Plan> {
     let txn = store.read()?;
     let held = store.held_now(&txn)?;
     let mut choice = Choice::begin(store, &txn, &held)?;
-    let mut names = if clean.images { candidates::images(&txn)? } else { Vec::new() };
+    let (images, roots) = candidates::images(&txn)?;
+    let mut names = if clean.images { images } else { Vec::new() };
+    names.extend(roots.into_iter().filter(|_| clean.roots));
     if clean.packages || clean.rest {
         let wanted = |candidate: &Candidate| if candidate.table == Table::Packages { clean.packages } else { clean.rest };
         names.extend(candidates::packages(&txn, None)?.into_iter().filter(wanted));
@@ -81,7 +87,7 @@ pub fn plan_removal(store: &Store, names: &[Pinnable]) -> Result<Plan> {
             Pinnable::Package(coordinates) => (Table::Packages, package::key(coordinates)),
         })
         .collect();
-    for candidate in candidates::images(&txn)?.into_iter().chain(candidates::packages(&txn, None)?) {
+    for candidate in candidates::images(&txn)?.0.into_iter().chain(candidates::packages(&txn, None)?) {
         if keys.contains(&(candidate.table, candidate.key.clone())) {
             choice.remove(&candidate, Reason::Asked)?;
         }
@@ -154,12 +160,37 @@ impl<'a> Choice<'a> {
         Ok(left)
     }
 
-    /// Images by age, number and size; returns those that stay.
-    fn images(&mut self, images: Vec<Candidate>, limits: &Limits) -> Result<Vec<Candidate>> {
+    /// Root trees by age and number; returns those that stay.
+    fn roots(&mut self, roots: Vec<Candidate>, limits: &Limits) -> Result<Vec<Candidate>> {
+        let roots = self.by_age(roots, limits.root_age)?;
+        let mut surplus = limits.root_count.map_or(0, |count| (roots.len() as u64).saturating_sub(count));
+        let mut left = Vec::with_capacity(roots.len());
+        for root in roots {
+            if surplus > 0 && self.remove(&root, Reason::Count)? {
+                surplus -= 1;
+            } else {
+                left.push(root);
+            }
+        }
+        if surplus > 0 {
+            self.plan.unmet.push(Limit::RootCount);
+        }
+        Ok(left)
+    }
+
+    /// Images by age, number and size; returns those that stay. Root trees lie in the same packs, count for the same size, and go before any image.
+    fn images(&mut self, images: Vec<Candidate>, roots: Vec<Candidate>, limits: &Limits) -> Result<(Vec<Candidate>, Vec<Candidate>)> {
         let images = self.by_age(images, limits.image_age)?;
         let mut surplus = limits.image_count.map_or(0, |count| (images.len() as u64).saturating_sub(count));
         let too_large = |choice: &Self| limits.image_bytes.is_some_and(|limit| choice.image_bytes() > limit);
         let target = limits.image_bytes.map_or(u64::MAX, nine_tenths);
+        let mut left_roots = Vec::with_capacity(roots.len());
+        for root in roots {
+            let goes = too_large(self) && self.live_image_bytes() > target;
+            if !goes || !self.remove(&root, Reason::Size)? {
+                left_roots.push(root);
+            }
+        }
         let mut shrink = surplus == 0 && too_large(self);
         let mut left = Vec::with_capacity(images.len());
         for image in images {
@@ -188,7 +219,7 @@ impl<'a> Choice<'a> {
                 self.plan.unmet.push(Limit::ImageSize);
             }
         }
-        Ok(left)
+        Ok((left, left_roots))
     }
 
     /// Packages and metadata by age and size; returns those that stay, in the order in which they would go, where that is known.
@@ -218,14 +249,14 @@ impl<'a> Choice<'a> {
     }
 
     /// Whatever there is, until the file system has room.
-    fn room(&mut self, limits: &Limits, images: Vec<Candidate>, packages: Vec<Candidate>) -> Result<()> {
+    fn room(&mut self, limits: &Limits, images: Vec<Candidate>, others: Vec<Candidate>) -> Result<()> {
         let Some(min_free) = limits.min_free else { return Ok(()) };
         let free = self.store.free_bytes()?;
         if free.saturating_add(self.freed()) >= min_free {
             return Ok(());
         }
         let target = min_free.saturating_add(min_free / 10);
-        let mut all = packages;
+        let mut all = others;
         all.extend(images);
         all.sort_by(|a, b| a.turn().cmp(&b.turn()));
         for candidate in all {

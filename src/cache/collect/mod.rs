@@ -28,12 +28,16 @@ pub struct Limits {
     pub package_bytes: Option<u64>,
     /// How long a package or a metadata file stays that no build uses.
     pub package_age: Option<Duration>,
-    /// Images: bytes on disk.
+    /// Images and root trees: bytes on disk.
     pub image_bytes: Option<u64>,
     /// How long an image stays that nobody asks for.
     pub image_age: Option<Duration>,
     /// How many images there may be.
     pub image_count: Option<u64>,
+    /// How long a root tree stays that no build uses.
+    pub root_age: Option<Duration>,
+    /// How many root trees there may be.
+    pub root_count: Option<u64>,
     /// Bytes that stay free on the store's file system.
     pub min_free: Option<u64>,
 }
@@ -45,6 +49,8 @@ pub struct Clean {
     pub packages: bool,
     /// Images.
     pub images: bool,
+    /// Root trees.
+    pub roots: bool,
     /// Metadata of repositories, unfinished downloads, and the quarantine.
     pub rest: bool,
 }

@@ -70,6 +70,13 @@ pub enum Name {
         /// The version that its spec gives it.
         version: String,
     },
+    /// A root tree.
+    Root {
+        /// Its key.
+        key: Digest,
+        /// What it is, in words; empty if its record is damaged.
+        name: String,
+    },
     /// An unfinished download that nobody went on with.
     Partial(PathBuf),
     /// A damaged file in the quarantine.
@@ -85,7 +92,7 @@ pub enum Reason {
     Age,
     /// Its cache is too large.
     Size,
-    /// There are too many images.
+    /// There are too many of its kind.
     Count,
     /// The file system has too little room.
     Room,
@@ -105,6 +112,8 @@ pub enum Limit {
     ImageSize,
     /// [`super::Limits::image_count`].
     ImageCount,
+    /// [`super::Limits::root_count`].
+    RootCount,
     /// [`super::Limits::min_free`].
     MinFree,
 }
@@ -114,7 +123,7 @@ pub enum Limit {
 pub struct Sizes {
     /// Packages and metadata of repositories.
     pub packages: u64,
-    /// Images, with their packs.
+    /// Images and root trees, with their packs.
     pub images: u64,
 }
 
@@ -136,6 +145,11 @@ impl Plan {
     /// How many images go.
     pub fn images(&self) -> usize {
         self.entries.iter().filter(|entry| matches!(entry.name, Name::Image { .. })).count()
+    }
+
+    /// How many root trees go.
+    pub fn roots(&self) -> usize {
+        self.entries.iter().filter(|entry| matches!(entry.name, Name::Root { .. })).count()
     }
 
     /// How many packages go.

@@ -9,7 +9,9 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::cache::{Coordinates, ImageCache, MetadataAttributes, MetadataCache, NewImage, PackageCache, SpecHash, package};
+use crate::cache::{
+    Coordinates, ImageCache, MetadataAttributes, MetadataCache, NewImage, NewRoot, PackageCache, RootCache, RootKey, SpecHash, disk_use, package,
+};
 use crate::digest::{Digest, Sha256};
 use crate::format::blob::BlobKind;
 use crate::format::row::{BlobRow, ChunkRow, ImageRow, MetadataRow, PackRow, PackageRow, Row};
@@ -65,6 +67,18 @@ impl Scene {
         let last_used = crate::store::now() - days * DAY;
         self.change::<ImageRow>(spec.digest().as_bytes(), |row| ImageRow { last_used, ..row });
         spec
+    }
+
+    /// A root tree that was last used so many days ago, of stretches as an image has.
+    fn root(&self, name: &str, seeds: &[u64], days: u64) -> RootKey {
+        let key = RootKey::of_canonical(name.as_bytes());
+        let new = NewRoot { dist: name.to_owned(), arch: "x86_64".to_owned(), packages: 2, lock: Vec::new(), took: Duration::from_secs(9) };
+        let path = self.dir.path().join(name);
+        fs::write(&path, disk(seeds)).unwrap();
+        RootCache::new(&self.store).insert(key, &new, &path, &Cancel::default()).unwrap();
+        let last_used = crate::store::now() - days * DAY;
+        self.change::<ImageRow>(key.digest().as_bytes(), |row| ImageRow { last_used, ..row });
+        key
     }
 
     fn change<R: Row>(&self, key: &[u8], change: impl Fn(R) -> R) {
@@ -197,6 +211,7 @@ fn names(plan: &Plan) -> Vec<(String, Reason)> {
         Name::Package(coordinates) => coordinates.name().to_owned(),
         Name::Metadata { path, .. } => path.clone(),
         Name::Image { name, .. } => name.clone(),
+        Name::Root { name, .. } => name.clone(),
         Name::Partial(path) | Name::Quarantined(path) | Name::Orphan(path) => path.file_name().unwrap().to_string_lossy().into_owned(),
     };
     plan.entries.iter().map(|entry| (name(&entry.name), entry.because)).collect()
@@ -335,7 +350,7 @@ fn what_a_build_takes_stays_until_it_is_done() {
     assert!(PackageCache::new(&builder).take(&[(&coordinates, &sha256)]).unwrap()[0].is_some());
     let spec = scene.image("image", &[1], 1, &[]);
     ImageCache::new(&builder).take(&spec).unwrap().unwrap();
-    let all = Clean { packages: true, images: true, rest: true };
+    let all = Clean { packages: true, images: true, roots: true, rest: true };
     assert_eq!(plan_clean(&scene.store, &all).unwrap().kept.in_use, 2);
     builder.flush().unwrap();
     assert_eq!(plan_clean(&scene.store, &all).unwrap().entries.len(), 2);
@@ -352,7 +367,7 @@ fn cleaning_takes_whole_classes_and_leaves_the_pinned() {
     let clean = |clean| names(&plan_clean(&scene.store, &clean).unwrap());
     assert_eq!(clean(Clean { packages: true, ..Clean::default() }), because(Reason::Asked, &["a"]));
     assert_eq!(clean(Clean { images: true, ..Clean::default() }), because(Reason::Asked, &["image"]));
-    let all = plan_clean(&scene.store, &Clean { packages: true, images: true, rest: true }).unwrap();
+    let all = plan_clean(&scene.store, &Clean { packages: true, images: true, roots: true, rest: true }).unwrap();
     assert_eq!((all.entries.len(), all.kept.pinned), (4, 1));
     assert!(all.entries.iter().all(|entry| entry.because == Reason::Asked));
     carry_out(&scene.store, &all, &Cancel::default()).unwrap();
@@ -437,4 +452,57 @@ proptest! {
             prop_assert!(scene.serves(&SpecHash::of_canonical(name.as_bytes()), seeds), "{}", name);
         }
     }
+}
+
+#[test]
+fn roots_are_no_images_and_go_before_them() {
+    let scene = Scene::new();
+    let image = scene.image("image", &[1, 2], 9, &[]);
+    let roots = [scene.root("old", &[2, 3], 5), scene.root("new", &[2, 4], 1)];
+    let cache = RootCache::new(&scene.store);
+    let is_there = |key: &RootKey| {
+        let found = cache.take(key).unwrap();
+        scene.store.flush().unwrap();
+        found.is_some()
+    };
+    assert!(roots.iter().all(is_there));
+    assert_eq!(ImageCache::new(&scene.store).list().unwrap().len(), 1);
+    let digits = roots[0].digest().to_string();
+    assert_eq!(ImageCache::new(&scene.store).find(&digits).unwrap(), crate::cache::Found::None);
+    assert_eq!((disk_use(&scene.store).unwrap().images.count, disk_use(&scene.store).unwrap().roots), (1, 2));
+
+    // They do not count as images, and have a number and an age of their own.
+    assert!(scene.plan(&Limits { image_count: Some(1), ..Limits::default() }).is_empty());
+    let because = |reason, name: &str| vec![(format!("root of {name} x86_64 2 packages"), reason)];
+    assert_eq!(names(&scene.plan(&Limits { root_age: Some(Duration::from_secs(3 * DAY)), ..Limits::default() })), because(Reason::Age, "old"));
+    assert_eq!(names(&scene.plan(&Limits { root_count: Some(1), ..Limits::default() })), because(Reason::Count, "old"));
+    // One size holds for both, and the roots go first, although the image was used longer ago.
+    let both = Limits { image_bytes: Some(900 << 10), ..Limits::default() };
+    assert_eq!(names(&scene.plan(&both)), because(Reason::Size, "old"));
+    let plan = scene.collect(&Limits { image_bytes: Some(600 << 10), ..Limits::default() });
+    assert_eq!(plan.roots(), 2);
+    assert!(scene.serves(&image, &[1, 2]) && !is_there(&roots[0]));
+    assert_eq!(disk_use(&scene.store).unwrap().roots, 0);
+}
+
+#[test]
+fn a_root_comes_back_and_is_a_miss_once_it_is_damaged() {
+    let scene = Scene::new();
+    let key = scene.root("root", &[1], 0);
+    let cache = RootCache::new(&scene.store);
+    let root = cache.take(&key).unwrap().unwrap();
+    let path = scene.dir.path().join("out");
+    let out = fs::File::create(&path).unwrap();
+    let write = || cache.write_to(&root, Output { file: &out, path: &path, stays: false }, &Cancel::default()).unwrap();
+    assert!(write());
+    assert_eq!(fs::read(&path).unwrap(), disk(&[1]));
+
+    let pack = fs::read_dir(scene.store.dir().join("packs")).unwrap().next().unwrap().unwrap().path();
+    let mut bytes = fs::read(&pack).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::set_permissions(&pack, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+    fs::write(&pack, bytes).unwrap();
+    assert!(!write());
+    assert_eq!(cache.take(&key).unwrap(), None);
 }

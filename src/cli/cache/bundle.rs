@@ -95,7 +95,7 @@ fn select(session: &Session, what: &Bundle, ids: &[OsString], store: &Store, can
     let source_date_epoch = session.source_date_epoch()?;
     for path in &what.spec {
         let network = Network::none(what.allow_expired, what.allow_untrusted);
-        let mut request = network.request(spec::load(path)?, &config, Vec::new(), Caches { packages: true, images: true }, true)?;
+        let mut request = network.request(spec::load(path)?, &config, Vec::new(), Caches { packages: true, images: true, roots: false }, true)?;
         request.source_date_epoch = source_date_epoch;
         let needs = fetch(&request, store, &Silent, cancel)?;
         selection.packages.extend(needs.needed);

@@ -35,6 +35,7 @@ pub(super) struct Arguments {
 
 /// Which names go.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 #[group(id = "what", multiple = true)]
 struct What {
     /// Remove the packages; repository metadata stays
@@ -45,7 +46,11 @@ struct What {
     #[arg(long)]
     images: bool,
 
-    /// Remove both, and repository metadata, interrupted downloads and what was found damaged
+    /// Remove the roots: trees of installed packages
+    #[arg(long)]
+    roots: bool,
+
+    /// Remove all three, and repository metadata, interrupted downloads and what was found damaged
     #[arg(long)]
     all: bool,
 }
@@ -59,9 +64,9 @@ Examples:
 JSON: as “cache gc --json” has it. Fields may be added, none goes.";
 
 pub(super) fn run(session: &Session, arguments: &Arguments) -> Result {
-    let What { packages, images, all } = arguments.what;
-    if arguments.words.is_empty() && !(packages || images || all) {
-        let hint = "say --packages, --images or --all, or give ids of images and names of packages";
+    let What { packages, images, roots, all } = arguments.what;
+    if arguments.words.is_empty() && !(packages || images || roots || all) {
+        let hint = "say --packages, --images, --roots or --all, or give ids of images and names of packages";
         return Err(Error::usage("nothing is named that shall be removed", hint));
     }
     let begun = Instant::now();
@@ -75,7 +80,7 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> Result {
         };
     };
     let plan = if arguments.words.is_empty() {
-        collect::plan_clean(&store, &Clean { packages: packages || all, images: images || all, rest: all })?
+        collect::plan_clean(&store, &Clean { packages: packages || all, images: images || all, roots: roots || all, rest: all })?
     } else {
         let named: Vec<_> = arguments.words.iter().map(|word| find::entries(&store, word)).collect::<Result<_>>()?;
         collect::plan_removal(&store, &named.concat())?

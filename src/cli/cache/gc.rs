@@ -30,13 +30,17 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "SIZE")]
     max_size: Option<Limit<ByteSize>>,
 
-    /// How long packages and images stay that nobody uses, such as 12h, 30d or 2w; “unlimited” for any age
+    /// How long packages, images and roots stay that nobody uses, such as 12h, 30d or 2w; “unlimited” for any age
     #[arg(long, value_name = "AGE")]
     max_age: Option<Limit<Age>>,
 
     /// How many images stay; “unlimited” for any number
-    #[arg(long, value_name = "N", value_parser = number_of_images)]
+    #[arg(long, value_name = "N", value_parser = number)]
     max_images: Option<Limit<u64>>,
+
+    /// How many roots stay; “unlimited” for any number
+    #[arg(long, value_name = "N", value_parser = number)]
+    max_roots: Option<Limit<u64>>,
 
     /// How much shall be free on the file system of the store; 0 is no wish
     #[arg(long, value_name = "SIZE")]
@@ -55,11 +59,11 @@ Examples:
 
 GB is 10^9 bytes, GiB is 2^30.
 
-JSON: {dry_run, entries: [{what: package|metadata|image|partial|quarantined|orphan, …, because: age|size|count|room|asked|leftover, \
+JSON: {dry_run, entries: [{what: package|metadata|image|root|partial|quarantined|orphan, …, because: age|size|count|room|asked|leftover, \
 bytes, last_used, uses}], unreferenced: {count, bytes}, packs: {empty, rewritten}, before: {packages, images}, after: {packages, \
-images}, kept: {pinned, in_use}, unmet: [package_size|image_size|image_count|min_free], would_free, done: {removed, stayed, \
+images}, kept: {pinned, in_use}, unmet: [package_size|image_size|image_count|root_count|min_free], would_free, done: {removed, stayed, \
 freed} or null, seconds}. A package has name, version, arch and repository, a file of metadata archive and path, an image \
-spec_hash, name and version, the others a path. Bytes of an entry are those that nothing else needs; would_free is what all of \
+spec_hash, name and version, a root key and name, the others a path. Bytes of an entry are those that nothing else needs; would_free is what all of \
 it frees on disk. Fields may be added, none goes.";
 
 pub(super) fn run(session: &Session, config: &Config, arguments: &Arguments) -> Result {
@@ -78,7 +82,7 @@ pub(super) fn run(session: &Session, config: &Config, arguments: &Arguments) -> 
     Ok(session.ui.collected(&outcome, asked)?)
 }
 
-fn number_of_images(text: &str) -> std::result::Result<Limit<u64>, &'static str> {
+fn number(text: &str) -> std::result::Result<Limit<u64>, &'static str> {
     text.parse().map_err(|_| "write a whole number, or “unlimited”")
 }
 
@@ -91,10 +95,13 @@ impl Arguments {
         }
         if let Some(age) = self.max_age {
             let age = age.into_option().map(|age| Duration::from_secs(age.0));
-            (limits.package_age, limits.image_age) = (age, age);
+            (limits.package_age, limits.image_age, limits.root_age) = (age, age, age);
         }
         if let Some(count) = self.max_images {
             limits.image_count = count.into_option();
+        }
+        if let Some(count) = self.max_roots {
+            limits.root_count = count.into_option();
         }
         if let Some(size) = self.min_free {
             limits.min_free = (size.0 > 0).then_some(size.0);
@@ -110,22 +117,33 @@ mod tests {
     #[test]
     fn options_win_over_the_configuration() {
         let configured = Config::default().storage.limits();
-        let none = Arguments { dry_run: false, max_size: None, max_age: None, max_images: None, min_free: None, json: false };
+        let none = Arguments { dry_run: false, max_size: None, max_age: None, max_images: None, max_roots: None, min_free: None, json: false };
         assert_eq!(none.over(configured), configured);
         let all = Arguments {
             max_size: Some(Limit::At(ByteSize(5))),
             max_age: Some(Limit::At(Age(7))),
             max_images: Some(Limit::At(0)),
+            max_roots: Some(Limit::At(2)),
             min_free: Some(ByteSize(9)),
             ..none
         };
         let (bytes, age) = (Some(5), Some(Duration::from_secs(7)));
-        let expected = Limits { package_bytes: bytes, package_age: age, image_bytes: bytes, image_age: age, image_count: Some(0), min_free: Some(9) };
+        let expected = Limits {
+            package_bytes: bytes,
+            package_age: age,
+            image_bytes: bytes,
+            image_age: age,
+            image_count: Some(0),
+            root_age: age,
+            root_count: Some(2),
+            min_free: Some(9),
+        };
         assert_eq!(all.over(configured), expected);
         let lifted = Arguments {
             max_size: Some(Limit::Unlimited),
             max_age: Some(Limit::Unlimited),
             max_images: Some(Limit::Unlimited),
+            max_roots: Some(Limit::Unlimited),
             min_free: Some(ByteSize(0)),
             ..all
         };

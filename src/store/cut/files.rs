@@ -8,6 +8,7 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
 use super::{BLOCK, ext4};
+use crate::format::tree::{self, HEAD_LEN, Head};
 
 /// Extents at most: those of 2 million files take 32 MiB. The rest of a disk with more is cut as if nothing were known of it.
 pub(super) const EXTENT_LIMIT: usize = 1 << 21;
@@ -29,6 +30,9 @@ impl Files {
     /// The files in the file systems of a disk of `len` bytes; none where it has no file system that we can read. What cannot be read is no file here,
     /// and an error when the disk is cut.
     pub(super) fn on(disk: &File, len: u64) -> Self {
+        if let Some(extents) = of_tree(disk, len) {
+            return Self::new(extents, len);
+        }
         let mut extents = Vec::new();
         for partition in partitions(disk, len) {
             ext4::find_files(&Volume { disk, start: partition.start, len: partition.end - partition.start }, &mut extents);
@@ -79,6 +83,15 @@ impl Volume<'_> {
         self.disk.read_exact_at(&mut bytes, self.start + offset).ok()?;
         Some(bytes)
     }
+}
+
+/// The files of a root tree that is kept like a disk.
+fn of_tree(disk: &File, len: u64) -> Option<Vec<Range<u64>>> {
+    let whole = Volume { disk, start: 0, len };
+    let head = Head::decode(&whole.read(0, HEAD_LEN as u64)?, len).ok()?;
+    let mut extents = tree::files(&tree::decode(&whole.read(head.offset, head.len)?, &head).ok()?);
+    extents.truncate(EXTENT_LIMIT);
+    Some(extents)
 }
 
 /// The partitions of a disk by its GUID partition table (UEFI 2.10, §5.3); all of it where it has none.

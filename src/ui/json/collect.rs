@@ -48,6 +48,7 @@ enum What<'a> {
     Package { name: &'a str, version: &'a str, arch: &'a str, repository: &'a str },
     Metadata { archive: &'a str, path: &'a str },
     Image { spec_hash: String, name: &'a str, version: &'a str },
+    Root { key: String, name: &'a str },
     Partial { path: String },
     Quarantined { path: String },
     Orphan { path: String },
@@ -121,6 +122,7 @@ impl<'a> From<&'a Entry> for Gone<'a> {
             }
             Name::Metadata { archive, path } => What::Metadata { archive, path },
             Name::Image { spec_hash, name, version } => What::Image { spec_hash: spec_hash.to_string(), name, version },
+            Name::Root { key, name } => What::Root { key: key.to_string(), name },
             Name::Partial(file) => What::Partial { path: path(file) },
             Name::Quarantined(file) => What::Quarantined { path: path(file) },
             Name::Orphan(file) => What::Orphan { path: path(file) },

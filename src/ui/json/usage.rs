@@ -12,7 +12,10 @@ pub(in crate::ui) struct DiskUse {
     metadata: ClassUse,
     /// Further names of packages and metadata.
     names: ClassUse,
+    /// With the roots, whose packs they share.
     images: ClassUse,
+    /// How many roots there are.
+    roots: u64,
     /// How many the images are made of.
     chunks: u64,
     packs: u64,
@@ -62,6 +65,7 @@ impl DiskUse {
             metadata: used.metadata.into(),
             names: used.names.into(),
             images: used.images.into(),
+            roots: used.roots,
             chunks: used.chunks,
             packs: used.packs,
             lost: used.lost,
@@ -87,6 +91,7 @@ impl From<cache::ClassUse> for ClassUse {
 pub(in crate::ui) struct Usages {
     packages: Usage,
     images: Usage,
+    roots: Usage,
 }
 
 /// What a cache was good for.
@@ -102,8 +107,8 @@ struct Usage {
 }
 
 impl Usages {
-    pub(in crate::ui) fn new([packages, images]: &[UsageRow; 2]) -> Self {
-        Self { packages: packages.into(), images: images.into() }
+    pub(in crate::ui) fn new([packages, images, roots]: &[UsageRow; 3]) -> Self {
+        Self { packages: packages.into(), images: images.into(), roots: roots.into() }
     }
 }
 

@@ -3,8 +3,8 @@
 copy_of_seed || return
 ARTIFACT=$("$PYTHON" "$HERE/spec.py" artifact "$MINIMAL" raw)
 
-without_network composer rebuilt build "$MINIMAL" -o "$PLACE/out" --offline --no-image-cache
-check "with --no-image-cache, an image is built from the store alone" equals "$RC" 0 || return
+without_network composer rebuilt build "$MINIMAL" -o "$PLACE/out" --offline --no-image-cache --no-root-cache
+check "without image and root cache, an image is built from the store alone" equals "$RC" 0 || return
 note "the build from the store took $ELAPSED s"
 check "the closing line says that the image cache was off" says "$ERR" 'the image cache is off'
 check "it has the size of the first" equals "$(stat -c %s "$PLACE/out/$ARTIFACT")" "$(stat -c %s "$SEED/out/$ARTIFACT")"

@@ -1,0 +1,373 @@
+//! A tree as one file ([`crate::format::tree`]), and a file as a tree: how an installed root is kept for the next build, and comes back.
+//!
+//! All that a later build can see of a tree comes back: names, owners, modes, times of modification, extended attributes, hard links. Sockets do not:
+//! nobody listens behind them.
+
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, Uid, XattrFlags};
+use rustix::io::Errno;
+
+use super::Error;
+use super::error::refused;
+use crate::format::tree::{self, BLOCK, Entry, HEAD_LEN, Head, Kind};
+use crate::progress::Cancel;
+use crate::tree::{Tree, create_new, names};
+
+/// How much of a file is copied at once, in bytes.
+const BUFFER: usize = 1 << 20;
+
+/// How many files a thread takes at once: their folders are mostly the same.
+const BATCH: usize = 64;
+
+/// The longest list of attributes' names, and the longest attribute (`xattr(7)`).
+const ATTRIBUTE_LIMIT: usize = 1 << 16;
+
+/// Writes a tree to an empty file.
+///
+/// # Errors
+/// What the operating system refuses; a name or an attribute that is too long for the format.
+pub(super) fn save(tree: &Tree, (file, path): (&File, &Path), cancel: &Cancel) -> Result<(), Error> {
+    let mut walk = Walk { entries: Vec::new(), first_names: HashMap::new(), end: BLOCK };
+    let root = tree.open_at(Path::new(""), OFlags::RDONLY | OFlags::DIRECTORY).map_err(refused("open", "/"))?;
+    walk.directory(&root, &mut PathBuf::new(), cancel)?;
+    let Walk { entries, end, .. } = walk;
+    let table = tree::encode(&entries).map_err(Error::Archive)?;
+    let head = Head { offset: end, len: table.len() as u64, entries: entries.len() as u32 };
+    let wrote = |result: io::Result<()>| result.map_err(Error::io("write", path));
+    wrote(file.set_len(end + head.len))?;
+    wrote(file.write_all_at(&head.encode(), 0))?;
+    wrote(file.write_all_at(&table, end))?;
+    entries.par_chunks(BATCH).try_for_each(|entries| {
+        cancel.check()?;
+        let mut buffer = Vec::new();
+        for entry in entries {
+            if let Kind::File { offset, len } = entry.kind {
+                let name = Path::new(OsStr::from_bytes(&entry.path));
+                let content = File::from(tree.open_at(name, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK).map_err(refused("read", name))?);
+                let unreadable = |error| crate::tree::Error::at("read", name)(error).into();
+                copy((&content, 0, unreadable), (file, offset, Error::io("write", path)), len, &mut buffer, cancel)?;
+            }
+        }
+        Ok(())
+    })
+}
+
+/// What a walk through a tree has found.
+struct Walk {
+    entries: Vec<Entry>,
+    /// The entries of files that have several names, by device and inode.
+    first_names: HashMap<(u64, u64), u32>,
+    /// Where the next file begins.
+    end: u64,
+}
+
+impl Walk {
+    /// Takes in a folder and all below it, in the order of names: as `mke2fs` lays files down, so that neighbours here are neighbours there.
+    fn directory(&mut self, dir: &OwnedFd, path: &mut PathBuf, cancel: &Cancel) -> Result<(), Error> {
+        cancel.check()?;
+        let stat = rustix::fs::fstat(dir).map_err(refused("look at", &path))?;
+        self.push(path, &stat, Kind::Directory, attributes(dir).map_err(refused("look at", &path))?);
+        let mut list = names(dir).map_err(refused("list", &path))?;
+        list.sort();
+        for name in list {
+            path.push(&name);
+            self.name(dir, &name, path, cancel)?;
+            path.pop();
+        }
+        Ok(())
+    }
+
+    fn name(&mut self, dir: &OwnedFd, name: &OsStr, path: &mut PathBuf, cancel: &Cancel) -> Result<(), Error> {
+        let stat = rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW).map_err(refused("look at", &path))?;
+        let open = |flags: OFlags| rustix::fs::openat(dir, name, flags | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty());
+        let device = || (rustix::fs::major(stat.st_rdev), rustix::fs::minor(stat.st_rdev));
+        let file_type = FileType::from_raw_mode(stat.st_mode);
+        if file_type == FileType::Directory {
+            let below = open(OFlags::RDONLY | OFlags::DIRECTORY).map_err(refused("open", &path))?;
+            return self.directory(&below, path, cancel);
+        }
+        if file_type == FileType::Socket {
+            return Ok(());
+        }
+        if let Some(first) = self.first_name(&stat) {
+            self.push(path, &stat, Kind::HardLink(first), Vec::new());
+            return Ok(());
+        }
+        let kind = match file_type {
+            FileType::RegularFile => {
+                let (offset, len) = (self.end, stat.st_size.try_into().unwrap_or(0));
+                self.end = (offset + len).next_multiple_of(BLOCK);
+                Kind::File { offset, len }
+            }
+            FileType::Symlink => Kind::Symlink(rustix::fs::readlinkat(dir, name, Vec::new()).map_err(refused("read", &path))?.into_bytes()),
+            FileType::CharacterDevice => Kind::Character(device().0, device().1),
+            FileType::BlockDevice => Kind::Block(device().0, device().1),
+            _ => Kind::Fifo,
+        };
+        let attributes = match kind {
+            Kind::File { .. } => {
+                let file = open(OFlags::RDONLY | OFlags::NONBLOCK).map_err(refused("read", &path))?;
+                attributes(&file).map_err(refused("look at", &path))?
+            }
+            // What else there is has none that an image could keep.
+            _ => Vec::new(),
+        };
+        self.push(path, &stat, kind, attributes);
+        Ok(())
+    }
+
+    /// The entry that already has the file of this name.
+    fn first_name(&mut self, stat: &Stat) -> Option<u32> {
+        if stat.st_nlink < 2 {
+            return None;
+        }
+        match self.first_names.entry((stat.st_dev, stat.st_ino)) {
+            std::collections::hash_map::Entry::Occupied(first) => Some(*first.get()),
+            std::collections::hash_map::Entry::Vacant(place) => {
+                place.insert(self.entries.len() as u32);
+                None
+            }
+        }
+    }
+
+    fn push(&mut self, path: &Path, stat: &Stat, kind: Kind, attributes: Vec<(Vec<u8>, Vec<u8>)>) {
+        let mtime = (stat.st_mtime, u32::try_from(stat.st_mtime_nsec).unwrap_or(0));
+        let (mode, uid, gid) = ((stat.st_mode & 0o7777) as u16, stat.st_uid, stat.st_gid);
+        self.entries.push(Entry { path: path.as_os_str().as_bytes().to_vec(), kind, mode, uid, gid, mtime, attributes });
+    }
+}
+
+/// The extended attributes of a file or folder, in the order of their names.
+fn attributes(file: &OwnedFd) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Errno> {
+    let mut list = vec![0; ATTRIBUTE_LIMIT];
+    let len = match rustix::fs::flistxattr(file, &mut list) {
+        Err(Errno::OPNOTSUPP) => 0,
+        len => len?,
+    };
+    let mut found = Vec::new();
+    for name in list[..len].split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
+        let mut value = vec![0; ATTRIBUTE_LIMIT];
+        let len = rustix::fs::fgetxattr(file, OsStr::from_bytes(name), &mut value)?;
+        value.truncate(len);
+        found.push((name.to_vec(), value));
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Lays a tree down in an empty directory, as [`save`] found it.
+///
+/// # Errors
+/// A file that is no tree; what the operating system refuses.
+pub(super) fn load(tree: &Tree, (file, path): (&File, &Path), cancel: &Cancel) -> Result<(), Error> {
+    let unreadable = Error::io("read", path);
+    let read = |len: u64, at: u64| -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; len as usize];
+        file.read_exact_at(&mut bytes, at).map(|()| bytes)
+    };
+    let entries = (|| {
+        let total = file.metadata()?.len();
+        let head = Head::decode(&read(HEAD_LEN as u64, 0)?, total).map_err(io::Error::other)?;
+        tree::decode(&read(head.len, head.offset)?, &head).map_err(io::Error::other)
+    })()
+    .map_err(unreadable)?;
+
+    let folders = entries.iter().filter(|entry| entry.kind == Kind::Directory);
+    for folder in folders.clone().filter(|folder| !folder.path.is_empty()) {
+        let at = place(folder);
+        let (parent, name) = tree.parent(at)?;
+        rustix::fs::mkdirat(&parent, name, Mode::from_raw_mode(0o700)).map_err(refused("create directory", at))?;
+    }
+    entries.par_chunks(BATCH).try_for_each(|entries| {
+        cancel.check()?;
+        let mut laying = Laying { tree, folder: None, buffer: Vec::new(), cancel };
+        entries.iter().try_for_each(|entry| laying.lay(entry, (file, path)))
+    })?;
+    for entry in &entries {
+        if let Kind::HardLink(first) = entry.kind {
+            let (from, at) = (place(&entries[first as usize]), place(entry));
+            let ((from_dir, from_name), (dir, name)) = (tree.parent(from)?, tree.parent(at)?);
+            rustix::fs::linkat(&from_dir, from_name, &dir, name, AtFlags::empty()).map_err(refused("link", at))?;
+        }
+    }
+    // Last, because all that was made in them changed their times; the deepest first would be as good.
+    for folder in folders {
+        let at = place(folder);
+        let open = tree.open_at(at, OFlags::RDONLY | OFlags::DIRECTORY).map_err(refused("open", at))?;
+        finish(&open, folder).map_err(refused("set the attributes of", at))?;
+    }
+    Ok(())
+}
+
+fn place(entry: &Entry) -> &Path {
+    Path::new(OsStr::from_bytes(&entry.path))
+}
+
+/// A thread that lays files down.
+struct Laying<'a> {
+    tree: &'a Tree,
+    /// The folder of the last entry.
+    folder: Option<(PathBuf, OwnedFd)>,
+    buffer: Vec<u8>,
+    cancel: &'a Cancel,
+}
+
+impl Laying<'_> {
+    /// Makes what an entry is, but for folders and hard links.
+    fn lay(&mut self, entry: &Entry, (file, archive): (&File, &Path)) -> Result<(), Error> {
+        if matches!(entry.kind, Kind::Directory | Kind::HardLink(_)) {
+            return Ok(());
+        }
+        let at = place(entry);
+        let above = at.parent().unwrap_or(Path::new(""));
+        let name = at.file_name().ok_or_else(|| refused("name", at)(Errno::INVAL))?;
+        let dir = match self.folder.take() {
+            Some((path, dir)) if path == above => dir,
+            _ => self.tree.directory(above)?,
+        };
+        match &entry.kind {
+            Kind::File { offset, len } => {
+                let made = create_new(&dir, name).map_err(refused("create", at))?;
+                let refused_write = |error| crate::tree::Error::at("write", at)(error).into();
+                copy((file, *offset, Error::io("read", archive)), (&made, 0, refused_write), *len, &mut self.buffer, self.cancel)?;
+                finish(&made.into(), entry).map_err(refused("set the attributes of", at))?;
+            }
+            kind => {
+                let mode = Mode::from_raw_mode(entry.mode.into());
+                let node = |kind, device| rustix::fs::mknodat(&dir, name, kind, mode, device);
+                match kind {
+                    Kind::Symlink(target) => rustix::fs::symlinkat(OsStr::from_bytes(target), &dir, name),
+                    Kind::Character(major, minor) => node(FileType::CharacterDevice, rustix::fs::makedev(*major, *minor)),
+                    Kind::Block(major, minor) => node(FileType::BlockDevice, rustix::fs::makedev(*major, *minor)),
+                    _ => node(FileType::Fifo, 0),
+                }
+                .map_err(refused("create", at))?;
+                let set = rustix::fs::chownat(&dir, name, Some(Uid::from_raw(entry.uid)), Some(Gid::from_raw(entry.gid)), AtFlags::SYMLINK_NOFOLLOW)
+                    // The mode above went through the umask; a link has none.
+                    .and_then(|()| match kind {
+                        Kind::Symlink(_) => Ok(()),
+                        _ => rustix::fs::chmodat(&dir, name, mode, AtFlags::empty()),
+                    })
+                    .and_then(|()| rustix::fs::utimensat(&dir, name, &times(entry), AtFlags::SYMLINK_NOFOLLOW));
+                set.map_err(refused("set the attributes of", at))?;
+            }
+        }
+        self.folder = Some((above.to_owned(), dir));
+        Ok(())
+    }
+}
+
+/// Owner before mode: a change of owner clears the set-user-id bit and the capabilities.
+fn finish(file: &OwnedFd, entry: &Entry) -> Result<(), Errno> {
+    rustix::fs::fchown(file, Some(Uid::from_raw(entry.uid)), Some(Gid::from_raw(entry.gid)))?;
+    rustix::fs::fchmod(file, Mode::from_raw_mode(entry.mode.into()))?;
+    for (name, value) in &entry.attributes {
+        rustix::fs::fsetxattr(file, OsStr::from_bytes(name), value, XattrFlags::empty())?;
+    }
+    rustix::fs::futimens(file, &times(entry))
+}
+
+fn times(entry: &Entry) -> Timestamps {
+    let time = Timespec { tv_sec: entry.mtime.0, tv_nsec: entry.mtime.1.into() };
+    Timestamps { last_access: time, last_modification: time }
+}
+
+/// Copies `len` bytes between places of two files, each with what its failure is.
+fn copy(
+    (from, from_at, unreadable): (&File, u64, impl FnOnce(io::Error) -> Error),
+    (to, to_at, unwritable): (&File, u64, impl FnOnce(io::Error) -> Error),
+    len: u64,
+    buffer: &mut Vec<u8>,
+    cancel: &Cancel,
+) -> Result<(), Error> {
+    buffer.resize(BUFFER, 0);
+    let mut done = 0;
+    while done < len {
+        cancel.check()?;
+        let part = &mut buffer[..(len - done).min(BUFFER as u64) as usize];
+        if let Err(error) = from.read_exact_at(part, from_at + done) {
+            return Err(unreadable(error));
+        }
+        if let Err(error) = to.write_all_at(part, to_at + done) {
+            return Err(unwritable(error));
+        }
+        done += part.len() as u64;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+
+    use super::*;
+
+    /// Every name beneath a directory, with all that shall come back.
+    fn look(root: &Path) -> Vec<String> {
+        let mut found = Vec::new();
+        let mut open = vec![root.to_owned()];
+        while let Some(path) = open.pop() {
+            let data = path.symlink_metadata().unwrap();
+            let content = if data.is_file() { std::fs::read(&path).unwrap().len().to_string() } else { String::new() };
+            let target = path.read_link().map(|target| target.display().to_string()).unwrap_or_default();
+            let name = path.strip_prefix(root).unwrap().display().to_string();
+            let links = if data.is_dir() { 0 } else { data.nlink() };
+            found.push(format!("{name} {:o} {}:{} {}.{} {content} {target} {links}", data.mode(), data.uid(), data.gid(), data.mtime(), data.mtime_nsec()));
+            if data.is_dir() {
+                open.extend(std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+            }
+        }
+        found.sort();
+        found
+    }
+
+    #[test]
+    fn a_tree_comes_back_as_it_was() {
+        let host = tempfile::tempdir().unwrap();
+        let (old, new, file) = (host.path().join("old"), host.path().join("new"), host.path().join("file"));
+        std::fs::create_dir_all(old.join("usr/bin")).unwrap();
+        std::fs::create_dir(&new).unwrap();
+        std::fs::write(old.join("usr/bin/large"), vec![7; BUFFER + 5]).unwrap();
+        std::fs::write(old.join("usr/empty"), "").unwrap();
+        std::fs::hard_link(old.join("usr/bin/large"), old.join("usr/again")).unwrap();
+        symlink("usr/bin", old.join("bin")).unwrap();
+        std::fs::set_permissions(old.join("usr/bin/large"), PermissionsExt::from_mode(0o4711)).unwrap();
+        std::fs::set_permissions(old.join("usr/bin"), PermissionsExt::from_mode(0o1751)).unwrap();
+        rustix::fs::mknodat(rustix::fs::CWD, old.join("usr/fifo"), FileType::Fifo, Mode::from_raw_mode(0o640), 0).unwrap();
+        let old_time = Timespec { tv_sec: 1_000_000_000, tv_nsec: 5 };
+        let times = Timestamps { last_access: old_time, last_modification: old_time };
+        rustix::fs::utimensat(rustix::fs::CWD, old.join("usr"), &times, AtFlags::empty()).unwrap();
+        let before = look(&old);
+
+        let cancel = Cancel::default();
+        save(&Tree::open(&old).unwrap(), (&File::create(&file).unwrap(), &file), &cancel).unwrap();
+        load(&Tree::open(&new).unwrap(), (&File::open(&file).unwrap(), &file), &cancel).unwrap();
+        assert_eq!(look(&new), before);
+        let (first, second) = (new.join("usr/bin/large").metadata().unwrap(), new.join("usr/again").metadata().unwrap());
+        assert_eq!(first.ino(), second.ino());
+
+        // The same tree is the same file, whatever the order in which it was made.
+        let again = host.path().join("again");
+        save(&Tree::open(&new).unwrap(), (&File::create(&again).unwrap(), &again), &cancel).unwrap();
+        assert_eq!(std::fs::read(&file).unwrap(), std::fs::read(&again).unwrap());
+    }
+
+    #[test]
+    fn what_is_no_tree_is_refused() {
+        let host = tempfile::tempdir().unwrap();
+        let (new, file) = (host.path().join("new"), host.path().join("file"));
+        std::fs::create_dir(&new).unwrap();
+        std::fs::write(&file, vec![0; 8192]).unwrap();
+        let error = load(&Tree::open(&new).unwrap(), (&File::open(&file).unwrap(), &file), &Cancel::default()).unwrap_err();
+        assert!(matches!(error, Error::Io { .. }), "{error}");
+    }
+}

@@ -1,0 +1,53 @@
+# A root of installed packages serves every spec that has the same ones.
+
+copy_of_seed || return
+ARTIFACT=$("$PYTHON" "$HERE/spec.py" artifact "$MINIMAL" raw)
+composer stats cache du --json
+check "a build keeps its root" equals "$(from_json "$OUT" roots)" 1
+check "the root and its image share most of what they have" at_least "$(from_json "$OUT" images.shared)" 80000000
+
+# Another host name, user and file, on another disk: the same packages.
+mkdir -p "$PLACE/files"
+echo hello >"$PLACE/files/motd"
+sed -e 's/^  size: .*/  size: 3GiB/' -e 's/hostname: .*/hostname: other\n  additionalFiles:\n    - { local: files\/motd, final: \/etc\/motd }/' "$MINIMAL" >"$PLACE/other.yml"
+check "the other spec is another one" eval '! cmp -s "$MINIMAL" "$PLACE/other.yml"'
+without_network composer kept build "$PLACE/other.yml" -o "$PLACE/kept" --offline --json
+check "with other files, host name and disk the kept root serves" eval 'ended_with 0 && equals "$(from_json "$OUT" root.outcome)" hit'
+note "from the kept root in $ELAPSED s"
+check "its table and file systems are without fault" is_whole "$PLACE/kept/$ARTIFACT" "$PLACE/parts"
+without_network composer anew build "$PLACE/other.yml" -o "$PLACE/anew" --offline --rebuild --json
+check "--rebuild installs the packages" eval 'ended_with 0 && equals "$(from_json "$OUT" root.outcome)" installed'
+note "from packages in $ELAPSED s"
+check "and the image is the same to the last byte" cmp "$PLACE/kept/$ARTIFACT" "$PLACE/anew/$ARTIFACT"
+rm -rf "$PLACE/kept" "$PLACE/parts"
+
+# The packages themselves are not needed.
+composer packages cache clean --packages
+without_network composer without build "$PLACE/other.yml" -o "$PLACE/without" --offline --no-image-cache --json
+check "without its packages a kept root serves, offline" eval 'ended_with 0 && cmp "$PLACE/without/$ARTIFACT" "$PLACE/anew/$ARTIFACT"'
+without_network composer off build "$PLACE/other.yml" -o "$PLACE/off" --offline --no-image-cache --no-root-cache
+check "--no-root-cache needs the packages" equals "$RC" 3
+
+# Other packages are another root.
+"$PYTHON" "$HERE/spec.py" with-package "$PLACE/other.yml" less >"$PLACE/more.yml"
+composer more build "$PLACE/more.yml" -o "$PLACE/more" --json
+check "one more package is another root" eval 'ended_with 0 && equals "$(from_json "$OUT" root.outcome)" installed && equals "$(from_json "$OUT" root.kept)" true'
+
+# A damaged root is installed again.
+"$PYTHON" - "$STORE/packs" <<'P'
+import os, sys
+for name in os.listdir(sys.argv[1]):
+    path = os.path.join(sys.argv[1], name)
+    os.chmod(path, 0o644)
+    with open(path, "r+b") as pack:
+        pack.seek(os.path.getsize(path) // 2)
+        byte = pack.read(1)
+        pack.seek(-1, 1)
+        pack.write(bytes([byte[0] ^ 1]))
+P
+composer damaged build "$PLACE/more.yml" -o "$PLACE/again" --no-image-cache --json
+check "a damaged root is installed again" eval 'ended_with 0 && equals "$(from_json "$OUT" root.outcome)" installed && says "$ERR" "root is damaged"'
+check "and the image is the same" cmp "$PLACE/more/$ARTIFACT" "$PLACE/again/$ARTIFACT"
+composer clean cache clean --roots
+composer left cache du --json
+check "roots can be cleaned away" equals "$(from_json "$OUT" roots)" 0
