@@ -42,7 +42,14 @@ pub(super) struct Roots<'a> {
 
 impl<'a> Roots<'a> {
     /// For a build of these packages, no file of which is newer than `time`.
-    pub(super) fn new(store: &'a Store, request: &'a Request, records: &[PackageRecord], time: u64, progress: &'a dyn Progress, cancel: &'a Cancel) -> Self {
+    pub(super) fn new(
+        store: &'a Store,
+        request: &'a Request,
+        records: &[PackageRecord],
+        time: u64,
+        progress: &'a dyn Progress,
+        cancel: &'a Cancel,
+    ) -> Self {
         let inputs = Inputs {
             epoch: BUILDER_EPOCH,
             arch: request.spec.spec.target.arch.debian(),

@@ -60,6 +60,7 @@ pub fn room_hint(store: &Store, limits: &Limits) -> Option<String> {
 }
 
 fn summary(plan: &Plan, freed: u64) -> Option<Collection> {
-    let collection = Collection { packages: plan.packages(), images: plan.images(), roots: plan.roots(), freed: ByteSize(freed), unmet: plan.unmet.clone() };
+    let collection =
+        Collection { packages: plan.packages(), images: plan.images(), roots: plan.roots(), freed: ByteSize(freed), unmet: plan.unmet.clone() };
     (collection != Collection::default()).then_some(collection)
 }

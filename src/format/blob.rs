@@ -56,7 +56,9 @@ impl BlobKind {
 
     /// The kind with this number.
     pub fn from_number(number: u8) -> Option<Self> {
-        [Self::Package, Self::Metadata, Self::Manifest, Self::Image, Self::Document, Self::Alias, Self::Root].into_iter().find(|kind| kind.number() == number)
+        [Self::Package, Self::Metadata, Self::Manifest, Self::Image, Self::Document, Self::Alias, Self::Root]
+            .into_iter()
+            .find(|kind| kind.number() == number)
     }
 }
 

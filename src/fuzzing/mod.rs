@@ -28,7 +28,7 @@ use crate::store::BundleReader;
 pub type Target = fn(&[u8]) -> bool;
 
 /// All targets by their names: those of the files in `fuzz/fuzz_targets/`, and of the folders of seeds.
-pub const TARGETS: [(&str, Target); 17] = [
+pub const TARGETS: [(&str, Target); 18] = [
     ("blob", blob),
     ("bundle", bundle),
     ("cbor", cbor),

@@ -210,7 +210,17 @@ fn seeds() -> Vec<(&'static str, String, Vec<u8>)> {
     add("row", "chunk", ChunkRow { lost: true, references: 1, pack: digest, offset: 16, stored_len: 5, raw_len: 6 }.encode());
     let package = PackageRow { blob: digest, sha256: Sha256::of(b""), alias: Some(other), pinned: true, added_at: 1, last_used: 2, uses: 3 };
     add("row", "package", package.encode());
-    let image = ImageRow { record: digest, manifest: digest, lock: other, annotations: other, damaged: false, pinned: true, tree: false, last_used: 1, uses: 2 };
+    let image = ImageRow {
+        record: digest,
+        manifest: digest,
+        lock: other,
+        annotations: other,
+        damaged: false,
+        pinned: true,
+        tree: false,
+        last_used: 1,
+        uses: 2,
+    };
     add("row", "image", image.encode());
     add("row", "metadata", MetadataRow { blob: digest, alias: None, fetched_at: 1, last_used: 2, attributes: metadata_name().attributes }.encode());
     add("row", "trash", TrashRow { since: 1, stored_len: 2 }.encode());

@@ -143,7 +143,11 @@ mod tests {
     fn dracut_is_told_the_modules_and_finds_its_kernel() {
         let root = tempfile::tempdir().unwrap();
         let tree = Tree::open(root.path()).unwrap();
-        for (path, text) in [("usr/bin/dracut", ""), ("usr/lib/modules/6.6-1.azl3/vmlinuz", "kernel"), ("usr/lib/modules/6.6-1.azl3/modules.dep", "kernel/xe.ko.xz:\n")] {
+        for (path, text) in [
+            ("usr/bin/dracut", ""),
+            ("usr/lib/modules/6.6-1.azl3/vmlinuz", "kernel"),
+            ("usr/lib/modules/6.6-1.azl3/modules.dep", "kernel/xe.ko.xz:\n"),
+        ] {
             tree.write(path, text.as_bytes(), 0o644).unwrap();
         }
         modules(&tree, &["xe".to_owned()]).unwrap();

@@ -321,7 +321,14 @@ mod tests {
             let target = path.read_link().map(|target| target.display().to_string()).unwrap_or_default();
             let name = path.strip_prefix(root).unwrap().display().to_string();
             let links = if data.is_dir() { 0 } else { data.nlink() };
-            found.push(format!("{name} {:o} {}:{} {}.{} {content} {target} {links}", data.mode(), data.uid(), data.gid(), data.mtime(), data.mtime_nsec()));
+            found.push(format!(
+                "{name} {:o} {}:{} {}.{} {content} {target} {links}",
+                data.mode(),
+                data.uid(),
+                data.gid(),
+                data.mtime(),
+                data.mtime_nsec()
+            ));
             if data.is_dir() {
                 open.extend(std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
             }

@@ -112,7 +112,6 @@ impl Unpacker<'_> {
         let id = |value: u64| u32::try_from(value).map_err(|_| io::Error::other("an owner's number is too large"));
         Ok(Attributes { uid: id(header.uid()?)?, gid: id(header.gid()?)?, mode: header.mode()? & 0o7777, mtime: header.mtime()?.min(self.site.time) })
     }
-
 }
 
 fn extended_attributes(entry: &mut tar::Entry<'_, impl Read>) -> io::Result<Vec<(String, Vec<u8>)>> {

@@ -1,8 +1,8 @@
 use super::*;
 use crate::progress::Cancel;
 use crate::root::site::Directories;
-use crate::tree::Tree;
 use crate::root::testing::{DebBuilder, package};
+use crate::tree::Tree;
 use tar::EntryType;
 
 /// Unpacks one package after another into a new tree.

@@ -182,7 +182,17 @@ impl Tables {
             Content::Image(record) => {
                 let (manifest, lock, annotations) = (record.manifest, record.lock, record.annotations);
                 let (damaged, pinned, last_used, uses) = (false, false, record.built_at, 0);
-                let row = ImageRow { record: digest, manifest, lock, annotations, damaged, pinned, tree: seen.header.kind == BlobKind::Root, last_used, uses };
+                let row = ImageRow {
+                    record: digest,
+                    manifest,
+                    lock,
+                    annotations,
+                    damaged,
+                    pinned,
+                    tree: seen.header.kind == BlobKind::Root,
+                    last_used,
+                    uses,
+                };
                 claim(&mut self.images, record.spec_hash, (record.built_at, lying.modified, digest), row);
             }
             Content::Alias(alias) => aliases.push((digest, lying.modified, *alias)),

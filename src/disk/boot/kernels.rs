@@ -25,9 +25,8 @@ pub(super) fn find(tree: &Tree, architecture: Architecture) -> Result<Vec<Kernel
         let dracut = format!("boot/initramfs-{version}.img");
         if tree.exists(&dracut) { dracut } else { format!("boot/initrd.img-{version}") }
     };
-    let mut kernels: Vec<Kernel> = versions
-        .map(|version| Kernel { version: version.to_owned(), image: format!("boot/vmlinuz-{version}"), initrd: initrd(version) })
-        .collect();
+    let mut kernels: Vec<Kernel> =
+        versions.map(|version| Kernel { version: version.to_owned(), image: format!("boot/vmlinuz-{version}"), initrd: initrd(version) }).collect();
     kernels.sort_by(|a, b| version::compare(&b.version, &a.version).then_with(|| b.version.cmp(&a.version)));
     if kernels.is_empty() {
         let package = if is_rpm(tree) { "kernel".to_owned() } else { format!("linux-image-{}", architecture.debian()) };
@@ -36,7 +35,11 @@ pub(super) fn find(tree: &Tree, architecture: Architecture) -> Result<Vec<Kernel
     for kernel in &kernels {
         if tree.file(&kernel.initrd)?.is_none() {
             let what = format!("the initrd of kernel {}", kernel.version);
-            return Err(Error::Missing { what, path: format!("/{}", kernel.initrd), package: if is_rpm(tree) { "dracut" } else { "initramfs-tools" }.to_owned() });
+            return Err(Error::Missing {
+                what,
+                path: format!("/{}", kernel.initrd),
+                package: if is_rpm(tree) { "dracut" } else { "initramfs-tools" }.to_owned(),
+            });
         }
         if tree.file(&kernel.image)?.is_none() {
             let problem = "is a symbolic link that leads nowhere".to_owned();

@@ -108,7 +108,9 @@ impl Sink for Layer<'_> {
             (Kind::Regular, Some(contents)) => {
                 let (dir, name) = self.parent.of(self.site, path)?;
                 let mut file = create_new(dir, name).map_err(refused("create", path))?;
-                self.site.copy(&mut &mut *contents, &mut file, path).map_err(|error| error.unwrap_or_else(|source| self.origin.unreadable(source)))?;
+                self.site
+                    .copy(&mut &mut *contents, &mut file, path)
+                    .map_err(|error| error.unwrap_or_else(|source| self.origin.unreadable(source)))?;
                 finish_file(&file, attributes, &[]).map_err(refused("set the attributes of", path))?;
             }
             (Kind::Regular, None) => {

@@ -188,7 +188,10 @@ mod tests {
 
     #[test]
     fn values_are_read() {
-        let header = read(&header(&[[1000, STRING, 0, 1], [1117, STRING_ARRAY, 4, 2], [1028, INT32, 8, 1], [1030, INT16, 12, 2]], b"abc\0d\0e\0\0\0\x01\x02\x81\xa4\0\x01"));
+        let header = read(&header(
+            &[[1000, STRING, 0, 1], [1117, STRING_ARRAY, 4, 2], [1028, INT32, 8, 1], [1030, INT16, 12, 2]],
+            b"abc\0d\0e\0\0\0\x01\x02\x81\xa4\0\x01",
+        ));
         assert_eq!(header.text(Tag::NAME).unwrap(), Some("abc"));
         assert_eq!(header.texts(Tag::BASE_NAMES).unwrap(), ["d", "e"]);
         assert_eq!(header.numbers(Tag::FILE_SIZES).unwrap(), [0x102]);
@@ -199,13 +202,9 @@ mod tests {
 
     #[test]
     fn no_offset_and_no_count_is_believed() {
-        for entry in [
-            [1000, STRING, 9, 1],
-            [1000, STRING, 4, 1],
-            [1000, STRING_ARRAY, 0, 3],
-            [1000, STRING_ARRAY, 0, u32::MAX],
-            [1000, STRING, u32::MAX, 1],
-        ] {
+        for entry in
+            [[1000, STRING, 9, 1], [1000, STRING, 4, 1], [1000, STRING_ARRAY, 0, 3], [1000, STRING_ARRAY, 0, u32::MAX], [1000, STRING, u32::MAX, 1]]
+        {
             assert!(read(&header(&[entry], b"a\0b\0xx")).texts(Tag::NAME).is_err(), "{entry:?}");
         }
         for entry in [[1028, INT32, 0, 2], [1028, INT64, u32::MAX, u32::MAX], [1028, INT32, 7, 1]] {

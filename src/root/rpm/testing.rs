@@ -129,11 +129,16 @@ impl RpmBuilder {
 
     fn header(&self) -> Vec<u8> {
         let text = |tag, text: &str| (tag, STRING, 1, [text.as_bytes(), b"\0"].concat());
-        let texts = |tag, texts: Vec<String>| (tag, STRING_ARRAY, texts.len() as u32, texts.iter().flat_map(|text| [text.as_bytes(), b"\0"].concat()).collect());
+        let texts = |tag, texts: Vec<String>| {
+            (tag, STRING_ARRAY, texts.len() as u32, texts.iter().flat_map(|text| [text.as_bytes(), b"\0"].concat()).collect())
+        };
         let numbers = |tag, numbers: Vec<u32>| (tag, INT32, numbers.len() as u32, numbers.iter().flat_map(|number| number.to_be_bytes()).collect());
-        let shorts = |tag, numbers: Vec<u32>| (tag, INT16, numbers.len() as u32, numbers.iter().flat_map(|number| (*number as u16).to_be_bytes()).collect());
+        let shorts =
+            |tag, numbers: Vec<u32>| (tag, INT16, numbers.len() as u32, numbers.iter().flat_map(|number| (*number as u16).to_be_bytes()).collect());
         let files = || self.files.iter();
-        let split = |file: &TestFile| file.path.rsplit_once('/').map_or((String::new(), file.path.clone()), |(folder, name)| (format!("{folder}/"), name.to_owned()));
+        let split = |file: &TestFile| {
+            file.path.rsplit_once('/').map_or((String::new(), file.path.clone()), |(folder, name)| (format!("{folder}/"), name.to_owned()))
+        };
         let mut values: Vec<(u32, u32, u32, Vec<u8>)> = vec![
             text(1000, &self.name),
             text(1001, &self.version),
@@ -142,9 +147,19 @@ impl RpmBuilder {
             texts(1047, self.provides.clone()),
             texts(1049, self.requires.clone()),
             text(1124, "cpio"),
-            numbers(1028, files().map(|file| file.size.unwrap_or(if file.target.is_empty() { file.content.len() } else { file.target.len() } as u32)).collect()),
+            numbers(
+                1028,
+                files().map(|file| file.size.unwrap_or(if file.target.is_empty() { file.content.len() } else { file.target.len() } as u32)).collect(),
+            ),
             shorts(1030, files().map(|file| file.mode).collect()),
-            texts(1035, files().map(|file| file.digest.clone().unwrap_or_else(|| if file.mode & 0o170_000 == 0o100_000 { sha256(&file.content) } else { String::new() })).collect()),
+            texts(
+                1035,
+                files()
+                    .map(|file| {
+                        file.digest.clone().unwrap_or_else(|| if file.mode & 0o170_000 == 0o100_000 { sha256(&file.content) } else { String::new() })
+                    })
+                    .collect(),
+            ),
             texts(1036, files().map(|file| file.target.clone()).collect()),
             numbers(1037, files().map(|file| if file.ghost { 1 << 6 } else { 0 }).collect()),
             numbers(1095, files().map(|_| 1).collect()),
@@ -164,7 +179,13 @@ impl RpmBuilder {
         let mut bytes = Vec::new();
         for (number, file) in self.files.iter().enumerate().filter(|(_, file)| !file.ghost) {
             let is_last = !self.files[number + 1..].iter().any(|other| other.inode == file.inode && !other.ghost);
-            let content: &[u8] = if !file.target.is_empty() { file.target.as_bytes() } else if is_last { &file.content } else { b"" };
+            let content: &[u8] = if !file.target.is_empty() {
+                file.target.as_bytes()
+            } else if is_last {
+                &file.content
+            } else {
+                b""
+            };
             if self.stripped {
                 bytes.extend(format!("07070X{number:08x}").as_bytes());
                 align(&mut bytes);
@@ -214,7 +235,7 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
 fn compressed(compression: &str, bytes: &[u8]) -> Vec<u8> {
     match compression {
         "gzip" => {
-            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
             encoder.write_all(bytes).expect("memory");
             encoder.finish().expect("memory")
         }

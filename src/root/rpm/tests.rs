@@ -106,7 +106,11 @@ fn a_bomb_is_cut_off() {
     let zeros = vec![0; 100 << 20];
     let package = RpmBuilder::new("bomb", "1", "1").file("/zeros", &zeros, 0o644).compression("zstd").build();
     let error = examine(&package).unwrap_err();
-    assert!(std::error::Error::source(&error).is_some_and(|source| source.to_string().contains("decompresses to more than")) || error.to_string().contains("decompresses to more than"), "{error}");
+    assert!(
+        std::error::Error::source(&error).is_some_and(|source| source.to_string().contains("decompresses to more than"))
+            || error.to_string().contains("decompresses to more than"),
+        "{error}"
+    );
 }
 
 #[test]

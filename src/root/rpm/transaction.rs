@@ -89,9 +89,13 @@ impl Transaction<'_> {
             found.insert(line.replacen(" 0:", " ", 1));
         };
         self.cell().run("rpm --query", &command, b"", &mut line, self.cancel)?;
-        let expected: BTreeSet<String> = self.plan.packages.iter().map(|package| package.coordinates.clone()).map(|coordinates| {
-            format!("{} {} {}", coordinates.name(), coordinates.version(), coordinates.arch()).replacen(" 0:", " ", 1)
-        }).collect();
+        let expected: BTreeSet<String> = self
+            .plan
+            .packages
+            .iter()
+            .map(|package| package.coordinates.clone())
+            .map(|coordinates| format!("{} {} {}", coordinates.name(), coordinates.version(), coordinates.arch()).replacen(" 0:", " ", 1))
+            .collect();
         let differing: Vec<&str> = expected.symmetric_difference(&found).map(String::as_str).collect();
         if differing.is_empty() {
             return Ok(());
@@ -136,7 +140,10 @@ mod tests {
     fn failed_scripts_are_found_in_what_rpm_says() {
         let failed = |line| failure(line).map(|failure| (failure.script, failure.package, failure.status));
         let expected = |script: &str, package: &str, status: &str| Some((script.to_owned(), package.to_owned(), status.to_owned()));
-        assert_eq!(failed("warning: %post(broken-1-1.noarch) scriptlet failed, exit status 3"), expected("%post", "broken-1-1.noarch", "exit status 3"));
+        assert_eq!(
+            failed("warning: %post(broken-1-1.noarch) scriptlet failed, exit status 3"),
+            expected("%post", "broken-1-1.noarch", "exit status 3")
+        );
         assert_eq!(failed("error: %pre(a-2:1~rc1-1.x86_64) scriptlet failed, signal 9"), expected("%pre", "a-2:1~rc1-1.x86_64", "signal 9"));
         let lua = "error: lua script failed: [string \"%pretrans(a-1-1.noarch)\"]:1: attempt to call a nil value (global 'f')";
         assert_eq!(failed(lua), expected("%pretrans", "a-1-1.noarch", "1: attempt to call a nil value (global 'f')"));
