@@ -1,6 +1,6 @@
 //! One run of the distribution's `rpm` over all packages, and what it says meanwhile.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use super::Headers;
 use super::workshop::{IMAGE, PACKAGES, Workshop};
@@ -56,10 +56,20 @@ impl Transaction<'_> {
         command.extend(["--install", "--verbose"]);
         let files: Vec<String> = (0..self.plan.packages.len()).map(|number| format!("/{}", file_name(number))).collect();
         command.extend(files.iter().map(String::as_str));
+        // What it says of each package when it begins with it.
+        let names: HashSet<String> = self
+            .plan
+            .packages
+            .iter()
+            .map(|package| {
+                let coordinates = &package.coordinates;
+                format!("{}-{}.{}", coordinates.name(), coordinates.version(), coordinates.arch())
+            })
+            .collect();
         let mut failures: Vec<(Failure, String)> = Vec::new();
         let (mut section, mut warned) = (String::new(), BTreeSet::new());
         let mut line = |line: &str| {
-            if is_package(line) {
+            if names.contains(line) {
                 self.progress.report(Event::Advance { phase: Phase::Configure, by: 1 });
                 section.clear();
             } else if let Some(failure) = failure(line) {
@@ -113,11 +123,6 @@ impl Transaction<'_> {
             .with_variable("KERNEL_INSTALL_BYPASS", "1")
             .with_variable("SYSTEMD_OFFLINE", "1")
     }
-}
-
-/// Whether a line is what `rpm --install --verbose` says of each package: its name, version and architecture.
-fn is_package(line: &str) -> bool {
-    !line.contains(char::is_whitespace) && line.contains('-') && line.contains('.')
 }
 
 /// The script that a line says has failed: `warning: %post(demo-1-1.noarch) scriptlet failed, exit status 3`, or for one in Lua

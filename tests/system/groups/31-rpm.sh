@@ -6,6 +6,8 @@ DNF=$PLACE/dnf
 # made_of OUT FILE…: an image of these packages in the folder OUT.
 made_of() { "$PYTHON" "$HERE/rpm/worker.py" "$BIN" "$@"; }
 
+made_by_user() { setpriv --reuid "$USER_NAME" --regid "$USER_NAME" --init-groups --reset-env -- "$PYTHON" "$HERE/rpm/worker.py" "$BIN" "$@"; }
+
 # The packages of the image: the bootable set, and those that look at what rpm promises to scripts.
 chosen() {
     local name
@@ -43,8 +45,12 @@ check "an image is made of RPM packages" made_of "$PLACE/first" "${FILES[@]}" ||
 IMAGE=$PLACE/first/disk.raw
 check "its table and file systems are without fault" is_whole "$IMAGE" "$PLACE/parts"
 check "its files can be listed" files_of "$PLACE/parts" "$PLACE/files" || return
-check "a second one has the same bytes" made_of "$PLACE/second" "${FILES[@]}" && check "in every place" cmp "$IMAGE" "$PLACE/second/disk.raw"
-rm -rf "$PLACE/second"
+USER_NAME=composer-rpm-$$
+echo "$USER_NAME" >>"$SCRATCH/users"
+useradd --create-home --home-dir "$PLACE/home" --shell /bin/bash "$USER_NAME"
+check "an ordinary user makes an image of them, too" made_by_user "$PLACE/home/image" "${FILES[@]}"
+check "which is the same, byte for byte" cmp "$IMAGE" "$PLACE/home/image/disk.raw"
+rm -rf "$PLACE/home/image"
 
 check "dnf installs the same packages" dnf_installs
 "$PYTHON" "$HERE/files.py" "/=$DNF/root" >"$PLACE/dnf.files"

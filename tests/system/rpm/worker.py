@@ -1,13 +1,14 @@
 #!/usr/bin/python3
 """worker.py PROGRAM OUT FILE.rpm…: an image of these packages, made by the program's worker alone.
 
-That is the part of a build that comes after packages were chosen and fetched (src/build/worker.rs): no repository, no resolver, no store. Must be run as
-root. OUT/disk.raw is the disk, which boots from EFI to a login as root. OUT/figures has the wall and processor time in seconds until the packages are
+That is the part of a build that comes after packages were chosen and fetched (src/build/worker.rs): no repository, no resolver, no store. For root, and for
+a user with subordinate ids. OUT/disk.raw is the disk, which boots from EFI to a login as root. OUT/figures has the wall and processor time in seconds until the packages are
 installed, and the most memory of one process in MiB. Ends with 1 where the build fails, and says why.
 """
 
 import json
 import os
+import pwd
 import resource
 import subprocess
 import sys
@@ -86,6 +87,20 @@ def task(out, files):
     }
 
 
+def map_users(pid):
+    """Which users stand behind those of the namespace that a process waits in: as src/root/sandbox/namespace.rs does."""
+    for kind in "uid", "gid":
+        if os.geteuid() == 0:
+            with open(f"/proc/{pid}/{kind}_map", "w", encoding="ascii") as file:
+                file.write("0 0 4294967295\n")
+            continue
+        own = os.getuid() if kind == "uid" else os.getgid()
+        with open(f"/etc/sub{kind}", encoding="ascii") as file:
+            ranges = [line.strip().split(":") for line in file]
+        first = next(first for name, first, _ in ranges if name == pwd.getpwuid(os.getuid()).pw_name)
+        subprocess.run([f"new{kind}map", str(pid), "0", str(own), "1", "1", first, "65535"], check=True)
+
+
 def processor_time(pid):
     """What a process and all that it waited for have used, in seconds (proc_pid_stat(5), fields 14 to 17)."""
     with open(f"/proc/{pid}/stat", encoding="ascii") as file:
@@ -100,12 +115,10 @@ def main():
         pass
     text = json.dumps(task(out, files)).encode()
     begun = time.monotonic()
-    # As src/root/sandbox/namespace.rs: it says that it waits for its users, and is told when it has them.
+    # It says that it waits for its users, and is told when it has them.
     entrance = subprocess.Popen([program, "__entrance", "__worker"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert entrance.stdout.read(1) == b"r"
-    for kind in "uid_map", "gid_map":
-        with open(f"/proc/{entrance.pid}/{kind}", "w", encoding="ascii") as file:
-            file.write("0 0 4294967295\n")
+    map_users(entrance.pid)
     entrance.stdin.write(b"\n" + text)
     entrance.stdin.close()
     installed = None
