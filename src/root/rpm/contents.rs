@@ -11,7 +11,7 @@ const GHOST: u64 = 1 << 6;
 /// The longest path in bytes (PATH_MAX).
 const PATH_LIMIT: usize = 4096;
 /// The most bytes of all paths together. A header names each folder once; those of the largest packages of Fedora come to 10 MiB.
-const PATHS_LIMIT: usize = 48 << 20;
+const PATHS_LIMIT: usize = 32 << 20;
 const KIND: u32 = 0o170_000;
 const REGULAR: u32 = 0o100_000;
 
