@@ -148,6 +148,16 @@ fn sparse(format: Format, file: &[u8], keep: usize) -> Vec<u8> {
     seed
 }
 
+/// RPM packages with every compression and both kinds of payload.
+fn rpms() -> Vec<(String, Vec<u8>)> {
+    let packages = ["", "gzip", "xz", "zstd"].into_iter().flat_map(|compression| {
+        let rpm = RpmBuilder::new("demo", "1", "2").dir("/usr", 0o755).file("/usr/demo", b"hello", 0o755).requires("/bin/sh");
+        let rpm = rpm.entry("/link", 0o120_777, b"", "usr/demo").with("/ghost", 0o100_644, |file| file.ghost = true).compression(compression);
+        [(format!("demo.{compression}"), rpm.build()), (format!("stripped.{compression}"), rpm.stripped().build())]
+    });
+    packages.collect()
+}
+
 /// All seeds: target, name, bytes.
 fn seeds() -> Vec<(&'static str, String, Vec<u8>)> {
     let mut seeds: Vec<(&str, String, Vec<u8>)> = Vec::new();
@@ -169,11 +179,8 @@ fn seeds() -> Vec<(&'static str, String, Vec<u8>)> {
         let deb = deb.entry(tar::EntryType::Symlink, "./link", "usr/demo", b"", 0o777).control_file("conffiles", b"/etc/demo\n");
         add("deb", &format!("demo{compression}"), deb.compression(compression).build());
     }
-    for compression in ["", "gzip", "xz", "zstd"] {
-        let rpm = RpmBuilder::new("demo", "1", "2").dir("/usr", 0o755).file("/usr/demo", b"hello", 0o755).requires("/bin/sh");
-        let rpm = rpm.entry("/link", 0o120_777, b"", "usr/demo").with("/ghost", 0o100_644, |file| file.ghost = true).compression(compression);
-        add("rpm", &format!("demo.{compression}"), rpm.build());
-        add("rpm", &format!("stripped.{compression}"), rpm.stripped().build());
+    for (name, rpm) in rpms() {
+        add("rpm", &name, rpm);
     }
     for (name, format) in [
         ("small-clusters.qcow2", Format::Qcow2),

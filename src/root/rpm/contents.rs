@@ -8,7 +8,7 @@ use super::header::{Header, Tag};
 
 /// `%ghost`: belongs to the package, and is not in it (`RPMFILE_GHOST`).
 const GHOST: u64 = 1 << 6;
-/// The longest path in bytes (PATH_MAX).
+/// The longest path in bytes (`PATH_MAX`).
 const PATH_LIMIT: usize = 4096;
 /// The most bytes of all paths together. A header names each folder once; those of the largest packages of Fedora come to 10 MiB.
 const PATHS_LIMIT: usize = 32 << 20;

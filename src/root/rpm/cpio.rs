@@ -8,7 +8,7 @@ use std::io::{self, Read};
 
 use super::contents::{Contents, Kind};
 
-/// The longest name, with its final zero (PATH_MAX).
+/// The longest name, with its final zero (`PATH_MAX`).
 const NAME_LIMIT: u64 = 4096;
 const TRAILER: &[u8] = b"TRAILER!!!";
 

@@ -167,7 +167,8 @@ impl Hasher {
     }
 
     fn finish(self) -> Option<String> {
-        let text = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let digits = |byte: &u8| [byte >> 4, byte & 15].map(|digit| char::from_digit(digit.into(), 16).unwrap_or_default());
+        let text = |bytes: &[u8]| bytes.iter().flat_map(digits).collect();
         match self {
             Self::Sha256(hasher) => Some(text(&hasher.finalize())),
             Self::Sha512(hasher) => Some(text(&hasher.finalize())),

@@ -2,8 +2,6 @@
 
 use std::io::Write as _;
 
-use sha2::{Digest as _, Sha256};
-
 /// Types of values.
 const INT16: u32 = 3;
 const INT32: u32 = 4;
@@ -229,7 +227,7 @@ fn header(values: &[(u32, u32, u32, Vec<u8>)]) -> Vec<u8> {
 }
 
 pub(crate) fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    crate::digest::Sha256::of(bytes).to_string()
 }
 
 fn compressed(compression: &str, bytes: &[u8]) -> Vec<u8> {
