@@ -133,7 +133,9 @@ fn failure(line: &str) -> Option<Failure> {
         Some(rest) => rest.split_once("\"]:")?,
         None => rest.split_once(" scriptlet failed, ")?,
     };
-    let (script, package) = named.strip_suffix(')')?.split_once('(')?;
+    let (script, package) = named.split_once('(')?;
+    // Lua cuts long names off.
+    let package = package.strip_suffix(')').unwrap_or(package);
     script.starts_with('%').then(|| Failure { script: script.to_owned(), package: package.to_owned(), status: status.trim().to_owned() })
 }
 
@@ -152,6 +154,8 @@ mod tests {
         assert_eq!(failed("error: %pre(a-2:1~rc1-1.x86_64) scriptlet failed, signal 9"), expected("%pre", "a-2:1~rc1-1.x86_64", "signal 9"));
         let lua = "error: lua script failed: [string \"%pretrans(a-1-1.noarch)\"]:1: attempt to call a nil value (global 'f')";
         assert_eq!(failed(lua), expected("%pretrans", "a-1-1.noarch", "1: attempt to call a nil value (global 'f')"));
+        let cut = "error: lua script failed: [string \"%posttrans(a-package-with-a-very-long-name-that-is-cut-off-so...\"]:1: why";
+        assert_eq!(failed(cut), expected("%posttrans", "a-package-with-a-very-long-name-that-is-cut-off-so...", "1: why"));
         for line in ["warning: user alice does not exist - using root", "a-1-1.noarch", "this scriptlet failed, exit status 1", ""] {
             assert_eq!(failed(line), None, "{line}");
         }
