@@ -67,6 +67,7 @@ pub(super) fn root(loaded: &Loaded, records: &[PackageRecord], sources: Vec<root
         destination: file.destination.clone(),
     });
     root::Plan {
+        packaging: root::Packaging::Deb,
         packages: packages.collect(),
         arch: loaded.spec.target.arch.debian().to_owned(),
         hostname: system.hostname.clone(),

@@ -10,6 +10,7 @@ use super::*;
 use crate::digest::Sha256;
 use crate::format::blob::{BlobKind, Header, PackageName};
 use crate::format::bundle::{BlobEntry, Contents, Frame, FrameKind, ImageItem, PackageItem, SpecKey};
+use crate::root::RpmBuilder;
 use crate::root::testing::ar;
 
 /// The most memory that a process may have taken, in KiB: what the program itself takes, and 64 MiB.
@@ -123,6 +124,25 @@ fn deb_of(control: (&str, &[u8]), data: (&str, &[u8])) -> Vec<u8> {
     ar(&[("debian-binary", b"2.0\n"), (&names[0], control.1), (&names[1], data.1)])
 }
 
+/// A package that is a file of zeros.
+fn rpm_with_zeros(compression: &'static str) -> Vec<u8> {
+    RpmBuilder::new("bomb", "1", "1").file("/zeros", &vec![0; 256 << 20], 0o644).compression(compression).build()
+}
+
+/// A package whose first header says that it has so many entries, and so many bytes.
+fn rpm_with_header(lengths: [u32; 2]) -> Vec<u8> {
+    let mut package = RpmBuilder::new("demo", "1", "1").build();
+    package.splice(96 + 8..96 + 16, lengths.iter().flat_map(|length| length.to_be_bytes()));
+    package
+}
+
+/// A package of 15,000 files in a folder whose name is as long as it may be.
+fn long_paths() -> Vec<u8> {
+    let mut package = RpmBuilder::new("demo", "1", "1");
+    package.one_folder = Some(format!("/{}/", "a".repeat(4000)));
+    (0..15_000).fold(package, |package, number| package.file(&format!("/{number}"), b"", 0o644)).build()
+}
+
 /// A zstd file of these bytes, and then so many zeros.
 fn zst_of(bytes: &[u8], zeros: u64) -> Vec<u8> {
     let mut file = zstd::bulk::compress(bytes, 3).unwrap();
@@ -219,6 +239,11 @@ fn inputs() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         ("deb", "sparse file in control", deb_of(("", &tar_header(b'S', "sparse", 0)), ("", &[]))),
         ("deb", "entry of 2^62", deb_of(("", &good), ("", &tar_header(b'0', "./long", 1 << 62)))),
         ("deb", "endless member", endless),
+        ("rpm", "zst bomb", rpm_with_zeros("zstd")),
+        ("rpm", "gzip bomb", rpm_with_zeros("gzip")),
+        ("rpm", "header of 4 GiB", rpm_with_header([u32::MAX, u32::MAX])),
+        ("rpm", "header of 60 MiB that is not there", rpm_with_header([0xffff, 60 << 20])),
+        ("rpm", "long paths", long_paths()),
         ("cbor", "100,000 arrays", vec![0x81; 100_000]),
         ("cbor", "too many items", wide),
         ("blob", "100,000 arrays", vec![0x81; 100_000]),

@@ -28,7 +28,7 @@ use crate::store::BundleReader;
 pub type Target = fn(&[u8]) -> bool;
 
 /// All targets by their names: those of the files in `fuzz/fuzz_targets/`, and of the folders of seeds.
-pub const TARGETS: [(&str, Target); 17] = [
+pub const TARGETS: [(&str, Target); 18] = [
     ("blob", blob),
     ("bundle", bundle),
     ("cbor", cbor),
@@ -42,6 +42,7 @@ pub const TARGETS: [(&str, Target); 17] = [
     ("relation", relation),
     ("release", release),
     ("row", row),
+    ("rpm", rpm),
     ("signature", signature),
     ("sources", sources),
     ("spec", spec),
@@ -184,6 +185,11 @@ pub fn bundle(bytes: &[u8]) -> bool {
 /// A package: `ar`, both parts, every entry.
 pub fn deb(bytes: &[u8]) -> bool {
     crate::root::examine(bytes.to_vec()).is_ok()
+}
+
+/// An RPM package: both headers, the list of its files, every entry of the payload.
+pub fn rpm(bytes: &[u8]) -> bool {
+    crate::root::examine_rpm(bytes).is_ok()
 }
 
 /// The index of a suite.

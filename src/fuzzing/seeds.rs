@@ -15,6 +15,7 @@ use crate::format::totals::Amount;
 use crate::progress::Silent;
 use crate::repo::signature::tests::keys::{SignOptions, TestKey};
 use crate::resolve::{LockedPackage, Reason};
+use crate::root::RpmBuilder;
 use crate::root::testing::DebBuilder;
 use crate::store::Store;
 use crate::store::tests::noise;
@@ -170,6 +171,16 @@ fn a_tree() -> Vec<u8> {
     [&head.encode()[..], &table].concat()
 }
 
+/// RPM packages with every compression and both kinds of payload.
+fn rpms() -> Vec<(String, Vec<u8>)> {
+    let packages = ["", "gzip", "xz", "zstd"].into_iter().flat_map(|compression| {
+        let rpm = RpmBuilder::new("demo", "1", "2").dir("/usr", 0o755).file("/usr/demo", b"hello", 0o755).requires("/bin/sh");
+        let rpm = rpm.entry("/link", 0o120_777, b"", "usr/demo").with("/ghost", 0o100_644, |file| file.ghost = true).compression(compression);
+        [(format!("demo.{compression}"), rpm.build()), (format!("stripped.{compression}"), rpm.stripped().build())]
+    });
+    packages.collect()
+}
+
 /// All seeds: target, name, bytes.
 fn seeds() -> Vec<(&'static str, String, Vec<u8>)> {
     let mut seeds: Vec<(&str, String, Vec<u8>)> = Vec::new();
@@ -190,6 +201,9 @@ fn seeds() -> Vec<(&'static str, String, Vec<u8>)> {
         let deb = DebBuilder::new("demo", "1").dir("./usr/", 0o755).xattrs(&[("user.a", b"1")]).file("./usr/demo", b"hello", 0o755);
         let deb = deb.entry(tar::EntryType::Symlink, "./link", "usr/demo", b"", 0o777).control_file("conffiles", b"/etc/demo\n");
         add("deb", &format!("demo{compression}"), deb.compression(compression).build());
+    }
+    for (name, rpm) in rpms() {
+        add("rpm", &name, rpm);
     }
     for (name, format) in [
         ("small-clusters.qcow2", Format::Qcow2),

@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 use std::io::{self, BufReader, Read};
 
-use super::plan::{Package, Source};
+use super::archive::{self, Origin, decoder};
+use super::plan::Package;
 use super::{Error, bounded, control};
-use crate::digest::Digest;
-use crate::store;
 
 /// The most that one file of `control.tar` may hold. The largest in Debian are `md5sums` of some 4 MiB.
 const CONTROL_FILE_LIMIT: u64 = 16 << 20;
@@ -14,8 +13,6 @@ const CONTROL_FILE_LIMIT: u64 = 16 << 20;
 const CONTROL_LIMIT: u64 = 32 << 20;
 /// The most entries in `control.tar`.
 const CONTROL_ENTRIES: usize = 1024;
-/// Needed to decompress the largest dictionaries that `dpkg-deb` writes (`xz -9` needs 65 MiB).
-const XZ_MEMORY: u64 = 80 << 20;
 
 /// The control part of a package.
 #[derive(Debug)]
@@ -34,42 +31,11 @@ pub(super) struct Deb<'r> {
     len: u64,
 }
 
-/// Whose bytes are read, for errors.
-#[derive(Debug, Clone)]
-pub(super) struct Origin {
-    /// The package's name and version.
-    package: String,
-    /// Its blob, where it lies in the store.
-    blob: Option<Digest>,
-}
-
-impl Origin {
-    pub(super) fn of(package: &Package) -> Self {
-        let blob = match &package.source {
-            Source::Blob { digest, .. } => Some(*digest),
-            Source::File(_) => None,
-        };
-        Self { package: format!("{} {}", package.coordinates.name(), package.coordinates.version()), blob }
-    }
-
-    pub(super) fn unreadable(&self, source: io::Error) -> Error {
-        Error::Unreadable { package: self.package.clone(), blob: self.blob, source }
-    }
-
-    fn bad(&self, problem: impl Into<String>) -> Error {
-        Error::BadPackage { package: self.package.clone(), problem: problem.into() }
-    }
-}
-
 impl<'r> Deb<'r> {
     /// Opens a package and checks that it is one.
     pub(super) fn open(package: &Package) -> Result<Self, Error> {
         let origin = Origin::of(package);
-        let unreadable = |source| origin.unreadable(source);
-        let input: Box<dyn Read> = match &package.source {
-            Source::Blob { path, digest } => Box::new(store::open_file(path, digest).map_err(|error| unreadable(io::Error::other(error)))?),
-            Source::File(path) => Box::new(std::fs::File::open(path).map_err(unreadable)?),
-        };
+        let input = archive::open(package, &origin)?;
         Self::from_reader(origin, Box::new(BufReader::with_capacity(1 << 17, input)), package.size)
     }
 
@@ -97,7 +63,7 @@ impl<'r> Deb<'r> {
     #[cfg(any(test, feature = "fuzzing"))]
     pub(super) fn from_bytes(bytes: Vec<u8>) -> Result<Self, Error> {
         let len = bytes.len() as u64;
-        Self::from_reader(Origin { package: "demo 1".to_owned(), blob: None }, Box::new(io::Cursor::new(bytes)), len)
+        Self::from_reader(Origin::named("demo 1"), Box::new(io::Cursor::new(bytes)), len)
     }
 
     /// Reads the control part; must be called first.
@@ -162,32 +128,13 @@ impl<'r> Deb<'r> {
     }
 }
 
-/// Decompresses a member of `len` bytes by the ending of its name; within bounds ([`bounded`]).
-fn decoder<'r>(origin: &Origin, compression: &str, input: impl Read + 'r, len: u64) -> Result<Box<dyn Read + 'r>, Error> {
-    let unreadable = |source| origin.unreadable(source);
-    let decoder: Box<dyn Read + 'r> = match compression {
-        "" => Box::new(input),
-        ".gz" => Box::new(flate2::read::GzDecoder::new(input)),
-        ".xz" => {
-            let stream = liblzma::stream::Stream::new_stream_decoder(XZ_MEMORY, 0).map_err(|error| unreadable(error.into()))?;
-            Box::new(liblzma::read::XzDecoder::new_stream(input, stream))
-        }
-        ".zst" => Box::new(zstd::stream::read::Decoder::new(input).map_err(unreadable)?),
-        other => {
-            let problem = format!("“{other}” is a compression that this program does not read (it reads .gz, .xz and .zst)");
-            return Err(origin.bad(problem));
-        }
-    };
-    Ok(Box::new(bounded::Decoded::new(decoder, len)))
-}
-
 /// What the control file of a package says, field by field. `name` is what errors call the package, `len` the length of its file in bytes; only the
 /// beginning of `input` is read.
 ///
 /// # Errors
 /// What is no package, or one that cannot be read.
 pub fn control_fields(name: &str, input: impl Read, len: u64) -> Result<Vec<(String, String)>, Error> {
-    let origin = Origin { package: name.to_owned(), blob: None };
+    let origin = Origin::named(name);
     Ok(Deb::from_reader(origin, Box::new(BufReader::new(input)), len)?.control()?.stanza.into_fields())
 }
 

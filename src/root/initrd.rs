@@ -78,18 +78,42 @@ const INDIFFERENT: [&str; 28] = [
     "var",
 ];
 
+/// What makes initrds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Maker {
+    /// Debian's, `update-initramfs(8)`.
+    InitramfsTools,
+    /// That of the RPM distributions, `dracut(8)`.
+    Dracut,
+}
+
+impl Maker {
+    /// The one that the tree has.
+    fn of(tree: &Tree) -> Option<Self> {
+        match (tree.exists("usr/bin/dracut"), tree.exists("usr/sbin/update-initramfs")) {
+            (true, _) => Some(Self::Dracut),
+            (false, true) => Some(Self::InitramfsTools),
+            (false, false) => None,
+        }
+    }
+}
+
 /// Makes the initrds of a tree of packages, where it can be told what makes them others.
 pub(super) fn make_early(tree: &Tree, cell: &Cell<'_>, cancel: &Cancel) -> Result<(), Error> {
-    if has_known_hooks(tree)? { make_all(tree, cell, cancel) } else { Ok(()) }
+    if can_tell(tree)? { make_all(tree, cell, cancel) } else { Ok(()) }
 }
 
 /// Makes the initrd of every kernel, after everything that it copies is in place, unless those from [`make_early`] are the same. `changes` is what has
 /// changed since.
 pub(super) fn make(tree: &Tree, changes: &[PathBuf], cell: &Cell<'_>, cancel: &Cancel) -> Result<(), Error> {
-    if has_known_hooks(tree)? && changes.iter().all(|path| is_indifferent(path)) { Ok(()) } else { make_all(tree, cell, cancel) }
+    if can_tell(tree)? && changes.iter().all(|path| is_indifferent(path)) { Ok(()) } else { make_all(tree, cell, cancel) }
 }
 
-fn has_known_hooks(tree: &Tree) -> Result<bool, Error> {
+/// Whether it is known what an initrd of this tree depends on. Of dracut's modules it is not.
+fn can_tell(tree: &Tree) -> Result<bool, Error> {
+    if Maker::of(tree) == Some(Maker::Dracut) {
+        return Ok(false);
+    }
     let mut names = Vec::new();
     for folder in HOOKS {
         names.extend(tree.list(folder)?.into_iter().map(|entry| entry.name));
@@ -106,30 +130,53 @@ fn is_indifferent(path: &Path) -> bool {
 }
 
 fn make_all(tree: &Tree, cell: &Cell<'_>, cancel: &Cancel) -> Result<(), Error> {
-    if !tree.exists("usr/sbin/update-initramfs") {
-        return Ok(());
-    }
+    let Some(maker) = Maker::of(tree) else { return Ok(()) };
     let cell = cell.clone().with_variable(COMPRESSION.0, COMPRESSION.1);
     for version in kernels(tree)? {
-        cell.run(&format!("update-initramfs for kernel {version}"), &["update-initramfs", "-c", "-k", &version], b"", &mut |_| {}, cancel)?;
+        match maker {
+            Maker::InitramfsTools => {
+                let command = ["update-initramfs", "-c", "-k", &version];
+                cell.run(&format!("update-initramfs for kernel {version}"), &command, b"", &mut |_| {}, cancel)?;
+            }
+            Maker::Dracut => {
+                copy_kernel(tree, &version)?;
+                // The image starts on other machines than this one, which has no zstd for it where the image has none.
+                let compression = if tree.exists("usr/bin/zstd") { "--zstd" } else { "--gzip" };
+                let image = format!("/boot/initramfs-{version}.img");
+                let command = ["dracut", "--force", "--no-hostonly", "--reproducible", compression, &image, &version];
+                cell.run(&format!("dracut for kernel {version}"), &command, b"", &mut |_| {}, cancel)?;
+            }
+        }
     }
     Ok(())
 }
 
-/// Names modules to initramfs-tools, which copies them with all that they need, and loads them first (`initramfs-tools(7)`).
+/// Copies a kernel from its modules to `/boot`, as `kernel-install(8)` does where there is no other place for it.
+fn copy_kernel(tree: &Tree, version: &str) -> Result<(), Error> {
+    let (from, to) = (format!("{MODULES}/{version}/vmlinuz"), format!("boot/vmlinuz-{version}"));
+    if !tree.exists(&to)
+        && let Some(kernel) = tree.read(&from)?
+    {
+        tree.write(&to, &kernel, 0o755)?;
+    }
+    Ok(())
+}
+
+/// Names modules to what makes the initrds: it copies them with all that they need, and loads them first (`initramfs-tools(7)`, `force_drivers` of
+/// `dracut.conf(5)`).
 ///
 /// # Errors
-/// A module that a kernel does not have: `update-initramfs` would say nothing.
+/// A module that a kernel does not have: nobody else would say anything.
 pub(super) fn modules(tree: &Tree, modules: &[String]) -> Result<(), Error> {
     if modules.is_empty() {
         return Ok(());
     }
-    if !tree.exists("usr/sbin/update-initramfs") {
+    let Some(maker) = Maker::of(tree) else {
         return Err(Error::Unfulfilled {
-            problem: "systemConfig.kernel.enableExtraModules needs initramfs-tools, which the image does not have".to_owned(),
+            problem: "systemConfig.kernel.enableExtraModules needs initramfs-tools or dracut, and the image has neither".to_owned(),
             hint: "bring a file of /etc/modules-load.d with additionalFiles instead".to_owned(),
         });
-    }
+    };
     for version in kernels(tree)? {
         let (dep, builtin) = (format!("{MODULES}/{version}/modules.dep"), format!("{MODULES}/{version}/modules.builtin"));
         let lists = [tree.read_text(&dep)?, tree.read_text(&builtin)?];
@@ -141,9 +188,17 @@ pub(super) fn modules(tree: &Tree, modules: &[String]) -> Result<(), Error> {
             });
         }
     }
-    let lines = modules.iter().fold(String::new(), |lines, name| lines + name + "\n");
-    tree.create_dirs("etc/initramfs-tools")?;
-    Ok(tree.append("etc/initramfs-tools/modules", lines.as_bytes())?)
+    match maker {
+        Maker::InitramfsTools => {
+            let lines = modules.iter().fold(String::new(), |lines, name| lines + name + "\n");
+            tree.create_dirs("etc/initramfs-tools")?;
+            Ok(tree.append("etc/initramfs-tools/modules", lines.as_bytes())?)
+        }
+        Maker::Dracut => {
+            let line = format!("force_drivers+=\" {} \"\n", modules.join(" "));
+            Ok(tree.write("etc/dracut.conf.d/50-image.conf", line.as_bytes(), 0o644)?)
+        }
+    }
 }
 
 /// Whether a list of `modules.dep` or `modules.builtin` has a module; in its name, `-` is as good as `_`.
@@ -158,7 +213,7 @@ fn lists_module(list: &str, name: &str) -> bool {
 
 fn kernels(tree: &Tree) -> Result<Vec<String>, Error> {
     let versions = tree.list(MODULES)?.into_iter().map(|entry| entry.name);
-    Ok(versions.filter(|version| tree.exists(format!("boot/vmlinuz-{version}"))).collect())
+    Ok(versions.filter(|version| tree.exists(format!("boot/vmlinuz-{version}")) || tree.exists(format!("{MODULES}/{version}/vmlinuz"))).collect())
 }
 
 #[cfg(test)]
@@ -193,9 +248,9 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let tree = Tree::open(root.path()).unwrap();
         tree.write("usr/share/initramfs-tools/hooks/udev", b"", 0o755).unwrap();
-        assert!(has_known_hooks(&tree).unwrap());
+        assert!(can_tell(&tree).unwrap());
         tree.write("etc/initramfs-tools/hooks/dropbear", b"", 0o755).unwrap();
-        assert!(!has_known_hooks(&tree).unwrap());
+        assert!(!can_tell(&tree).unwrap());
     }
 
     #[test]
@@ -217,5 +272,22 @@ mod tests {
         assert_eq!(tree.read_text("etc/initramfs-tools/modules").unwrap(), "# comment\nsnd_hda_intel\nxe\next4\n");
         let error = wanted(&["snd", "xe", "i915"]).unwrap_err();
         assert_eq!(error.to_string(), "the kernel 6.1 has no module snd and no i915");
+    }
+    #[test]
+    fn dracut_is_told_the_modules_and_finds_its_kernel() {
+        let root = tempfile::tempdir().unwrap();
+        let tree = Tree::open(root.path()).unwrap();
+        for (path, text) in [
+            ("usr/bin/dracut", ""),
+            ("usr/lib/modules/6.6-1.azl3/vmlinuz", "kernel"),
+            ("usr/lib/modules/6.6-1.azl3/modules.dep", "kernel/xe.ko.xz:\n"),
+        ] {
+            tree.write(path, text.as_bytes(), 0o644).unwrap();
+        }
+        modules(&tree, &["xe".to_owned()]).unwrap();
+        assert_eq!(tree.read_text("etc/dracut.conf.d/50-image.conf").unwrap(), "force_drivers+=\" xe \"\n");
+        assert_eq!(kernels(&tree).unwrap(), ["6.6-1.azl3"]);
+        copy_kernel(&tree, "6.6-1.azl3").unwrap();
+        assert_eq!(tree.read_text("boot/vmlinuz-6.6-1.azl3").unwrap(), "kernel");
     }
 }

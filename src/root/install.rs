@@ -6,12 +6,14 @@ use std::sync::PoisonError;
 
 use rayon::prelude::*;
 
+use super::archive::Origin;
 use super::claims::Claims;
-use super::deb::{Control, Deb, Origin};
+use super::deb::{Control, Deb};
 use super::dpkg::{self, Unpacked};
 use super::plan::{Package, Plan};
 use super::sandbox::Cell;
-use super::unpack::{Directories, Job, Unpacker};
+use super::site::{Directories, Site};
+use super::unpack::{Job, Unpacker};
 use super::{Error, order};
 use crate::progress::{Cancel, Event, Phase, Progress};
 use crate::tree::Tree;
@@ -120,8 +122,8 @@ impl Installation<'_> {
         let packages = &self.plan.packages;
         let diversions = dpkg::Diversions::load(self.tree)?;
         let directories = Directories::default();
-        let unpacker =
-            Unpacker { tree: self.tree, claims, diversions: &diversions, directories: &directories, time: self.plan.time, cancel: self.cancel };
+        let site = Site { tree: self.tree, directories: &directories, time: self.plan.time, cancel: self.cancel };
+        let unpacker = Unpacker { site, claims, diversions: &diversions };
         // The largest first, so that none of them is left for one thread alone at the end.
         let mut queue = members.to_vec();
         queue.sort_by_key(|&number| std::cmp::Reverse(packages[number].size));

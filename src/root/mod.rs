@@ -1,13 +1,15 @@
 //! Packages become a root tree.
 //!
 //! ```text
-//!  plan ─► rounds: preinst ─► unpack (side by side) ─► dpkg --configure -a ─┬─► users, files, commands, initrd ─► settle
-//!                                       file of an earlier build ─► restore ─┘
+//!        ┌─► .deb: rounds of preinst ─► unpack (side by side) ─► dpkg --configure -a ─┐
+//!  plan ─┼─► .rpm: one transaction of rpm, and a check of what it lays down ──────────┼─► users, files, commands, initrd ─► settle
+//!        └─► file of an earlier build ─► restore ─────────────────────────────────────┘
 //! ```
 //!
 //! Everything here but [`sandbox::Worker`] runs inside the worker's namespaces, where this program is root of its own users. The tree's own code
 //! (maintainer scripts, dpkg, commands of the spec) runs one layer further in, in a [`sandbox::Cell`].
 
+mod archive;
 mod bounded;
 mod changes;
 mod claims;
@@ -22,9 +24,11 @@ mod install;
 pub mod network;
 mod order;
 mod plan;
+mod rpm;
 pub mod sandbox;
 mod saved;
 mod settle;
+mod site;
 #[cfg(test)]
 pub(crate) mod testing;
 mod unpack;
@@ -37,7 +41,11 @@ pub use deb::control_fields;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use deb::examine;
 pub use error::Error;
-pub use plan::{Content, File, Package, PasswordHash, Plan, Source, User};
+pub use plan::{Content, File, Package, Packaging, PasswordHash, Plan, Source, User};
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use rpm::examine as examine_rpm;
+#[cfg(test)]
+pub(crate) use rpm::testing::RpmBuilder;
 pub use workspace::Workspace;
 
 use self::sandbox::Cell;
@@ -49,7 +57,10 @@ use crate::tree::Tree;
 /// # Errors
 /// The first problem; the tree is then of no use.
 pub fn install(tree: &Tree, plan: &Plan, progress: &dyn Progress, cancel: &Cancel) -> Result<(), Error> {
-    install::Installation { tree, plan, progress, cancel }.run()?;
+    match plan.packaging {
+        Packaging::Deb => install::Installation { tree, plan, progress, cancel }.run()?,
+        Packaging::Rpm => rpm::Installation { tree, plan, progress, cancel }.run()?,
+    }
     initrd::make_early(tree, &Cell::new(tree.path(), plan.time).reporting_to(progress), cancel)
 }
 
@@ -87,5 +98,5 @@ pub fn customize(tree: &Tree, plan: &Plan, progress: &dyn Progress, cancel: &Can
 
 /// Finishes a tree after the last program ran in it; its files must not change afterwards.
 pub fn settle(tree: &Tree, plan: &Plan) -> Result<(), Error> {
-    settle::settle(tree, plan.time)
+    settle::settle(tree, plan)
 }

@@ -8,9 +8,21 @@ use super::network::Network;
 use crate::cache::Coordinates;
 use crate::digest::Digest;
 
+/// What kind of packages a distribution has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Packaging {
+    /// `.deb`, installed by dpkg.
+    Deb,
+    /// `.rpm`, installed by rpm.
+    Rpm,
+}
+
 /// A root tree to make.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Plan {
+    /// What kind of packages they are.
+    pub packaging: Packaging,
     /// The packages, in the order of the lock; others are named by their place in it.
     pub packages: Vec<Package>,
     /// The distribution's architecture name (`amd64`).

@@ -9,10 +9,11 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, Timespec, Timestamps};
 use super::Error;
 use super::error::refused;
 use super::install::POLICY;
+use super::plan::{Packaging, Plan};
 use crate::tree::{Tree, names};
 
 /// Logs, caches, locks and copies that are of no use in an image.
-const LEFTOVERS: [&str; 20] = [
+const LEFTOVERS: [&str; 22] = [
     "etc/.pwd.lock",
     "etc/group-",
     "etc/gshadow-",
@@ -30,6 +31,8 @@ const LEFTOVERS: [&str; 20] = [
     "var/lib/dpkg/statoverride-old",
     "var/lib/dpkg/status-old",
     "var/lib/dpkg/triggers/Lock",
+    "usr/lib/sysimage/rpm/.rpm.lock",
+    "var/lib/rpm/.rpm.lock",
     "var/lib/systemd/random-seed",
     "var/log/alternatives.log",
     "var/log/dpkg.log",
@@ -38,9 +41,11 @@ const LEFTOVERS: [&str; 20] = [
 /// Host keys of the ssh server are made when it first starts, before it checks its configuration (which fails without keys).
 const SSH_KEYS: &[u8] = b"[Service]\nExecStartPre=\nExecStartPre=/usr/bin/ssh-keygen -A\nExecStartPre=/usr/sbin/sshd -t\n";
 
-/// Removes what does not belong into an image, and clamps the times of all files to `time` (seconds since the epoch).
-pub(super) fn settle(tree: &Tree, time: u64) -> Result<(), Error> {
-    tree.remove(POLICY.0)?;
+/// Removes what does not belong into an image, and clamps the times of all files to the plan's.
+pub(super) fn settle(tree: &Tree, plan: &Plan) -> Result<(), Error> {
+    if plan.packaging == Packaging::Deb {
+        tree.remove(POLICY.0)?;
+    }
     for path in LEFTOVERS {
         tree.remove(path)?;
     }
@@ -61,10 +66,13 @@ pub(super) fn settle(tree: &Tree, time: u64) -> Result<(), Error> {
     if had_keys {
         tree.write("etc/systemd/system/ssh.service.d/host-keys.conf", SSH_KEYS, 0o644)?;
     }
-    tree.set_mode(Path::new("tmp"), 0o1777)?;
-    tree.set_mode(Path::new("root"), 0o700)?;
+    // Of an RPM distribution a package says of these what they are like.
+    if plan.packaging == Packaging::Deb {
+        tree.set_mode(Path::new("tmp"), 0o1777)?;
+        tree.set_mode(Path::new("root"), 0o700)?;
+    }
     let root = tree.open_at(Path::new(""), OFlags::RDONLY | OFlags::DIRECTORY).map_err(refused("open", "/"))?;
-    clamp(&root, i64::try_from(time).unwrap_or(i64::MAX)).map_err(refused("set times in", "/"))
+    clamp(&root, i64::try_from(plan.time).unwrap_or(i64::MAX)).map_err(refused("set times in", "/"))
 }
 
 /// Sets the time of each file and directory that is newer to `time`.

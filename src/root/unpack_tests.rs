@@ -1,5 +1,8 @@
 use super::*;
+use crate::progress::Cancel;
+use crate::root::site::Directories;
 use crate::root::testing::{DebBuilder, package};
+use crate::tree::Tree;
 use tar::EntryType;
 
 /// Unpacks one package after another into a new tree.
@@ -22,8 +25,8 @@ impl Bench {
     fn unpack(&self, order: &[(usize, &[u8], &[String])]) -> Result<Vec<Vec<String>>, Error> {
         let tree = Tree::open(self.root.path())?;
         let (claims, directories, cancel) = (Claims::new(&self.packages), Directories::default(), Cancel::default());
-        let unpacker =
-            Unpacker { tree: &tree, claims: &claims, diversions: &self.diversions, directories: &directories, time: 2_000_000_000, cancel: &cancel };
+        let site = Site { tree: &tree, directories: &directories, time: 2_000_000_000, cancel: &cancel };
+        let unpacker = Unpacker { site, claims: &claims, diversions: &self.diversions };
         let mut lists = Vec::new();
         for (number, data, conffiles) in order {
             lists.push(unpacker.unpack(

@@ -52,7 +52,7 @@ impl Drop for Workspace {
 }
 
 /// Memory that can be had without swapping, in bytes (`proc(5)`, `MemAvailable`); none where the kernel does not say.
-fn available_memory() -> u64 {
+pub(super) fn available_memory() -> u64 {
     let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:")).unwrap_or_default();
     line.trim().trim_end_matches("kB").trim().parse::<u64>().map_or(0, |kib| kib * 1024)

@@ -6,7 +6,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Architecture, Bios, Context, Error, FatFile, Files, Run, Source, quoted};
+use super::{Architecture, Bios, Context, Error, FatFile, Files, Run, Source, is_rpm, quoted};
 
 /// How long the menu waits, in seconds.
 const TIMEOUT: u32 = 1;
@@ -64,7 +64,10 @@ const BIOS_TARGET: &str = "i386-pc";
 /// The files of the EFI system partition and of the tree. `run` runs `grub-mkimage` in the tree.
 pub(super) fn files(context: &Context<'_>, run: &mut Run<'_>) -> Result<Files, Error> {
     let target = context.architecture.grub();
-    let package = format!("grub-efi-{}-bin", context.architecture.debian());
+    let package = match (is_rpm(context.tree), context.architecture) {
+        (false, architecture) => format!("grub-efi-{}-bin", architecture.debian()),
+        (true, architecture) => format!("grub2-efi-{}-modules", architecture.efi()),
+    };
     require(context, "GRUB for EFI", &format!("usr/lib/grub/{target}/kernel.img"), &package)?;
     let core = make_core(context, target, "core.efi", &EFI_MODULES, run)?;
     let mut files = configuration(context);
@@ -80,7 +83,7 @@ pub(super) fn bios_files(context: &Context<'_>, run: &mut Run<'_>) -> Result<Fil
     if context.architecture != Architecture::X86_64 {
         return Err(Error::Unusable { what: "the boot type", value: "legacy".to_owned(), problem: "is for x86_64 only" });
     }
-    require(context, "GRUB for a BIOS", &boot, "grub-pc-bin")?;
+    require(context, "GRUB for a BIOS", &boot, if is_rpm(context.tree) { "grub2-pc-modules" } else { "grub-pc-bin" })?;
     let core = make_core(context, BIOS_TARGET, "core.img", &BIOS_MODULES, run)?;
     let mut files = configuration(context);
     files.bios = Some(Bios { boot: context.tree.read(&boot)?.unwrap_or_default(), core: context.tree.read(&core)?.unwrap_or_default() });
@@ -89,13 +92,15 @@ pub(super) fn bios_files(context: &Context<'_>, run: &mut Run<'_>) -> Result<Fil
 
 /// Has `grub-mkimage` make the binary with everything in it; returns its path in the tree, which is the one that `grub-install` gives it.
 fn make_core(context: &Context<'_>, target: &str, name: &str, modules: &[&str], run: &mut Run<'_>) -> Result<String, Error> {
-    require(context, "grub-mkimage", "usr/bin/grub-mkimage", "grub-common")?;
-    let (early, core) = (format!("boot/grub/{target}/load.cfg"), format!("boot/grub/{target}/{name}"));
-    let prefix = format!("{}/grub", context.boot_prefix);
+    let names = Names::of(context.tree);
+    require(context, "grub-mkimage", &format!("usr/bin/{}", names.mkimage), names.package)?;
+    let folder = names.folder;
+    let (early, core) = (format!("boot/{folder}/{target}/load.cfg"), format!("boot/{folder}/{target}/{name}"));
+    let prefix = format!("{}/{folder}", context.boot_prefix);
     let text = format!("search.fs_uuid {} root\nset prefix=($root){prefix}\n", context.boot_uuid);
     context.tree.write(&early, text.as_bytes(), 0o644)?;
     let (early, output) = (format!("/{early}"), format!("/{core}"));
-    let mut command = vec!["grub-mkimage", "-O", target, "-p", &prefix, "-c", &early, "-o", &output];
+    let mut command = vec![names.mkimage, "-O", target, "-p", &prefix, "-c", &early, "-o", &output];
     command.extend(MODULES);
     command.extend(modules);
     run(&command).map_err(|source| Error::Sandbox { command: command[..9].join(" "), source })?;
@@ -105,11 +110,34 @@ fn make_core(context: &Context<'_>, target: &str, name: &str, modules: &[&str], 
     Ok(core)
 }
 
+/// What things are called.
+#[derive(Debug, Clone, Copy)]
+struct Names {
+    mkimage: &'static str,
+    /// Which package has it.
+    package: &'static str,
+    /// The folder of `/boot`.
+    folder: &'static str,
+    /// What `grub-mkconfig` reads. That of the RPM distributions knows no folder.
+    defaults: &'static str,
+}
+
+impl Names {
+    fn of(tree: &super::Tree) -> Self {
+        if tree.exists("usr/bin/grub2-mkimage") || (is_rpm(tree) && !tree.exists("usr/bin/grub-mkimage")) {
+            Self { mkimage: "grub2-mkimage", package: "grub2-tools", folder: "grub2", defaults: "etc/default/grub" }
+        } else {
+            Self { mkimage: "grub-mkimage", package: "grub-common", folder: "grub", defaults: "etc/default/grub.d/50-image.cfg" }
+        }
+    }
+}
+
 /// The menu, and what `update-grub` makes the next one of.
 fn configuration(context: &Context<'_>) -> Files {
     let console = Console::of(&context.options);
-    let menu = ("boot/grub/grub.cfg".to_owned(), menu(context, console.as_ref()).into_bytes());
-    let defaults = ("etc/default/grub.d/50-image.cfg".to_owned(), defaults(context, console.as_ref()).into_bytes());
+    let names = Names::of(context.tree);
+    let menu = (format!("boot/{}/grub.cfg", names.folder), menu(context, console.as_ref()).into_bytes());
+    let defaults = (names.defaults.to_owned(), defaults(context, console.as_ref()).into_bytes());
     Files { tree: vec![menu, defaults], ..Files::default() }
 }
 

@@ -1,6 +1,6 @@
-//! The kernels of a tree: `/boot/vmlinuz-VERSION` with `/boot/initrd.img-VERSION`.
+//! The kernels of a tree: `/boot/vmlinuz-VERSION` with `/boot/initrd.img-VERSION`, or as dracut calls it `/boot/initramfs-VERSION.img`.
 
-use super::{Architecture, Error, Tree};
+use super::{Architecture, Error, Tree, is_rpm};
 use crate::version;
 
 /// A kernel that can be booted.
@@ -21,18 +21,25 @@ const LEFTOVERS: [&str; 7] = [".old", ".bak", ".dpkg-bak", ".dpkg-new", ".dpkg-o
 pub(super) fn find(tree: &Tree, architecture: Architecture) -> Result<Vec<Kernel>, Error> {
     let names = tree.list("boot")?;
     let versions = names.iter().filter_map(|name| name.name.strip_prefix("vmlinuz-")).filter(|version| is_version(version));
-    let mut kernels: Vec<Kernel> = versions
-        .map(|version| Kernel { version: version.to_owned(), image: format!("boot/vmlinuz-{version}"), initrd: format!("boot/initrd.img-{version}") })
-        .collect();
+    let initrd = |version: &str| {
+        let dracut = format!("boot/initramfs-{version}.img");
+        if tree.exists(&dracut) { dracut } else { format!("boot/initrd.img-{version}") }
+    };
+    let mut kernels: Vec<Kernel> =
+        versions.map(|version| Kernel { version: version.to_owned(), image: format!("boot/vmlinuz-{version}"), initrd: initrd(version) }).collect();
     kernels.sort_by(|a, b| version::compare(&b.version, &a.version).then_with(|| b.version.cmp(&a.version)));
     if kernels.is_empty() {
-        let package = format!("linux-image-{}", architecture.debian());
+        let package = if is_rpm(tree) { "kernel".to_owned() } else { format!("linux-image-{}", architecture.debian()) };
         return Err(Error::Missing { what: "a kernel".to_owned(), path: "/boot/vmlinuz-*".to_owned(), package });
     }
     for kernel in &kernels {
         if tree.file(&kernel.initrd)?.is_none() {
             let what = format!("the initrd of kernel {}", kernel.version);
-            return Err(Error::Missing { what, path: format!("/{}", kernel.initrd), package: "initramfs-tools".to_owned() });
+            return Err(Error::Missing {
+                what,
+                path: format!("/{}", kernel.initrd),
+                package: if is_rpm(tree) { "dracut" } else { "initramfs-tools" }.to_owned(),
+            });
         }
         if tree.file(&kernel.image)?.is_none() {
             let problem = "is a symbolic link that leads nowhere".to_owned();
@@ -76,5 +83,18 @@ mod tests {
         let error = find(&tree, Architecture::X86_64).unwrap_err();
         assert_eq!(error.to_string(), "the initrd of kernel 6.1 is not in the image: there is no /boot/initrd.img-6.1");
         assert!(error.hint().unwrap().contains("initramfs-tools"));
+    }
+
+    #[test]
+    fn the_initrd_of_dracut_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let tree = Tree::open(folder.path()).unwrap();
+        for path in ["boot/vmlinuz-6.6.1-1.azl3", "usr/bin/rpm"] {
+            tree.write(path, b"x", 0o600).unwrap();
+        }
+        let error = find(&tree, Architecture::X86_64).unwrap_err();
+        assert!(error.hint().unwrap().contains("dracut"));
+        tree.write("boot/initramfs-6.6.1-1.azl3.img", b"x", 0o600).unwrap();
+        assert_eq!(find(&tree, Architecture::X86_64).unwrap()[0].initrd, "boot/initramfs-6.6.1-1.azl3.img");
     }
 }

@@ -174,6 +174,11 @@ impl Architecture {
     }
 }
 
+/// Whether the tree is made of RPM packages: for the names of packages that are missing.
+fn is_rpm(tree: &Tree) -> bool {
+    tree.exists("usr/bin/rpm") && !tree.exists("var/lib/dpkg/status")
+}
+
 /// Puts a text into single quotes as a shell (GRUB's, too) reads them.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))

@@ -3,7 +3,7 @@
 //! The entry token is the `ID` of `os-release`, and is written to `/etc/kernel/entry-token`: the usual one, the machine's own id, is not yet known in
 //! an image.
 
-use super::{Context, Error, FatFile, Files, Source};
+use super::{Context, Error, FatFile, Files, Source, is_rpm};
 
 /// How long the menu waits, in seconds: long enough to press a key on a serial console, short enough for a machine that nobody watches.
 const TIMEOUT: u32 = 1;
@@ -14,7 +14,8 @@ pub(super) fn files(context: &Context<'_>) -> Result<Files, Error> {
     let efi = context.architecture.efi();
     let loader = format!("usr/lib/systemd/boot/efi/systemd-boot{efi}.efi");
     if context.tree.file(&loader)?.is_none() {
-        return Err(Error::Missing { what: "systemd-boot".to_owned(), path: format!("/{loader}"), package: "systemd-boot-efi".to_owned() });
+        let package = if is_rpm(context.tree) { "systemd-boot" } else { "systemd-boot-efi" }.to_owned();
+        return Err(Error::Missing { what: "systemd-boot".to_owned(), path: format!("/{loader}"), package });
     }
     for path in [format!("EFI/systemd/systemd-boot{efi}.efi"), context.architecture.removable_path()] {
         files.esp.push(FatFile { path, source: Source::Tree(loader.clone()) });

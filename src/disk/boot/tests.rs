@@ -286,3 +286,23 @@ fn a_hostile_tree_leads_nowhere_else() {
     assert_eq!(std::fs::read_to_string(outside.path().join("fstab")).unwrap(), "host");
     assert_eq!(std::fs::read_dir(outside.path()).unwrap().count(), 3);
 }
+
+/// The names of the RPM distributions: `grub2` in programs and folders, and initrds of dracut.
+#[test]
+fn grub_of_an_rpm_distribution_has_its_own_names() {
+    let kernel = ["boot/vmlinuz-6.12.0-1.el10.x86_64", "boot/initramfs-6.12.0-1.el10.x86_64.img", "usr/bin/rpm"];
+    let of = |files: &[&str]| {
+        let (folder, tree) = tree(&[&kernel[..], files].concat());
+        install_into(folder, tree, Provider::Grub, "quiet")
+    };
+    let made = of(&["usr/lib/grub/x86_64-efi/kernel.img", "usr/bin/grub2-mkimage"]).unwrap();
+    let command = made.commands[0].join(" ");
+    let expected = "grub2-mkimage -O x86_64-efi -p /boot/grub2 -c /boot/grub2/x86_64-efi/load.cfg -o /boot/grub2/x86_64-efi/core.efi ";
+    assert!(command.starts_with(expected), "{command}");
+    let shown = made.shown(&["boot/grub2/grub.cfg", "etc/default/grub"]);
+    assert!(shown.contains("linux /boot/vmlinuz-6.12.0-1.el10.x86_64 "), "{shown}");
+    assert!(shown.contains("initrd /boot/initramfs-6.12.0-1.el10.x86_64.img"), "{shown}");
+    let missing = |files: &[&str]| of(files).err().expect("refused").hint().unwrap();
+    assert!(missing(&["usr/bin/grub2-mkimage"]).contains("grub2-efi-x64-modules"));
+    assert!(missing(&["usr/lib/grub/x86_64-efi/kernel.img"]).contains("grub2-tools"));
+}

@@ -37,6 +37,8 @@ struct Room {
     environment: BTreeMap<String, String>,
     /// Programs of the tree that do something else while the cell is open.
     stubs: Vec<Stub>,
+    /// Another tree, and the directory of this one where it is mounted.
+    inner: Option<(PathBuf, String)>,
 }
 
 /// A program of the tree that is covered by a script, without a trace in the tree.
@@ -61,7 +63,7 @@ impl<'p> Cell<'p> {
             ("SOURCE_DATE_EPOCH", &time.to_string()),
         ]
         .map(|(name, value)| (name.to_owned(), value.to_owned()));
-        Self { room: Room { root: root.to_owned(), environment: environment.into(), stubs: Vec::new() }, progress: &Silent }
+        Self { room: Room { root: root.to_owned(), environment: environment.into(), stubs: Vec::new(), inner: None }, progress: &Silent }
     }
 
     /// The same cell, whose commands' output is reported line by line.
@@ -81,6 +83,14 @@ impl<'p> Cell<'p> {
     #[must_use]
     pub fn with_stub(mut self, program: &str, script: &str) -> Self {
         self.room.stubs.push(Stub { program: program.to_owned(), script: script.to_owned() });
+        self
+    }
+
+    /// The same cell with another tree mounted at a directory of the first, beside its root: for a program that makes that tree its root (`chroot(2)`),
+    /// and finds `/proc`, `/dev` and `/run` there.
+    #[must_use]
+    pub fn with_tree(mut self, tree: &Path, at: &str) -> Self {
+        self.room.inner = Some((tree.to_owned(), at.to_owned()));
         self
     }
 
@@ -193,6 +203,14 @@ impl Room {
         for dir in ["dev/shm", "run/lock"] {
             rustix::fs::mkdir(inside(dir), Mode::from_raw_mode(0o1777)).map_err(step("make a directory"))?;
         }
+        if let Some((tree, at)) = &self.inner {
+            rustix::mount::mount_bind(tree, inside(at)).map_err(step("mount the inner tree"))?;
+            for name in ["dev", "proc", "run"] {
+                let place = inside(at).join(name);
+                is_directory(&place, &format!("the inner tree's /{name}"))?;
+                rustix::mount::mount_bind_recursive(inside(name), &place).map_err(step("mount into the inner tree"))?;
+            }
+        }
         rustix::process::chdir(root).map_err(step("enter the tree"))?;
         // The old root is stacked beneath the new one, and taken away from there (pivot_root(2), “.” twice).
         rustix::process::pivot_root(".", ".").map_err(step("make the tree the root"))?;
@@ -213,10 +231,15 @@ impl Room {
     /// Mounts over a directory of the tree that must be one itself: a link there could name a place of the host.
     fn mount_checked(&self, kind: &str, at: &str, flags: MountFlags, options: &std::ffi::CStr) -> Result<(), SandboxError> {
         let place = self.root.join(at);
-        let no_link = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        rustix::fs::open(&place, no_link, Mode::empty()).map_err(SandboxError::os(format!("the tree's /{at}")))?;
+        is_directory(&place, &format!("the tree's /{at}"))?;
         rustix::mount::mount(kind, &place, kind, flags, options).map_err(SandboxError::os(format!("mount /{at}")))
     }
+}
+
+/// Checks that there is a directory, and no link to one.
+fn is_directory(place: &Path, what: &str) -> Result<(), SandboxError> {
+    let no_link = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::open(place, no_link, Mode::empty()).map(drop).map_err(SandboxError::os(what))
 }
 
 /// Says why a step was refused, where the worker reads it.
