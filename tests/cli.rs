@@ -13,6 +13,7 @@ mod cli {
     mod face;
     mod folders;
     mod limits;
+    mod lock;
     mod mistakes;
     mod pins;
     mod read_only;

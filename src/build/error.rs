@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::locked::Disagreement;
 use super::worker::WorkerFailure;
 use crate::cache::{self, Coordinates};
 use crate::root::sandbox::SandboxError;
@@ -55,6 +56,25 @@ pub enum Error {
     /// No set of packages fulfils the spec.
     #[error(transparent)]
     Resolve(#[from] resolve::Error),
+    /// A lock that is not this spec's, or not this spec's any more.
+    #[error("the lock of {} was made for other packages{}", .spec.display(), differing(.disagreement))]
+    LockDisagrees {
+        /// The spec.
+        spec: PathBuf,
+        /// What differs.
+        disagreement: Disagreement,
+    },
+    /// A package that is not what its lock says.
+    #[error("{package} is not what the lock says: {problem}")]
+    LockedPackage {
+        /// What the lock calls it.
+        package: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A package to renew that the lock does not have.
+    #[error("the lock has no package “{0}”")]
+    NotInLock(String),
     /// More packages than the disk can hold.
     #[error("the packages take {installed} when installed, and the disk's file systems have {has}")]
     NoRoomOnDisk {
@@ -140,6 +160,9 @@ impl Error {
             Self::NotAvailableOffline { spec, .. } | Self::MetadataOffline { spec, .. } => {
                 Some(format!("fetch them where there is a network: image-composer fetch {}", spec.display()))
             }
+            Self::LockDisagrees { spec, .. } => Some(format!("renew it with: image-composer lock {}", spec.display())),
+            Self::LockedPackage { .. } => Some("make the lock anew: image-composer lock SPEC --upgrade".to_owned()),
+            Self::NotInLock(_) => Some("name packages as they stand in the lock, or use --upgrade without names for all".to_owned()),
             Self::NoRoomOnDisk { missing, .. } => {
                 Some(format!("make disk.size and the partition for them at least {missing} larger, or install less"))
             }
@@ -200,12 +223,15 @@ impl Error {
         match self {
             _ if self.is_cancelled() => 130,
             Self::Worker(failure) if failure.unreadable_blob.is_some() => 4,
+            Self::LockedPackage { .. } => 4,
             Self::Sandbox(SandboxError::MissingProgram { .. } | SandboxError::NoSubordinateIds { .. })
             | Self::NoMirror { .. }
             | Self::Keyring { .. }
             | Self::Untrusted(_)
             | Self::AptSources(_)
             | Self::MissingPrograms(_)
+            | Self::LockDisagrees { .. }
+            | Self::NotInLock(_)
             | Self::Resolve(resolve::Error::Unknown(_)) => 2,
             Self::NotAvailableOffline { .. } | Self::MetadataOffline { .. } => 3,
             Self::Repository(error) if error.is_not_available() => 3,
@@ -234,6 +260,14 @@ pub(super) fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
 fn names(programs: &[disk::Requirement]) -> String {
     let names: Vec<&str> = programs.iter().map(|requirement| requirement.program).collect();
     format!("{} {}", names.join(", "), if names.len() == 1 { "is" } else { "are" })
+}
+
+/// `: it lacks a, b; it has c`.
+fn differing(disagreement: &Disagreement) -> String {
+    let Disagreement { missing, surplus } = disagreement;
+    let parts = [("it lacks", missing), ("the spec no longer asks for", surplus)].into_iter().filter(|(_, names)| !names.is_empty());
+    let parts: Vec<String> = parts.map(|(what, names)| format!("{what} {}", names.join(", "))).collect();
+    if parts.is_empty() { ": repositories, architecture or kernel are others".to_owned() } else { format!(": {}", parts.join("; ")) }
 }
 
 fn list(packages: &[Coordinates]) -> String {

@@ -13,6 +13,7 @@ mod archives;
 mod error;
 mod fetch;
 mod journal;
+mod locked;
 mod output;
 mod packages;
 mod plan;
@@ -31,6 +32,7 @@ use std::time::{Instant, SystemTime};
 pub use annotations::{Annotations, Took};
 pub use error::Error;
 pub use fetch::{Fetched, fetch};
+pub use locked::{Disagreement, Locked, Renew, disagreement, lock};
 pub use report::{ImageOutcome, MissReason, Output, PackageCounts, Report, RootOutcome};
 pub use request::{Caches, Request, Workers};
 pub use tidy::{Collection, room_hint, tidy};
@@ -60,7 +62,7 @@ use output::OutputDir;
 /// # Errors
 /// The first problem. What had arrived by then stays in the store; no output file was touched.
 pub fn build(request: &Request, store: Option<&Store>, progress: &dyn Progress, cancel: &Cancel) -> Result<Report, Error> {
-    let hash = request.spec.hash(request.source_date_epoch);
+    let hash = request.key();
     let journal = journal(request, hash, "build", progress);
     let build = Build {
         request,
@@ -141,6 +143,16 @@ struct Build<'a> {
     begun: Instant,
 }
 
+/// The packages of a build.
+struct Chosen {
+    lock: Lock,
+    records: Vec<PackageRecord>,
+    /// What patterns meant.
+    matched: Vec<Matched>,
+    /// Where their bytes are, if they had to be read to be chosen.
+    gathered: Option<(Vec<crate::root::Source>, PackageCounts)>,
+}
+
 enum Cached {
     Hit(Box<Report>),
     Miss(MissReason),
@@ -199,8 +211,7 @@ impl Build<'_> {
         let mapping = requirements()?;
         let scratch = self.scratch()?;
         let client = self.client()?;
-        let universe = self.universe(&client)?;
-        let (lock, records, matched) = self.resolve(universe)?;
+        let Chosen { lock, records, matched, mut gathered } = self.choose(&client, scratch.path())?;
         let installed = ByteSize(records.iter().fold(0, |sum: u64, record| sum.saturating_add(record.installed_size)));
         room::check(&self.request.spec.spec, installed)?;
         let time = self.request.source_date_epoch.unwrap_or_else(|| lock.releases.iter().map(|release| release.date).max().unwrap_or(0));
@@ -208,7 +219,7 @@ impl Build<'_> {
         let raw = dir.partial()?;
         let roots = self.roots.map(|store| root::Roots::new(store, self.request, &records, time, self.progress, self.cancel));
         let saved = roots.as_ref().map_or(Ok(None), |roots| roots.take(scratch.path()))?;
-        let layout = plan::disk(&self.request.spec, *self.hash.digest(), time);
+        let layout = plan::disk(&self.request.spec, *self.request.spec.hash(self.request.source_date_epoch).digest(), time);
         let task = |records: &[PackageRecord], sources, start| worker::Task {
             root: plan::root(&self.request.spec, records, sources, time, self.request.workers.unpack),
             start,
@@ -221,21 +232,22 @@ impl Build<'_> {
         if let Some(saved) = saved {
             worker::run(&mapping, &task(&[], Vec::new(), worker::Start::Saved(saved)), &|| (), self.progress, self.cancel)?;
             let counts = PackageCounts { total: records.len(), ..PackageCounts::default() };
-            return Ok(Report { matched, root: Some(RootOutcome::Hit), ..self.finish(because, &lock, time, counts, &dir, raw)? });
+            return Ok(Report { root: Some(RootOutcome::Hit), matched, ..self.finish(because, &lock, time, counts, &dir, raw)? });
         }
         let save = roots.as_ref().and_then(|roots| roots.place(scratch.path(), installed));
         let mut counts = PackageCounts::default();
         let mut attempts = ATTEMPTS;
         loop {
-            let (sources, gathered) = packages::gather(self.request, self.packages, &client, &records, scratch.path(), self.progress, self.cancel)?;
-            counts = gathered.after(counts);
+            let again = || packages::gather(self.request, self.packages, &client, &records, scratch.path(), self.progress, self.cancel);
+            let (sources, found) = gathered.take().map_or_else(again, Ok)?;
+            counts = found.after(counts);
             let keeping = roots.as_ref().zip(save.as_deref()).map(|(roots, path)| root::Keeping::new(roots, &lock, path));
             let keep = || keeping.iter().for_each(root::Keeping::keep);
             let start = worker::Start::Packages { save: save.clone() };
             match worker::run(&mapping, &task(&records, sources, start), &keep, self.progress, self.cancel) {
                 Ok(()) => {
                     let root = roots.as_ref().map(|_| keeping.map_or(RootOutcome::Installed { kept: false }, root::Keeping::outcome));
-                    return Ok(Report { matched, root, ..self.finish(because, &lock, time, counts, &dir, raw)? });
+                    return Ok(Report { root, matched, ..self.finish(because, &lock, time, counts, &dir, raw)? });
                 }
                 // The store has damaged bytes: they are marked as lost, and the package is fetched again.
                 Err(Error::Worker(failure)) if attempts > 1 && self.lost(&failure)? => attempts -= 1,
@@ -315,6 +327,16 @@ impl Build<'_> {
         })?;
         universe.packages.extend(archives::of_folders(&self.request.spec.spec).cloned());
         Ok(universe)
+    }
+
+    /// The packages: those of the lock, or else what the repositories have for the spec.
+    fn choose(&self, client: &Client, scratch: &Path) -> Result<Chosen, Error> {
+        if let Some(file) = &self.request.locked {
+            let locked::Gathered { lock, records, sources, counts } = self.gather_locked(file, client, scratch)?;
+            return Ok(Chosen { lock, records, matched: Vec::new(), gathered: Some((sources, counts)) });
+        }
+        let (lock, records, matched) = self.resolve(self.universe(client)?)?;
+        Ok(Chosen { lock, records, matched, gathered: None })
     }
 
     /// The packages with their records, and what patterns meant; all others are given up, because a build is long and they are many.

@@ -5,7 +5,9 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::cache::SpecHash;
 use crate::cache::collect::Limits;
+use crate::resolve::LockFile;
 use crate::spec::Loaded;
 
 /// One build, as the command line, the configuration and the spec together ask for it.
@@ -16,6 +18,8 @@ pub struct Request {
     pub spec: Loaded,
     /// Where the output files go; made if it is not there.
     pub output_dir: PathBuf,
+    /// The lock whose packages are used, and no others.
+    pub locked: Option<LockFile>,
     /// Which caches may be read and written: all of command, spec and configuration must agree.
     pub caches: Caches,
     /// What the caches may take when the build is done.
@@ -43,6 +47,12 @@ pub struct Request {
 }
 
 impl Request {
+    /// The key of the image.
+    pub fn key(&self) -> SpecHash {
+        let hash = self.spec.hash(self.source_date_epoch);
+        self.locked.as_ref().map_or(hash, |file| super::locked::key(hash, file))
+    }
+
     /// The limits of those caches that the build may write.
     pub(super) fn kept_within(&self) -> Limits {
         let mut limits = self.limits;

@@ -10,7 +10,7 @@ use image_composer::spec;
 use image_composer::spec::model::CacheUse;
 
 use super::network::Network;
-use super::{Result, Session, signals};
+use super::{Error, Result, Session, lock, signals};
 
 /// Build an image, or take it from the image cache
 ///
@@ -18,6 +18,7 @@ use super::{Result, Session, signals};
 /// cache is copied out, without asking the network.
 #[derive(Debug, Args)]
 #[command(after_long_help = AFTER_LONG_HELP)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(super) struct Arguments {
     /// The spec, a YAML file
     spec: PathBuf,
@@ -29,6 +30,10 @@ pub(super) struct Arguments {
     /// Use only what the store has, never the network
     #[arg(long)]
     offline: bool,
+
+    /// Use exactly the packages of SPEC.lock, which “image-composer lock” makes
+    #[arg(long)]
+    locked: bool,
 
     /// Build from packages although the image, or a root of them, is in a cache, and put the new ones in their place
     #[arg(long, conflicts_with_all = ["no_cache", "no_image_cache"])]
@@ -51,6 +56,7 @@ pub(super) struct Arguments {
 
 /// The switches of the caches.
 #[derive(Debug, Clone, Copy, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 struct Switches {
     /// Neither read nor write any cache
     #[arg(long)]
@@ -73,6 +79,7 @@ const AFTER_LONG_HELP: &str = "\
 Examples:
   image-composer build debian12.yml -o out/
   image-composer build debian12.yml --offline --no-image-cache
+  image-composer lock debian12.yml && image-composer build debian12.yml --locked
   image-composer build debian12.yml --mirror debian=https://mirror.example/debian
 
 JSON: one object with spec_hash, name, version, image {outcome: hit|built, …}, packages {total, fetched, \
@@ -91,6 +98,14 @@ pub(super) fn run(session: &Session, arguments: Arguments) -> Result {
 
     let caches = arguments.switches.with(spec.spec.cache, &config.storage);
     let mut request = arguments.network.request(spec, &config, mirrors, caches, arguments.offline)?;
+    if arguments.locked {
+        let path = lock::path_of(&arguments.spec);
+        let file = lock::read(&path)?.ok_or_else(|| Error::lock(&path, "is not there".to_owned()))?;
+        if let Some(disagreement) = image_composer::build::disagreement(&request.spec, &file) {
+            return Err(image_composer::build::Error::LockDisagrees { spec: arguments.spec, disagreement }.into());
+        }
+        request.locked = Some(file);
+    }
     request.output_dir = arguments.output;
     request.rebuild = arguments.rebuild;
     request.log = arguments.log_file.as_deref().map(Session::log_file).transpose()?;

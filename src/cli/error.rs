@@ -105,6 +105,20 @@ pub(crate) enum Error {
         /// Whether it was mended.
         repaired: bool,
     },
+    /// A lock file that cannot be read, used or written.
+    #[error("the lock {} {problem}", .path.display())]
+    Lock {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// Something that was asked for, and told, differs.
+    #[error("the lock would change")]
+    Differs {
+        /// The exit status.
+        code: u8,
+    },
     /// Signals cannot be caught.
     #[error("cannot listen for Ctrl-C")]
     Signals(#[source] io::Error),
@@ -119,21 +133,30 @@ impl Error {
         Self::Usage { message: message.into(), hint: hint.into() }
     }
 
+    /// The error of a lock file.
+    pub(super) fn lock(path: &std::path::Path, problem: String) -> Self {
+        Self::Lock { path: path.to_owned(), problem }
+    }
+
     /// With which status the program ends.
     pub(super) fn exit_code(&self) -> u8 {
         match self {
-            Self::Usage { .. } | Self::Unreadable(_) | Self::Mistakes { .. } | Self::Invalid { .. } | Self::NoStore(_) | Self::Ambiguous { .. } => {
-                exit::USAGE
-            }
+            Self::Usage { .. }
+            | Self::Unreadable(_)
+            | Self::Mistakes { .. }
+            | Self::Invalid { .. }
+            | Self::NoStore(_)
+            | Self::Ambiguous { .. }
+            | Self::Lock { .. }
+            | Self::Cache(cache::Error::Taken(_)) => exit::USAGE,
             Self::NoSuchImage { .. }
             | Self::NoSuchEntry { .. }
             | Self::NoLog { .. }
             | Self::Cache(cache::Error::NoImage(_) | cache::Error::NoPackage(_)) => exit::NOT_FOUND,
-            Self::NotFetched { code, .. } => *code,
+            Self::NotFetched { code, .. } | Self::Differs { code } => *code,
             Self::Store(error) => of_store(error),
             Self::StoreDamaged { .. } | Self::Cache(cache::Error::Mismatch { .. }) => exit::INTEGRITY,
             Self::Cache(cache::Error::Bundle(error)) if error.is_integrity() => exit::INTEGRITY,
-            Self::Cache(cache::Error::Taken(_)) => exit::USAGE,
             Self::Build(error) => error.exit_code(),
             Self::Transfer(error) => of_transfer(error),
             Self::Cache(_) | Self::Signals(_) | Self::Output(_) => exit::FAILED,
@@ -169,6 +192,8 @@ impl Error {
             Self::Ambiguous { .. } => Some("give more digits".to_owned()),
             Self::StoreDamaged { repaired: false } => Some("“image-composer cache verify --repair” mends what can be mended".to_owned()),
             Self::Unreadable(error) => error.hint(),
+            Self::Lock { .. } => Some("make it anew: image-composer lock SPEC --upgrade".to_owned()),
+            Self::Differs { .. } => Some("without --diff it is written".to_owned()),
             Self::StoreDamaged { repaired: true }
             | Self::Mistakes { .. }
             | Self::Invalid { .. }

@@ -7,6 +7,7 @@ mod config;
 mod error;
 mod exit;
 mod fetch;
+mod lock;
 mod man;
 mod mirror;
 mod network;
@@ -112,6 +113,7 @@ impl Global {
 #[derive(Debug, Subcommand)]
 enum Command {
     Build(build::Arguments),
+    Lock(lock::Arguments),
     Fetch(fetch::Arguments),
     Validate(validate::Arguments),
     Resolve(resolve::Arguments),
@@ -139,6 +141,7 @@ pub(crate) fn main(arguments: Vec<OsString>) -> u8 {
     let session = Session::new(ui, environment, cli.global.config, cli.global.store);
     let outcome = match cli.command {
         Command::Build(arguments) => build::run(&session, arguments),
+        Command::Lock(arguments) => lock::run(&session, &arguments),
         Command::Fetch(arguments) => fetch::run(&session, &arguments),
         Command::Validate(arguments) => validate::run(&session, &arguments),
         Command::Resolve(arguments) => resolve::run(&session, &arguments),

@@ -50,6 +50,7 @@ impl Network {
         mirror::apply(mirrors, spec.profile, &mut addresses)?;
         Ok(Request {
             spec,
+            locked: None,
             output_dir: PathBuf::from("."),
             caches,
             limits: config.storage.limits(),

@@ -208,10 +208,11 @@ mod tests {
             (total(Class::Blob(BlobKind::Alias), State::Shared), [6, 2]),
             (total(Class::Chunk, State::Lost), [7, 3]),
             (total(Class::Pack, State::Own), [8, 1]),
+            (total(Class::Blob(BlobKind::Root), State::Own), [9, 1]),
         ] {
             assert_eq!((total.key(), Total::from_key(&key)), (key, Some(total)));
         }
-        for wrong in [[0, 0].as_slice(), &[9, 0], &[1, 4], &[1], &[1, 0, 0]] {
+        for wrong in [[0, 0].as_slice(), &[10, 0], &[1, 4], &[1], &[1, 0, 0]] {
             assert_eq!(Total::from_key(wrong), None);
         }
     }

@@ -158,6 +158,29 @@ fn rpms() -> Vec<(String, Vec<u8>)> {
     packages.collect()
 }
 
+/// The head and the table of a root tree.
+fn a_tree() -> Vec<u8> {
+    let entry = |path: &str, kind| tree::Entry {
+        path: path.as_bytes().to_vec(),
+        kind,
+        mode: 0o755,
+        uid: 0,
+        gid: 1,
+        mtime: (7, 8),
+        attributes: vec![(b"user.a".to_vec(), b"b".to_vec())],
+    };
+    let entries = [
+        entry("", tree::Kind::Directory),
+        entry("a", tree::Kind::File { offset: 4096, len: 5 }),
+        entry("b", tree::Kind::HardLink(1)),
+        entry("c", tree::Kind::Symlink(b"a".to_vec())),
+        entry("d", tree::Kind::Character(1, 3)),
+    ];
+    let table = tree::encode(&entries).unwrap();
+    let head = tree::Head { offset: 1 << 20, len: table.len() as u64, entries: entries.len() as u32 };
+    [&head.encode()[..], &table].concat()
+}
+
 /// All seeds: target, name, bytes.
 fn seeds() -> Vec<(&'static str, String, Vec<u8>)> {
     let mut seeds: Vec<(&str, String, Vec<u8>)> = Vec::new();
@@ -235,25 +258,7 @@ fn seeds() -> Vec<(&'static str, String, Vec<u8>)> {
     add("row", "total", TotalRow(Amount::one(3, 2)).encode());
     add("row", "usage", UsageRow { since: 1, hits: 2, misses: 3, saved_bytes: 4, saved_millis: 5 }.encode());
     add("row", "hold", HoldRow.encode());
-    let entry = |path: &str, kind| tree::Entry {
-        path: path.as_bytes().to_vec(),
-        kind,
-        mode: 0o755,
-        uid: 0,
-        gid: 1,
-        mtime: (7, 8),
-        attributes: vec![(b"user.a".to_vec(), b"b".to_vec())],
-    };
-    let entries = [
-        entry("", tree::Kind::Directory),
-        entry("a", tree::Kind::File { offset: 4096, len: 5 }),
-        entry("b", tree::Kind::HardLink(1)),
-        entry("c", tree::Kind::Symlink(b"a".to_vec())),
-        entry("d", tree::Kind::Character(1, 3)),
-    ];
-    let table = tree::encode(&entries).unwrap();
-    let head = tree::Head { offset: 1 << 20, len: table.len() as u64, entries: entries.len() as u32 };
-    add("tree", "five", [&head.encode()[..], &table].concat());
+    add("tree", "five", a_tree());
     let (key, how) = (TestKey::new(1), SignOptions::default());
     let in_release = key.sign_cleartext(RELEASE, &how);
     add("signature", "in-release", signed(&key.public(), in_release.as_bytes(), b""));

@@ -16,6 +16,7 @@ mod error;
 mod explain;
 mod kernel;
 mod lock;
+mod lock_file;
 mod needed;
 mod provider;
 mod search;
@@ -38,6 +39,7 @@ use crate::repo::{PackageRecord, ReleaseInfo};
 pub use error::{Error, Unavailable, UnknownName};
 pub use kernel::{Kernel, is_kernel};
 pub use lock::{Lock, LockedPackage, Reason};
+pub use lock_file::{LOCK_FILE_LIMIT, LockFile, LockFileError, PackageChange, changes};
 
 pub use universe::version_fits;
 use universe::{Group, Record, Satisfiers, Scope, Universe};

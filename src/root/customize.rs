@@ -1,5 +1,6 @@
-//! What the spec asks for on top of the packages: host name, users, files, commands, and the initrds that see all of it.
+//! What the spec asks for on top of the packages: host name, users, files, commands, and the initrds where they would be others with it.
 
+use super::changes::Snapshot;
 use super::install::INITRD_LATER;
 use super::plan::Plan;
 use super::sandbox::Cell;
@@ -10,6 +11,7 @@ use crate::tree::Tree;
 /// Applies the spec's own part to an installed tree.
 pub(super) fn customize(tree: &Tree, plan: &Plan, progress: &dyn Progress, cancel: &Cancel) -> Result<(), Error> {
     let cell = Cell::new(tree.path(), plan.time).reporting_to(progress);
+    let snapshot = Snapshot::take(tree)?;
     hostname(tree, &plan.hostname)?;
     if let Some(network) = &plan.network {
         network::set_up(tree, &cell, network, cancel)?;
@@ -26,7 +28,7 @@ pub(super) fn customize(tree: &Tree, plan: &Plan, progress: &dyn Progress, cance
     }
     users::check_login_programs(tree, &plan.users)?;
     initrd::modules(tree, &plan.modules)?;
-    initrd::make(tree, &cell, cancel)
+    initrd::make(tree, &snapshot.changes(tree)?, &cell, cancel)
 }
 
 fn hostname(tree: &Tree, name: &str) -> Result<(), Error> {

@@ -1,4 +1,10 @@
 //! The initrd of every kernel, and the modules that the spec wants in it.
+//!
+//! It takes half as long as all else, and depends on little of what specs add to their packages. So it is made with the packages, stays with them in the
+//! root cache, and is made again only where something has changed that it could depend on. What decides is the changes alone, never whether the root was
+//! kept: the image is the same.
+
+use std::path::{Path, PathBuf};
 
 use super::Error;
 use super::sandbox::Cell;
@@ -28,9 +34,105 @@ impl Maker {
     }
 }
 
-/// Makes the initrd of every kernel, once, after everything that it copies is in place.
-pub(super) fn make(tree: &Tree, cell: &Cell<'_>, cancel: &Cancel) -> Result<(), Error> {
+/// Of initramfs-tools' default level, 9, an initrd of 52 MB takes 1.2 s of processor time and 13.3 MB; of this one 0.25 s and 15.0 MB. A level in the image's
+/// own configuration wins.
+const COMPRESSION: (&str, &str) = ("COMPRESSLEVEL", "3");
+
+/// Where packages and administrators put what takes part in the making.
+const HOOKS: [&str; 2] = ["usr/share/initramfs-tools/hooks", "etc/initramfs-tools/hooks"];
+
+/// Hooks of Debian and Ubuntu of which is known that nothing in [`INDIFFERENT`] means anything to them. (One that copies users and keys is that of
+/// dropbear-initramfs.)
+const KNOWN_HOOKS: [&str; 20] = [
+    "amd64_microcode",
+    "btrfs",
+    "console_setup",
+    "dmsetup",
+    "fixrtc",
+    "framebuffer",
+    "fsck",
+    "fuse",
+    "intel_microcode",
+    "iscsi",
+    "keymap",
+    "klibc-utils",
+    "kmod",
+    "lvm2",
+    "mdadm",
+    "ntfs_3g",
+    "resume",
+    "thermal",
+    "udev",
+    "zz-busybox",
+];
+
+/// Files, and folders with all in them, that `mkinitramfs` and the known hooks neither copy nor look for.
+const INDIFFERENT: [&str; 28] = [
+    "etc/.pwd.lock",
+    "etc/group",
+    "etc/group-",
+    "etc/gshadow",
+    "etc/gshadow-",
+    "etc/hostname",
+    "etc/hosts",
+    "etc/issue",
+    "etc/issue.net",
+    "etc/machine-id",
+    "etc/motd",
+    "etc/passwd",
+    "etc/passwd-",
+    "etc/resolv.conf",
+    "etc/shadow",
+    "etc/shadow-",
+    "etc/ssh",
+    "etc/subgid",
+    "etc/subgid-",
+    "etc/subuid",
+    "etc/subuid-",
+    "etc/sudoers",
+    "etc/sudoers.d",
+    "etc/systemd/system",
+    "home",
+    "root",
+    "srv",
+    "var",
+];
+
+/// Makes the initrds of a tree of packages, where it can be told what makes them others.
+pub(super) fn make_early(tree: &Tree, cell: &Cell<'_>, cancel: &Cancel) -> Result<(), Error> {
+    if is_understood(tree)? { make_all(tree, cell, cancel) } else { Ok(()) }
+}
+
+/// Makes the initrd of every kernel, after everything that it copies is in place, unless those from [`make_early`] are the same. `changes` is what has
+/// changed since.
+pub(super) fn make(tree: &Tree, changes: &[PathBuf], cell: &Cell<'_>, cancel: &Cancel) -> Result<(), Error> {
+    if is_understood(tree)? && changes.iter().all(|path| is_indifferent(path)) { Ok(()) } else { make_all(tree, cell, cancel) }
+}
+
+/// Whether it is known what the initrds of a tree depend on. Of dracut it is not: any of its modules may look at anything.
+fn is_understood(tree: &Tree) -> Result<bool, Error> {
+    Ok(Maker::of(tree) == Some(Maker::InitramfsTools) && has_known_hooks(tree)?)
+}
+
+fn has_known_hooks(tree: &Tree) -> Result<bool, Error> {
+    let mut names = Vec::new();
+    for folder in HOOKS {
+        names.extend(tree.list(folder)?.into_iter().map(|entry| entry.name));
+    }
+    Ok(names.iter().all(|name| KNOWN_HOOKS.contains(&name.as_str())))
+}
+
+/// Whether no initrd depends on this path, relative to the tree. Of the files for networkd those that name interfaces are copied, and no others.
+fn is_indifferent(path: &Path) -> bool {
+    let networks = path.starts_with("etc/systemd/network") && path.extension().is_some_and(|ending| ending == "network" || ending == "netdev");
+    // Folders on the way to such files come into being with them.
+    let on_the_way = ["etc/systemd", "etc/systemd/network", "etc/netplan"].iter().any(|folder| path == Path::new(folder));
+    networks || on_the_way || path.starts_with("etc/netplan") || INDIFFERENT.iter().any(|known| path.starts_with(known))
+}
+
+fn make_all(tree: &Tree, cell: &Cell<'_>, cancel: &Cancel) -> Result<(), Error> {
     let Some(maker) = Maker::of(tree) else { return Ok(()) };
+    let cell = cell.clone().with_variable(COMPRESSION.0, COMPRESSION.1);
     for version in kernels(tree)? {
         match maker {
             Maker::InitramfsTools => {
@@ -120,6 +222,39 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_an_initrd_could_depend_on_is_told_from_what_it_cannot() {
+        for path in ["etc/passwd", "home/me/.ssh/authorized_keys", "etc/systemd/network", "etc/systemd/network/10.network", "var/lib/x", "etc/motd"] {
+            assert!(is_indifferent(Path::new(path)), "{path}");
+        }
+        for path in [
+            "etc/fstab",
+            "etc/crypttab",
+            "etc/initramfs-tools/modules",
+            "etc/initramfs-tools/hooks/mine",
+            "etc/modprobe.d/a.conf",
+            "etc/systemd/network/10.link",
+            "etc/udev/rules.d/1.rules",
+            "boot/initrd.img-6.1",
+            "usr/local/sbin/blkid",
+            "usr/bin/x",
+            "lib",
+            "etc/passwd.d",
+        ] {
+            assert!(!is_indifferent(Path::new(path)), "{path}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_hook_may_depend_on_anything() {
+        let root = tempfile::tempdir().unwrap();
+        let tree = Tree::open(root.path()).unwrap();
+        tree.write("usr/share/initramfs-tools/hooks/udev", b"", 0o755).unwrap();
+        assert!(has_known_hooks(&tree).unwrap());
+        tree.write("etc/initramfs-tools/hooks/dropbear", b"", 0o755).unwrap();
+        assert!(!has_known_hooks(&tree).unwrap());
+    }
+
+    #[test]
     fn a_module_that_a_kernel_has_not_is_told() {
         let root = tempfile::tempdir().unwrap();
         let tree = Tree::open(root.path()).unwrap();
@@ -153,6 +288,7 @@ mod tests {
         modules(&tree, &["xe".to_owned()]).unwrap();
         assert_eq!(tree.read_text("etc/dracut.conf.d/50-image.conf").unwrap(), "force_drivers+=\" xe \"\n");
         assert_eq!(kernels(&tree).unwrap(), ["6.6-1.azl3"]);
+        assert!(!is_understood(&tree).unwrap(), "its initrd is made at the end, always");
         copy_kernel(&tree, "6.6-1.azl3").unwrap();
         assert_eq!(tree.read_text("boot/vmlinuz-6.6-1.azl3").unwrap(), "kernel");
     }

@@ -11,6 +11,7 @@
 
 mod archive;
 mod bounded;
+mod changes;
 mod claims;
 mod control;
 mod customize;
@@ -47,18 +48,20 @@ pub(crate) use rpm::examine as examine_rpm;
 pub(crate) use rpm::testing::RpmBuilder;
 pub use workspace::Workspace;
 
+use self::sandbox::Cell;
 use crate::progress::{Cancel, Event, Phase, Progress};
 use crate::tree::Tree;
 
-/// Installs the packages of a plan into an empty tree.
+/// Installs the packages of a plan into an empty tree, and makes its initrds.
 ///
 /// # Errors
 /// The first problem; the tree is then of no use.
 pub fn install(tree: &Tree, plan: &Plan, progress: &dyn Progress, cancel: &Cancel) -> Result<(), Error> {
     match plan.packaging {
-        Packaging::Deb => install::Installation { tree, plan, progress, cancel }.run(),
-        Packaging::Rpm => rpm::Installation { tree, plan, progress, cancel }.run(),
+        Packaging::Deb => install::Installation { tree, plan, progress, cancel }.run()?,
+        Packaging::Rpm => rpm::Installation { tree, plan, progress, cancel }.run()?,
     }
+    initrd::make_early(tree, &Cell::new(tree.path(), plan.time).reporting_to(progress), cancel)
 }
 
 /// Writes an installed tree to a file that is made, for [`restore`].

@@ -18,7 +18,7 @@ use rustix::io::Errno;
 
 use super::Error;
 use super::error::refused;
-use crate::format::tree::{self, BLOCK, Entry, HEAD_LEN, Head, Kind};
+use crate::format::tree::{self, Attributes, BLOCK, Entry, HEAD_LEN, Head, Kind};
 use crate::progress::Cancel;
 use crate::tree::{Tree, create_new, names};
 
@@ -139,7 +139,7 @@ impl Walk {
         }
     }
 
-    fn push(&mut self, path: &Path, stat: &Stat, kind: Kind, attributes: Vec<(Vec<u8>, Vec<u8>)>) {
+    fn push(&mut self, path: &Path, stat: &Stat, kind: Kind, attributes: Attributes) {
         let mtime = (stat.st_mtime, u32::try_from(stat.st_mtime_nsec).unwrap_or(0));
         let (mode, uid, gid) = ((stat.st_mode & 0o7777) as u16, stat.st_uid, stat.st_gid);
         self.entries.push(Entry { path: path.as_os_str().as_bytes().to_vec(), kind, mode, uid, gid, mtime, attributes });
@@ -147,7 +147,7 @@ impl Walk {
 }
 
 /// The extended attributes of a file or folder, in the order of their names.
-fn attributes(file: &OwnedFd) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Errno> {
+fn attributes(file: &OwnedFd) -> Result<Attributes, Errno> {
     let mut list = vec![0; ATTRIBUTE_LIMIT];
     let len = match rustix::fs::flistxattr(file, &mut list) {
         Err(Errno::OPNOTSUPP) => 0,

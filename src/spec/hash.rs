@@ -4,11 +4,12 @@ use serde::Serialize;
 
 use super::Spec;
 use crate::cache::SpecHash;
+use crate::digest::Digest;
 use crate::distro::{Profile, ProfileArchive};
 use crate::format::cbor;
 
 /// Grows by one whenever the same spec and packages would give other bytes than with the builder before: no older image is a hit then.
-pub const BUILDER_EPOCH: u32 = 3;
+pub const BUILDER_EPOCH: u32 = 4;
 
 /// Everything that can change an image, beside the state of the repositories.
 #[derive(Serialize)]
@@ -35,6 +36,27 @@ impl<'s> Input<'s> {
         let archives = profile.archives.iter().map(archive).collect();
         Self { builder_epoch: BUILDER_EPOCH, source_date_epoch, spec, codename: profile.codename, archives }
     }
+}
+
+/// What of a spec decides on its packages.
+#[derive(Serialize)]
+struct PackageInput<'s> {
+    target: &'s super::model::Target,
+    packages: &'s [String],
+    kernel: &'s Option<crate::resolve::Kernel>,
+    codename: &'static str,
+    archives: Vec<ArchiveInput>,
+    repositories: &'s [super::model::PackageRepository],
+    folders: &'s [super::model::PackageFolder],
+}
+
+/// The digest of what decides on the packages of a spec, beside the state of the repositories: a lock holds as long as it stays.
+pub(super) fn package_inputs(spec: &Spec, profile: &Profile) -> Digest {
+    let archives = Input::of(spec, profile, None).archives;
+    let (packages, kernel) = (spec.system.packages.as_slice(), &spec.system.kernel);
+    let (repositories, folders) = (spec.repositories.as_slice(), spec.folders.as_slice());
+    let input = PackageInput { target: &spec.target, packages, kernel, codename: profile.codename, archives, repositories, folders };
+    Digest::derive("image-composer 2026-11 package inputs", &cbor::encode(&input).expect("texts and numbers can always be encoded"))
 }
 
 /// The hash of a complete spec.

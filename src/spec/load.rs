@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Spec, complete, extends, hash, read};
 use crate::cache::SpecHash;
+use crate::digest::Digest;
 use crate::distro::Profile;
 use crate::yaml::{self, Diagnostic, ReadError, Report};
 
@@ -23,6 +24,11 @@ impl Loaded {
     /// (`SOURCE_DATE_EPOCH`).
     pub fn hash(&self, source_date_epoch: Option<u64>) -> SpecHash {
         hash::hash(&self.spec, self.profile, source_date_epoch)
+    }
+
+    /// The digest of what decides on the packages: as long as it stays, a lock is this spec's.
+    pub fn package_inputs(&self) -> Digest {
+        hash::package_inputs(&self.spec, self.profile)
     }
 
     /// All that the hash is made from, as JSON: an object with `builder_epoch`, `source_date_epoch`, `spec`, `codename` and `archives`.

@@ -10,6 +10,7 @@ mod data;
 mod fetch;
 mod images;
 mod json;
+mod lock;
 mod pin;
 mod problem;
 pub(crate) mod progress;

@@ -71,6 +71,7 @@ impl World {
         let archives = || ["debian", "debian-security"].map(str::to_owned).into_iter();
         Request {
             spec,
+            locked: None,
             output_dir: self.path("out"),
             caches: Caches { packages: true, images: false, roots: false },
             limits: Limits::default(),

@@ -84,6 +84,7 @@ fn state(dir: &Path) -> BTreeMap<PathBuf, (SystemTime, String)> {
 fn request(home: &Path, offline: bool) -> Request {
     Request {
         spec: spec::load(Path::new(SPEC)).unwrap(),
+        locked: None,
         output_dir: home.join("out"),
         caches: Caches { packages: true, images: true, roots: true },
         offline,

@@ -147,7 +147,7 @@ fn check(store: &Store) {
     assert_eq!((record.raw_len, record.raw_digest.to_string().as_str()), (disk().len() as u64, DISK));
     let read = disk_of(store, &spec());
     assert!(read == disk() && Digest::of(&read).to_string() == DISK);
-    let [usage, _] = store.usage().unwrap();
+    let [usage, ..] = store.usage().unwrap();
     assert_eq!((usage.hits, usage.misses, usage.saved_bytes), (3, 2, 1000));
 }
 

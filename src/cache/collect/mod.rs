@@ -43,6 +43,7 @@ pub struct Limits {
 }
 
 /// Which names to remove, whatever the limits say. Pinned ones stay.
+#[expect(clippy::struct_excessive_bools, reason = "each is a cache")]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Clean {
     /// Packages.

@@ -210,8 +210,7 @@ fn names(plan: &Plan) -> Vec<(String, Reason)> {
     let name = |name: &Name| match name {
         Name::Package(coordinates) => coordinates.name().to_owned(),
         Name::Metadata { path, .. } => path.clone(),
-        Name::Image { name, .. } => name.clone(),
-        Name::Root { name, .. } => name.clone(),
+        Name::Image { name, .. } | Name::Root { name, .. } => name.clone(),
         Name::Partial(path) | Name::Quarantined(path) | Name::Orphan(path) => path.file_name().unwrap().to_string_lossy().into_owned(),
     };
     plan.entries.iter().map(|entry| (name(&entry.name), entry.because)).collect()

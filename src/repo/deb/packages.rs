@@ -100,7 +100,7 @@ pub fn parse(text: &[u8], archive: &Arc<Archive>, arch: &str) -> Result<Packages
 ///
 /// # Errors
 /// A field that no package can have.
-pub(super) fn of_control(
+pub fn of_control(
     control: &[(String, String)],
     filename: &str,
     size: u64,

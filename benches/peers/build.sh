@@ -1,0 +1,110 @@
+#!/bin/bash
+# Builds the same packages with image-composer and with mmdebstrap, the fastest builder of Debian roots, at its fastest: from a local repository that has
+# these packages alone, on tmpfs, without syncs, and then `mke2fs -d` of what it made.
+#
+#     benches/peers/build.sh [PROGRAM]
+#
+# PROGRAM is image-composer (default: target/release/image-composer). Installs what it lacks (mmdebstrap, eatmydata, apt-utils, time), needs root, a mirror, and
+# some ten minutes. Sets: `minimal` (fixtures/specs/debian12-minimal.yml) and `server` (server.yml). In every round all take their turn; the table has the medians
+# of ROUNDS (5), in $RESULT (build-results.md beside this script).
+set -euo pipefail
+HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+ROOT=$(cd "$HERE/../.." && pwd)
+PROGRAM=$(realpath "${1:-$ROOT/target/release/image-composer}")
+RESULT=${RESULT:-$HERE/build-results.md}
+ROUNDS=${ROUNDS:-5}
+
+lacking=()
+for need in mmdebstrap eatmydata apt-ftparchive:apt-utils /usr/bin/time:time python3; do
+    command -v "${need%%:*}" >/dev/null || lacking+=("${need##*:}")
+done
+((${#lacking[@]} == 0)) || DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 install "${lacking[@]}" </dev/null >/dev/null
+
+WORK=$(mktemp -d /var/tmp/image-composer-peers.XXXXXX)
+MEMORY=$(mktemp -d /dev/shm/image-composer-peers.XXXXXX)
+trap 'rm -rf --one-file-system "$WORK" "$MEMORY"' EXIT
+export HOME=$WORK/home IMAGE_COMPOSER_STORE=$WORK/store
+mkdir -p "$HOME"
+cp "$ROOT/fixtures/specs/debian12-minimal.yml" "$WORK/minimal.yml"
+cp "$HERE/server.yml" "$WORK/server.yml"
+
+# measure SET WHO COMMAND…: a line `set who wall cpu` in $WORK/times.
+measure() {
+    local set=$1 who=$2
+    shift 2
+    /usr/bin/time --quiet -o "$WORK/time" -f '%e %U %S %M' "$@" >"$WORK/said" 2>&1 </dev/null || { cat "$WORK/said" >&2; return 1; }
+    awk -v set="$set" -v who="$who" '{ print set, who, $1, $2 + $3, $4 / 1024 }' "$WORK/time" >>"$WORK/times"
+}
+
+ours() { "$PROGRAM" build "$WORK/$1.yml" -o "$WORK/out" --progress none "${@:2}"; }
+export -f ours
+export PROGRAM
+
+# A repository of exactly the packages that image-composer chooses for a set, and their names in $WORK/SET.names.
+make_repository() {
+    local set=$1 repository=$WORK/repository-$1
+    ours "$set" >/dev/null 2>&1
+    "$PROGRAM" cache info "$("$PROGRAM" validate "$WORK/$set.yml" --json | python3 -c 'import json, sys; print(json.load(sys.stdin)["specs"][0]["spec_hash"])')" \
+        --json | python3 -c 'import json, sys; [print(p["name"] + "=" + p["version"]) for p in json.load(sys.stdin)["packages"]]' >"$WORK/$set.versions"
+    sed 's/=.*//' "$WORK/$set.versions" | paste -sd , >"$WORK/$set.names"
+    mkdir -p "$repository"
+    (cd "$repository" && xargs apt-get -qq download <"$WORK/$set.versions" && apt-ftparchive packages . >Packages)
+}
+
+mmdebstrap_and_disk() {
+    local set=$1 root=$MEMORY/root
+    rm -rf --one-file-system "$root"
+    # Hooks bind the local repository into the root, as mmdebstrap's manual recommends for file://.
+    TMPDIR=$MEMORY eatmydata mmdebstrap --quiet --mode=root --variant=custom --dpkgopt=force-unsafe-io --include="$(cat "$WORK/$set.names")" \
+        --hook-dir=/usr/share/mmdebstrap/hooks/merged-usr --hook-dir=/usr/share/mmdebstrap/hooks/file-mirror-automount \
+        bookworm "$root" "deb [trusted=yes] file://$WORK/repository-$set ./"
+    # What the hook bound and left.
+    umount "$root$WORK/repository-$set" 2>/dev/null || true
+    truncate --size 0 "$WORK/peer.ext4"
+    mke2fs -q -F -t ext4 -d "$root" "$WORK/peer.ext4" "$2"
+}
+export -f mmdebstrap_and_disk
+export WORK MEMORY
+
+
+for set in minimal server; do make_repository "$set"; done
+for ((round = 0; round < ROUNDS; round++)); do
+    for set in minimal server; do
+        size=1536M
+        [[ $set == minimal ]] || size=3840M
+        measure "$set" packages bash -c 'ours "$@"' bash "$set" --no-image-cache --no-root-cache --offline
+        measure "$set" mmdebstrap bash -c 'mmdebstrap_and_disk "$@"' bash "$set" "$size"
+        # The first build has kept a root; what only the spec adds is another host name.
+        sed "s/hostname: .*/hostname: round-$round/" "$WORK/$set.yml" >"$WORK/$set-other.yml"
+        measure "$set" root bash -c 'ours "$@"' bash "$set-other" --offline
+        measure "$set" hit bash -c 'ours "$@"' bash "$set-other" --offline
+        rm -rf --one-file-system "$WORK/out" "$MEMORY/root" "$WORK/peer.ext4"
+    done
+done
+python3 - "$WORK/times" >"$RESULT" <<'P'
+import os, sys
+from collections import defaultdict
+from statistics import median
+
+times = defaultdict(list)
+for line in open(sys.argv[1], encoding="ascii"):
+    set, who, *values = line.split()
+    times[set, who].append([float(value) for value in values])
+rounds = len(times["minimal", "mmdebstrap"])
+print("# Builds and their peer\n")
+print(f"Made by `benches/peers/build.sh` on {os.cpu_count()} processors: medians of {rounds} rounds, in each of which all take their turn. The peer is mmdebstrap at")
+print("its fastest, with `mke2fs -d`; image-composer makes a partitioned disk that boots, verifies all it reads, and keeps what it makes (but for the first line).\n")
+print("| set | work | wall | CPU | to the peer: wall | CPU |\n|---|---|---|---|---|---|")
+names = {
+    "packages": "image-composer, packages there, no root kept",
+    "root": "image-composer, another host name: the kept root",
+    "hit": "image-composer, nothing changed: the kept image",
+    "mmdebstrap": "mmdebstrap and mke2fs",
+}
+for set in ["minimal", "server"]:
+    peer = [median(column) for column in zip(*times[set, "mmdebstrap"])]
+    for who, name in names.items():
+        wall, cpu, _ = (median(column) for column in zip(*times[set, who]))
+        print(f"| {set} | {name} | {wall:.2f} s | {cpu:.2f} s | {wall / peer[0]:.2f} | {cpu / peer[1]:.2f} |")
+P
+cat "$RESULT"

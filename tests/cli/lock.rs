@@ -1,0 +1,97 @@
+//! Locks: from the spec to the file, and back.
+
+use std::fs;
+
+use serde_json::json;
+
+use super::bundle::mirror;
+use super::cache::json_of;
+use super::folders::World;
+use crate::support::deb::Deb;
+use crate::support::keys::TestKey;
+use crate::support::repository::Repository;
+
+fn world() -> World {
+    let world = World::new();
+    world.spec("zstd", "  []");
+    world
+}
+
+#[test]
+fn a_lock_has_every_package_and_stays_until_the_spec_wants_others() {
+    let world = world();
+    let (status, out, err) = world.run_online(&["lock", "spec.yml"]);
+    assert_eq!(status, 0, "{err}");
+    assert!(out.contains("+ zstd 1.0\n") && out.lines().count() == 23, "{out}");
+    assert!(err.contains("wrote spec.yml.lock: 23 packages, 23 changes"), "{err}");
+    let text = fs::read_to_string(world.path("spec.yml.lock")).unwrap();
+    assert_eq!(text.lines().filter(|line| line.starts_with("package ")).count(), 23);
+    assert!(text.contains("wants zstd\n") && text.contains("package zstd 1.0 amd64 debian "), "{text}");
+
+    let (status, out, err) = world.run_online(&["lock", "spec.yml", "--json"]);
+    assert_eq!(status, 0, "{err}");
+    assert_eq!(json_of(&out), json!({"path": "spec.yml.lock", "packages": 23, "written": false, "changes": []}));
+    assert_eq!(fs::read_to_string(world.path("spec.yml.lock")).unwrap(), text);
+    // What the store has is enough.
+    let (status, _, err) = world.run(&["lock", "spec.yml", "--offline", "--diff"]);
+    assert_eq!((status, err.contains("nothing changes")), (0, true), "{err}");
+}
+
+#[test]
+fn a_difference_is_shown_and_nothing_is_written() {
+    let world = world();
+    let (status, out, err) = world.run_online(&["lock", "spec.yml", "--diff"]);
+    assert_eq!((status, out.lines().count()), (1, 23), "{err}");
+    assert!(!world.path("spec.yml.lock").exists());
+}
+
+#[test]
+fn a_lock_that_is_missing_broken_or_of_another_spec_builds_nothing() {
+    let world = world();
+    let build = || world.run(&["build", "spec.yml", "--locked", "--offline", "-o", "out"]);
+    let (status, _, err) = build();
+    assert_eq!(status, 2);
+    assert!(err.contains("the lock spec.yml.lock is not there") && err.contains("image-composer lock SPEC"), "{err}");
+
+    assert_eq!(world.run_online(&["lock", "spec.yml"]).0, 0);
+    let text = fs::read_to_string(world.path("spec.yml.lock")).unwrap();
+    fs::write(world.path("spec.yml.lock"), text.replacen("pool/", "../", 1)).unwrap();
+    let (status, _, err) = build();
+    assert_eq!(status, 2);
+    assert!(err.contains("the lock spec.yml.lock cannot be used: line ") && err.contains("leads out of the archive"), "{err}");
+    let (status, _, err) = world.run_online(&["lock", "spec.yml", "--upgrade"]);
+    assert_eq!(status, 0, "{err}");
+    assert_eq!(fs::read_to_string(world.path("spec.yml.lock")).unwrap(), text);
+
+    world.spec("vim", "  []");
+    let (status, _, err) = build();
+    assert_eq!(status, 2);
+    assert!(err.contains("was made for other packages: it lacks vim") && err.contains("image-composer lock spec.yml"), "{err}");
+    world.spec("zstd", "  []");
+    let (status, _, err) = world.run_online(&["lock", "spec.yml", "--upgrade", "nothing"]);
+    assert_eq!(status, 2);
+    assert!(err.contains("the lock has no package “nothing”"), "{err}");
+}
+
+#[test]
+fn versions_stay_until_they_are_renewed() {
+    let world = world();
+    assert_eq!(world.run_online(&["lock", "spec.yml"]).0, 0);
+    let key = TestKey::new(1);
+    let now = std::time::SystemTime::now().duration_since(std::time::SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    let newer = ["zstd", "kmod"].iter().fold(Repository::new("bookworm-updates").dated(now, 7), |suite, name| suite.with(Deb::new(name, "2.0")));
+    let mut tree = mirror(&key);
+    tree.extend(newer.build(&key));
+    world.server.replace(tree);
+
+    let changes = |words: &[&str]| {
+        let (_, out, err) = world.run_online(words);
+        (out, err)
+    };
+    assert_eq!(changes(&["lock", "spec.yml", "--diff"]).0, "");
+    assert_eq!(changes(&["lock", "spec.yml", "--upgrade", "--diff"]).0, "~ kmod 1.0 -> 2.0\n~ zstd 1.0 -> 2.0\n");
+    let (out, err) = changes(&["lock", "spec.yml", "--upgrade", "zstd"]);
+    assert_eq!(out, "~ zstd 1.0 -> 2.0\n", "{err}");
+    let text = fs::read_to_string(world.path("spec.yml.lock")).unwrap();
+    assert!(text.contains("package zstd 2.0 ") && text.contains("package kmod 1.0 "), "{text}");
+}
