@@ -3,13 +3,12 @@
 
 That is the part of a build that comes after packages were chosen and fetched (src/build/worker.rs): no repository, no resolver, no store. For root, and for
 a user with subordinate ids. OUT/disk.raw is the disk, which boots from EFI to a login as root. OUT/figures has the wall and processor time in seconds until the packages are
-installed, and the most memory of one process in MiB. Ends with 1 where the build fails, and says why.
+installed, and the most memory of the worker in MiB (`rpm`, which it starts, takes less). Ends with 1 where the build fails, and says why.
 """
 
 import json
 import os
 import pwd
-import resource
 import subprocess
 import sys
 import time
@@ -108,6 +107,12 @@ def processor_time(pid):
     return sum(int(field) for field in fields[11:15]) / os.sysconf("SC_CLK_TCK")
 
 
+def most_memory(pid):
+    """In MiB (proc_pid_status(5), VmHWM)."""
+    with open(f"/proc/{pid}/status", encoding="ascii") as file:
+        return next(int(line.split()[1]) // 1024 for line in file if line.startswith("VmHWM:"))
+
+
 def main():
     program, out, *files = sys.argv[1:]
     os.makedirs(f"{out}/scratch", exist_ok=True)
@@ -131,12 +136,12 @@ def main():
             print("warning:", message["warning"])
         if "start" in message and message["start"]["phase"] == "customize":
             with open(f"/proc/{entrance.pid}/task/{entrance.pid}/children", encoding="ascii") as file:
-                installed = time.monotonic() - begun, processor_time(file.read().split()[0])
+                worker = file.read().split()[0]
+            installed = time.monotonic() - begun, processor_time(worker), most_memory(worker)
     if entrance.wait() != 0:
         sys.exit(1)
-    memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
     with open(f"{out}/figures", "w", encoding="ascii") as file:
-        print(f"{installed[0]:.1f} {installed[1]:.1f} {memory}", file=file)
+        print(f"{installed[0]:.1f} {installed[1]:.1f} {installed[2]}", file=file)
 
 
 main()
