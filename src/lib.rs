@@ -12,6 +12,8 @@
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 
+pub mod bill;
+
 pub mod build;
 
 pub mod transfer;

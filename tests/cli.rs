@@ -5,6 +5,7 @@
 mod support;
 
 mod cli {
+    mod bills;
     mod build;
     mod bundle;
     mod cache;

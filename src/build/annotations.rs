@@ -22,6 +22,9 @@ pub struct Annotations {
     /// The log of the build until the image was kept.
     #[serde(default)]
     pub log: Option<String>,
+    /// The version of the program that built the image.
+    #[serde(default)]
+    pub builder: Option<String>,
 }
 
 /// The wall time of a phase.
@@ -94,7 +97,12 @@ mod tests {
     #[test]
     fn they_come_back_and_strange_ones_say_nothing() {
         let phases = vec![Took { phase: Phase::Disk, millis: 1_200 }];
-        let annotations = Annotations { inputs: json!({"builder_epoch": 1, "spec": {"image": {}}}), phases, log: Some("one\n".to_owned()) };
+        let annotations = Annotations {
+            inputs: json!({"builder_epoch": 1, "spec": {"image": {}}}),
+            phases,
+            log: Some("one\n".to_owned()),
+            builder: Some("0.1".to_owned()),
+        };
         assert_eq!(Annotations::parse(&annotations.to_bytes()), annotations);
         for strange in [b"".as_slice(), b"{}", b"[]", b"7", b"{\"phases\": 7}", b"\xff"] {
             assert_eq!(Annotations::parse(strange), Annotations::default());

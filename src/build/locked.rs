@@ -50,11 +50,16 @@ pub fn disagreement(spec: &Loaded, file: &LockFile) -> Option<Disagreement> {
 }
 
 /// The key of the image of a spec with a lock: another lock is another image.
-pub(super) fn key(spec: SpecHash, file: &LockFile) -> SpecHash {
+pub fn key(spec: SpecHash, file: &LockFile) -> SpecHash {
+    let both = [spec.digest().as_bytes().as_slice(), digest(file).as_bytes()].concat();
+    SpecHash::from(Digest::derive("image-composer 2026-11 locked spec hash", &both))
+}
+
+/// The digest of what a lock decides: the packages, and the time that they were chosen at.
+pub(super) fn digest(file: &LockFile) -> Digest {
     let packages: Vec<_> = file.lock.packages.iter().map(|package| (&package.coordinates, &package.sha256)).collect();
     let time = file.lock.releases.iter().map(|release| release.date).max();
-    let bytes = cbor::encode(&(spec, packages, time)).expect("plain values have an encoding");
-    SpecHash::from(Digest::derive("image-composer 2026-11 locked spec hash", &bytes))
+    Digest::derive("image-composer 2026-11 lock", &cbor::encode(&(packages, time)).expect("plain values have an encoding"))
 }
 
 impl Build<'_> {

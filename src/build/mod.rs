@@ -17,6 +17,7 @@ mod locked;
 mod output;
 mod packages;
 mod plan;
+mod refresh;
 mod relations;
 mod report;
 mod request;
@@ -32,7 +33,7 @@ use std::time::{Instant, SystemTime};
 pub use annotations::{Annotations, Took};
 pub use error::Error;
 pub use fetch::{Fetched, fetch};
-pub use locked::{Disagreement, Locked, Renew, disagreement, lock};
+pub use locked::{Disagreement, Locked, Renew, disagreement, key as locked_key, lock};
 pub use report::{ImageOutcome, MissReason, Output, PackageCounts, Report, RootOutcome};
 pub use request::{Caches, Request, Workers};
 pub use tidy::{Collection, room_hint, tidy};
@@ -170,6 +171,10 @@ impl Build<'_> {
             cache.count_miss();
             return Ok(Cached::Miss(MissReason::NotThere));
         };
+        if self.request.refresh && !self.is_current(&cache, &record)? {
+            cache.count_miss();
+            return Ok(Cached::Miss(MissReason::NotCurrent));
+        }
         let dir = OutputDir::prepare(self.request)?;
         let raw = dir.partial()?;
         let stays = self.request.spec.spec.disk.artifacts.contains(&Format::Raw.into());
@@ -199,7 +204,7 @@ impl Build<'_> {
     fn nearest(&self, because: MissReason) -> Option<Nearest> {
         let store = self.images.filter(|_| because == MissReason::NotThere)?;
         // What cannot be told is no reason not to build.
-        let near = nearest(store, &self.request.spec.inputs(self.request.source_date_epoch)).ok()??;
+        let near = nearest(store, &self.request.inputs()).ok()??;
         for difference in &near.differences {
             self.journal.note(&format!("image cache: {} {} has another {difference}", near.image.spec_hash.short(), near.image.name));
         }
@@ -390,8 +395,8 @@ impl Build<'_> {
 
     fn annotations(&self) -> Annotations {
         let phases = self.journal.phases().into_iter().map(|(phase, took)| Took { phase, millis: took.as_millis() as u64 }).collect();
-        let inputs = self.request.spec.inputs(self.request.source_date_epoch);
-        Annotations { inputs, phases, log: Some(self.journal.text()) }
+        let inputs = self.request.inputs();
+        Annotations { inputs, phases, log: Some(self.journal.text()), builder: Some(env!("CARGO_PKG_VERSION").to_owned()) }
     }
 
     fn scratch(&self) -> Result<Work, Error> {

@@ -99,6 +99,8 @@ pub enum MissReason {
     CacheOff,
     /// `--rebuild`.
     Rebuild,
+    /// `--refresh`, and the repositories have other packages for the spec than the cached image has.
+    NotCurrent,
 }
 
 /// Where a build's packages came from.
@@ -120,6 +122,7 @@ impl fmt::Display for MissReason {
             Self::NotThere => "there was no image of this spec",
             Self::Damaged => "the image of this spec was damaged",
             Self::CacheOff => "it is off",
+            Self::NotCurrent => "the repositories have other packages than the kept image",
             Self::Rebuild => "passed over, as --rebuild says",
         })
     }

@@ -28,6 +28,8 @@ pub struct Request {
     pub offline: bool,
     /// Build although the image is cached, and put the new one in its place.
     pub rebuild: bool,
+    /// Ask the repositories although the image is cached, and build if they have other packages for the spec than the image has.
+    pub refresh: bool,
     /// How many threads unpack and how many packages are fetched at a time.
     pub workers: Workers,
     /// Addresses to use instead of the host's own, by archive (`debian`).
@@ -51,6 +53,15 @@ impl Request {
     pub fn key(&self) -> SpecHash {
         let hash = self.spec.hash(self.source_date_epoch);
         self.locked.as_ref().map_or(hash, |file| super::locked::key(hash, file))
+    }
+
+    /// All that the key is made from, as JSON.
+    pub(super) fn inputs(&self) -> serde_json::Value {
+        let mut inputs = self.spec.inputs(self.source_date_epoch);
+        if let Some(file) = &self.locked {
+            inputs["lock"] = super::locked::digest(file).to_string().into();
+        }
+        inputs
     }
 
     /// The limits of those caches that the build may write.

@@ -104,7 +104,8 @@ pub fn differences(kept: &Value, wanted: &Value) -> Vec<Difference> {
 }
 
 /// Fields that the model calls otherwise than specs do, by their paths without what stands in brackets.
-const NAMES: [(&str, &str); 32] = [
+const NAMES: [(&str, &str); 33] = [
+    ("lock", "the lock"),
     ("builder_epoch", "the builder's version"),
     ("source_date_epoch", "SOURCE_DATE_EPOCH"),
     ("codename", "the profile's codename"),

@@ -10,6 +10,7 @@ use image_composer::spec;
 use image_composer::spec::model::CacheUse;
 
 use super::network::Network;
+use super::sbom::{self, Sbom};
 use super::{Error, Result, Session, lock, signals};
 
 /// Build an image, or take it from the image cache
@@ -39,9 +40,17 @@ pub(super) struct Arguments {
     #[arg(long, conflicts_with_all = ["no_cache", "no_image_cache"])]
     rebuild: bool,
 
+    /// Ask the repositories although the image is in the cache, and build only if they have other packages for it
+    #[arg(long, conflicts_with_all = ["rebuild", "offline", "locked", "no_cache", "no_image_cache"])]
+    refresh: bool,
+
     /// Write the log of the build into this file: phases with their times, what hit and missed, what packages' scripts and commands print
     #[arg(long, value_name = "FILE")]
     log_file: Option<PathBuf>,
+
+    /// Write what is in the image, too, as <name>-<version>.spdx.json or .cdx.json, and what it was made from as .provenance.json
+    #[arg(long, value_name = "BILL", value_enum, conflicts_with_all = ["no_cache", "no_image_cache"])]
+    sbom: Vec<Sbom>,
 
     #[command(flatten)]
     switches: Switches,
@@ -80,6 +89,7 @@ Examples:
   image-composer build debian12.yml -o out/
   image-composer build debian12.yml --offline --no-image-cache
   image-composer lock debian12.yml && image-composer build debian12.yml --locked
+  image-composer build debian12.yml --sbom spdx --sbom provenance
   image-composer build debian12.yml --mirror debian=https://mirror.example/debian
 
 JSON: one object with spec_hash, name, version, image {outcome: hit|built, …}, packages {total, fetched, \
@@ -97,6 +107,9 @@ pub(super) fn run(session: &Session, arguments: Arguments) -> Result {
     session.ui.detail(|| format!("spec: {}, {}", spec.path.display(), spec.hash(source_date_epoch)));
 
     let caches = arguments.switches.with(spec.spec.cache, &config.storage);
+    if !caches.images && !arguments.sbom.is_empty() {
+        return Err(sbom::cache_off());
+    }
     let mut request = arguments.network.request(spec, &config, mirrors, caches, arguments.offline)?;
     if arguments.locked {
         let path = lock::path_of(&arguments.spec);
@@ -110,6 +123,7 @@ pub(super) fn run(session: &Session, arguments: Arguments) -> Result {
     request.rebuild = arguments.rebuild;
     request.log = arguments.log_file.as_deref().map(Session::log_file).transpose()?;
     request.source_date_epoch = source_date_epoch;
+    request.refresh = arguments.refresh;
     let store = if caches.packages || caches.images { Some(session.open_store(&config, &cancel)?) } else { None };
 
     let outcome = build(&request, store.as_ref(), &*session.view, &cancel);
@@ -117,8 +131,10 @@ pub(super) fn run(session: &Session, arguments: Arguments) -> Result {
     if let Some(store) = &store {
         session.warn_of_damage(store);
     }
-    session.ui.built(&outcome?, arguments.json)?;
-    Ok(())
+    let mut report = outcome?;
+    let billed = sbom::write(store.as_ref(), &mut report, &arguments.sbom, &request.output_dir);
+    session.ui.built(&report, arguments.json)?;
+    billed
 }
 
 impl Switches {

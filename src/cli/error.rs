@@ -7,7 +7,7 @@ use image_composer::cache::{self, SpecHash};
 use image_composer::config::{ConfigError, NoStoreError};
 use image_composer::spec::LoadError;
 use image_composer::yaml::{Diagnostic, ReadError};
-use image_composer::{build, store, transfer};
+use image_composer::{bill, build, store, transfer};
 
 use super::exit;
 use crate::ui::Problem;
@@ -64,6 +64,15 @@ pub(crate) enum Error {
     /// The build.
     #[error(transparent)]
     Build(#[from] build::Error),
+    /// There is no bill of an image.
+    #[error(transparent)]
+    Bill(#[from] bill::Error),
+    /// A bill of an image that was built and could not be kept.
+    #[error("there is no bill of {name}: the image is not in the cache")]
+    NotKept {
+        /// What the spec calls it.
+        name: String,
+    },
     /// An image that leaves or comes in.
     #[error(transparent)]
     Transfer(transfer::Error),
@@ -153,13 +162,14 @@ impl Error {
             | Self::NoSuchEntry { .. }
             | Self::NoLog { .. }
             | Self::Cache(cache::Error::NoImage(_) | cache::Error::NoPackage(_)) => exit::NOT_FOUND,
+            Self::Bill(error) => of_bill(error),
             Self::NotFetched { code, .. } | Self::Differs { code } => *code,
             Self::Store(error) => of_store(error),
             Self::StoreDamaged { .. } | Self::Cache(cache::Error::Mismatch { .. }) => exit::INTEGRITY,
             Self::Cache(cache::Error::Bundle(error)) if error.is_integrity() => exit::INTEGRITY,
             Self::Build(error) => error.exit_code(),
             Self::Transfer(error) => of_transfer(error),
-            Self::Cache(_) | Self::Signals(_) | Self::Output(_) => exit::FAILED,
+            Self::Cache(_) | Self::NotKept { .. } | Self::Signals(_) | Self::Output(_) => exit::FAILED,
         }
     }
 
@@ -188,6 +198,10 @@ impl Error {
             Self::Store(error) => error.hint(),
             Self::Cache(error) => error.hint(),
             Self::Build(error) => error.hint(),
+            Self::Bill(error) => error.hint(),
+            Self::NotKept { .. } => {
+                Some("its files are written; make room in the store or raise the limits of the image cache, and build again".to_owned())
+            }
             Self::Transfer(error) => error.hint(),
             Self::Ambiguous { .. } => Some("give more digits".to_owned()),
             Self::StoreDamaged { repaired: false } => Some("“image-composer cache verify --repair” mends what can be mended".to_owned()),
@@ -201,6 +215,14 @@ impl Error {
             | Self::Signals(_)
             | Self::Output(_) => None,
         }
+    }
+}
+
+fn of_bill(error: &bill::Error) -> u8 {
+    match error {
+        bill::Error::Imported(_) => exit::NOT_FOUND,
+        bill::Error::Damaged(_) => exit::INTEGRITY,
+        bill::Error::Write { .. } | bill::Error::Cache(_) => exit::FAILED,
     }
 }
 

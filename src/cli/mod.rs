@@ -12,6 +12,7 @@ mod man;
 mod mirror;
 mod network;
 mod resolve;
+mod sbom;
 mod schema;
 mod session;
 mod signals;

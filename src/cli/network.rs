@@ -55,6 +55,7 @@ impl Network {
             caches,
             limits: config.storage.limits(),
             offline,
+            refresh: false,
             rebuild: false,
             workers: Workers {
                 fetch: self.workers.map_or(config.workers, usize::from),

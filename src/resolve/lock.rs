@@ -47,3 +47,15 @@ pub enum Reason {
     /// The named package recommends it.
     RecommendedBy(String),
 }
+
+impl std::fmt::Display for Reason {
+    /// As it stands in a lock file: `wanted`, `needed-by libc6`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Essential => f.write_str("essential"),
+            Self::Wanted => f.write_str("wanted"),
+            Self::DependencyOf(name) => write!(f, "needed-by {name}"),
+            Self::RecommendedBy(name) => write!(f, "recommended-by {name}"),
+        }
+    }
+}

@@ -60,12 +60,7 @@ impl LockFile {
         for package in &self.lock.packages {
             let (name, version) = (package.coordinates.name(), package.coordinates.version());
             let (arch, archive) = (package.coordinates.arch(), package.coordinates.repository());
-            let reason = match &package.reason {
-                Reason::Essential => "essential".to_owned(),
-                Reason::Wanted => "wanted".to_owned(),
-                Reason::DependencyOf(name) => format!("needed-by {name}"),
-                Reason::RecommendedBy(name) => format!("recommended-by {name}"),
-            };
+            let reason = &package.reason;
             let too = if package.essential && package.reason != Reason::Essential { " (essential)" } else { "" };
             // A file's name could have a blank.
             let file = package.filename.replace('%', "%25").replace(' ', "%20");

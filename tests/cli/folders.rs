@@ -76,6 +76,7 @@ impl World {
             caches: Caches { packages: true, images: false, roots: false },
             limits: Limits::default(),
             offline,
+            refresh: false,
             rebuild: false,
             workers: Workers { fetch: 2, unpack: 1 },
             mirrors: archives().map(|archive| (archive, vec![self.server.url()])).collect(),

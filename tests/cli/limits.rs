@@ -192,7 +192,7 @@ fn wrong_limits_are_told_with_the_right_ones() {
     }
     let (status, _, err) = run(home.path(), &["cache", "clean"]);
     assert_eq!(status, 2);
-    assert!(err.contains("error: nothing is named") && err.contains("hint: say --packages, --images or --all"), "{err}");
+    assert!(err.contains("error: nothing is named") && err.contains("hint: say --packages, --images, --roots or --all"), "{err}");
 }
 
 #[test]
@@ -234,7 +234,7 @@ fn room_is_told_from_counters_that_are_true() {
     assert!((MIB - 600_000..=MIB).contains(&of("images", "shared")), "{used}");
     assert_eq!((of("images", "unused"), &used["gc_would_free"]), (0, &json!(0)));
     let (status, out, err) = run(home.path(), &["cache", "du"]);
-    assert_eq!((status, out.lines().count()), (0, 8));
+    assert_eq!((status, out.lines().count()), (0, 9));
     assert!(err.starts_with("“cache gc” would free nothing; the file system has "), "{err}");
 
     let mut limited = program(home.path(), &["cache", "du", "--json"]);
@@ -287,7 +287,7 @@ fn where_there_is_no_store_nothing_is_made_or_removed() {
         }
     }
     assert_eq!(run(home.path(), &["cache", "du"]), (0, String::new(), "there is no store\n".to_owned()));
-    assert_eq!(run(home.path(), &["cache", "stats"]).1, "packages\t0\t0\t0\t0\t-\nimages\t0\t0\t0\t0\t-\n");
+    assert_eq!(run(home.path(), &["cache", "stats"]).1, "packages\t0\t0\t0\t0\t-\nimages\t0\t0\t0\t0\t-\nroots\t0\t0\t0\t0\t-\n");
     assert!(!home.path().join("store").exists());
     drop(Store::open(&home.path().join("store")).unwrap());
     assert_eq!(run(home.path(), &["cache", "gc"]).2, "nothing to remove: packages take 0 B, images 0 B\n");

@@ -11,10 +11,19 @@ use crate::support::deb::Deb;
 use crate::support::keys::TestKey;
 use crate::support::repository::Repository;
 
-fn world() -> World {
+pub(super) fn world() -> World {
     let world = World::new();
     world.spec("zstd", "  []");
     world
+}
+
+/// The mirror goes on: `udev` has a newer version.
+pub(super) fn go_on(world: &World) {
+    let now = std::time::SystemTime::now().duration_since(std::time::SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    let key = TestKey::new(1);
+    let mut tree = mirror(&key);
+    tree.extend(Repository::new("bookworm-updates").dated(now, 7).with(Deb::new("udev", "2.0")).build(&key));
+    world.server.replace(tree);
 }
 
 #[test]

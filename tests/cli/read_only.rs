@@ -88,6 +88,7 @@ fn request(home: &Path, offline: bool) -> Request {
         output_dir: home.join("out"),
         caches: Caches { packages: true, images: true, roots: true },
         offline,
+        refresh: false,
         rebuild: false,
         limits: Limits::default(),
         workers: Workers { fetch: 1, unpack: 1 },

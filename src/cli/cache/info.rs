@@ -2,6 +2,7 @@
 
 use clap::Args;
 use clap_complete::ArgValueCandidates;
+use image_composer::bill::Bill;
 use image_composer::build::Annotations;
 use image_composer::cache::{ImageCache, ImageRecord, sharing};
 use image_composer::format::cbor;
@@ -9,6 +10,7 @@ use image_composer::progress::Cancel;
 use image_composer::resolve::Lock;
 
 use super::find;
+use crate::cli::sbom::Sbom;
 use crate::cli::{Error, Result, Session, completions};
 use crate::ui::{self, About};
 
@@ -33,12 +35,17 @@ pub(super) struct Arguments {
     /// Print the log of its build instead: phases, packages, what scripts and commands said
     #[arg(long, conflicts_with = "json")]
     log: bool,
+
+    /// Print what is in it instead, in the words of others, or what it was made from
+    #[arg(long, value_name = "BILL", value_enum, conflicts_with_all = ["json", "log"])]
+    sbom: Option<Sbom>,
 }
 
 const AFTER_LONG_HELP: &str = "\
 Examples:
   image-composer cache info 3f9a12c4e01b
   image-composer cache info 3f9a --log | less
+  image-composer cache info 3f9a --sbom spdx > image.spdx.json
   image-composer cache info 3f9a --json | jq -r '.packages[] | .name + \" \" + .version'
 
 JSON: the object that “cache list --json” has for the image, and packages: [{name, version, arch, \
@@ -55,6 +62,9 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> Result {
     if arguments.log {
         let log = Annotations::read(&cache, &image)?.log.ok_or_else(|| no_log(&image))?;
         return Ok(ui::log(&log)?);
+    }
+    if let Some(sbom) = arguments.sbom {
+        return Ok(ui::verbatim(&Bill::read(&cache, &image)?.document(sbom.into()))?);
     }
     let about = About { lock: lock(&cache, &image)?, annotations: Annotations::read(&cache, &image)?, sharing: sharing(&store, &image)? };
     session.warn_of_damage(&store);

@@ -1,0 +1,32 @@
+//! `--refresh`: whether the repositories still have for a spec what its kept image is made of.
+
+use super::{Build, Error};
+use crate::cache::{ImageCache, ImageRecord};
+use crate::format::cbor;
+use crate::resolve::{self, Lock, PackageChange};
+
+/// The longest lock that is read, in bytes.
+const LOCK_LIMIT: usize = 64 << 20;
+
+impl Build<'_> {
+    /// Asks the repositories, and compares the packages that they have for the spec with those of the image. A release that only has another date is no
+    /// difference. An image whose packages are not known is not current.
+    pub(super) fn is_current(&self, cache: &ImageCache<'_>, image: &ImageRecord) -> Result<bool, Error> {
+        let kept: Option<Lock> = match cache.read_lock(image) {
+            Ok(bytes) => cbor::decode(&bytes, LOCK_LIMIT).ok(),
+            Err(error) if error.is_damage() => None,
+            Err(error) => return Err(error.into()),
+        };
+        let Some(kept) = kept.filter(|_| image.imported.is_none()) else { return Ok(false) };
+        let (now, ..) = self.resolve(self.universe(&self.client()?)?)?;
+        let changes = resolve::changes(&kept, &now);
+        for change in &changes {
+            self.journal.note(&match change {
+                PackageChange::Added { name, version } => format!("refresh: + {name} {version}"),
+                PackageChange::Removed { name, version } => format!("refresh: - {name} {version}"),
+                PackageChange::Changed { name, from, to } => format!("refresh: {name} {from} is {to} now"),
+            });
+        }
+        Ok(changes.is_empty())
+    }
+}

@@ -1,0 +1,112 @@
+//! Builds that the image cache serves: with bills, with a lock, and refreshed.
+
+use std::fs;
+use std::time::Duration;
+
+use image_composer::build::{Annotations, locked_key};
+use image_composer::cache::{ImageCache, NewImage, SpecHash};
+use image_composer::format::cbor;
+use image_composer::progress::{Cancel, Silent};
+use image_composer::resolve::LockFile;
+use image_composer::spec;
+use image_composer::store::Store;
+use serde_json::json;
+
+use super::cache::json_of;
+use super::lock::{go_on, world};
+use crate::support::program::run;
+
+/// A world whose `spec.yml` has a lock, and an image of these packages under the key that `key` makes of the spec's hash.
+fn kept(key: impl Fn(SpecHash, &LockFile) -> SpecHash) -> super::folders::World {
+    let world = world();
+    let (status, _, err) = world.run_online(&["lock", "spec.yml"]);
+    assert_eq!(status, 0, "{err}");
+    let loaded = spec::load(&world.path("spec.yml")).unwrap();
+    let file = LockFile::parse(&fs::read_to_string(world.path("spec.yml.lock")).unwrap()).unwrap();
+    let annotations = Annotations { inputs: loaded.inputs(None), builder: Some("0.1.0".to_owned()), ..Annotations::default() };
+    let new = NewImage {
+        name: "a".to_owned(),
+        version: "1".to_owned(),
+        dist: "debian12".to_owned(),
+        arch: "x86_64".to_owned(),
+        annotations: serde_json::to_vec(&annotations).unwrap(),
+        lock: cbor::encode(&file.lock).unwrap(),
+        build_time: Duration::ZERO,
+        source_date: 1_795_162_530,
+        releases: Vec::new(),
+        imported: None,
+    };
+    fs::write(world.path("raw"), "disk").unwrap();
+    let store = Store::open(&world.path("store")).unwrap();
+    ImageCache::new(&store).insert(&key(loaded.hash(None), &file), &new, &world.path("raw"), &Silent, &Cancel::default()).unwrap();
+    world
+}
+
+#[test]
+fn bills_are_written_beside_the_image_and_printed_the_same() {
+    let world = kept(|hash, _| hash);
+    let words = ["build", "spec.yml", "--offline", "-o", "out", "--sbom", "spdx", "--sbom", "cyclonedx", "--sbom", "provenance"];
+    let (status, out, err) = world.run(&words);
+    assert_eq!(status, 0, "{err}");
+    assert_eq!(out, "out/a-1.raw\nout/a-1.spdx.json\nout/a-1.cdx.json\nout/a-1.provenance.json\n");
+    let (_, out, _) = world.run(&["cache", "list", "--json"]);
+    let id = json_of(&out)["images"][0]["spec_hash"].as_str().unwrap()[..12].to_owned();
+    for (bill, file) in [("spdx", "a-1.spdx.json"), ("cyclonedx", "a-1.cdx.json"), ("provenance", "a-1.provenance.json")] {
+        let (status, out, err) = world.run(&["cache", "info", &id, "--sbom", bill]);
+        assert_eq!((status, err.as_str()), (0, ""));
+        assert_eq!(out, fs::read_to_string(world.path("out").join(file)).unwrap());
+    }
+    let spdx = json_of(&fs::read_to_string(world.path("out/a-1.spdx.json")).unwrap());
+    assert_eq!(spdx["packages"].as_array().unwrap().len(), 24);
+    assert_eq!((&spdx["spdxVersion"], &spdx["creationInfo"]["created"]), (&json!("SPDX-2.3"), &json!("2026-11-20T08:15:30Z")));
+
+    for switch in ["--no-cache", "--no-image-cache"] {
+        assert_eq!(world.run(&["build", "spec.yml", switch, "--sbom", "spdx"]).0, 2);
+    }
+}
+
+#[test]
+fn what_is_in_an_imported_image_is_not_known() {
+    let home = tempfile::tempdir().unwrap();
+    let raw = home.path().join("disk.raw");
+    fs::write(&raw, vec![7; 1 << 20]).unwrap();
+    let id = run(home.path(), &["cache", "import", raw.to_str().unwrap()]).1;
+    let (status, out, err) = run(home.path(), &["cache", "info", id.trim(), "--sbom", "spdx"]);
+    assert_eq!((status, out.as_str()), (3, ""));
+    assert!(err.contains("is not known: it was imported, not built here"), "{err}");
+}
+
+#[test]
+fn an_image_is_served_for_its_own_lock_alone() {
+    let world = kept(locked_key);
+    let (status, out, err) = world.run(&["build", "spec.yml", "--offline", "--locked", "-o", "out"]);
+    assert_eq!((status, out.as_str()), (0, "out/a-1.raw\n"), "{err}");
+    let log = |words: &[&str]| {
+        let (status, _, err) = world.run(&[&["build", "spec.yml", "--offline", "-o", "out", "--log-file", "log"], words].concat());
+        assert_ne!(status, 0, "{err}");
+        fs::read_to_string(world.path("log")).unwrap()
+    };
+    assert!(log(&[]).contains("image cache: no hit: there was no image of this spec"));
+    let text = fs::read_to_string(world.path("spec.yml.lock")).unwrap();
+    fs::write(world.path("spec.yml.lock"), text.replace("package udev 1.0", "package udev 1.1")).unwrap();
+    let log = log(&["--locked"]);
+    assert!(log.contains("has another the lock: "), "{log}");
+}
+
+#[test]
+fn a_refreshed_image_is_served_as_long_as_its_packages_are_current() {
+    let world = kept(|hash, _| hash);
+    let (status, out, err) = world.run_online(&["build", "spec.yml", "--refresh", "-o", "out"]);
+    assert_eq!((status, out.as_str()), (0, "out/a-1.raw\n"), "{err}");
+    assert!(world.server.given("dists/bookworm/InRelease") + world.server.asked().len() > 0, "the repositories were asked");
+    go_on(&world);
+    // What the mirror has now is no system, so that the build that begins comes to no end.
+    let (status, out, err) = world.run_online(&["build", "spec.yml", "--refresh", "-o", "out", "--log-file", "log"]);
+    assert!(status != 0 && out.is_empty(), "{err}");
+    let log = fs::read_to_string(world.path("log")).unwrap();
+    assert!(log.contains("refresh: udev 1.0 is 2.0 now"), "{log}");
+    assert!(log.contains("image cache: no hit: the repositories have other packages than the kept image"), "{log}");
+    for other in ["--rebuild", "--offline", "--locked"] {
+        assert_eq!(world.run(&["build", "spec.yml", "--refresh", other]).0, 2);
+    }
+}
