@@ -11,6 +11,8 @@ pub use machine::{Architecture, BootProvider};
 pub use profile::{Keyring, Profile, ProfileArchive};
 pub use profiles::PROFILES;
 
+pub use crate::root::Packaging;
+
 /// The profile of that name (`debian12`).
 pub fn find(name: &str) -> Option<&'static Profile> {
     PROFILES.iter().find(|profile| profile.name == name)

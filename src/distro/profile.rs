@@ -1,6 +1,6 @@
 //! What a profile says.
 
-use super::{Architecture, BootProvider};
+use super::{Architecture, BootProvider, Packaging};
 
 /// A distribution's release as this program builds it.
 #[derive(Debug, PartialEq, Eq)]
@@ -9,6 +9,8 @@ pub struct Profile {
     pub name: &'static str,
     /// The family: `target.os`.
     pub os: &'static str,
+    /// What kind of packages it has.
+    pub packaging: Packaging,
     /// The release's code name, with which the names of its suites begin.
     pub codename: &'static str,
     /// The processors that images can be built for.
@@ -27,6 +29,14 @@ pub struct Profile {
 }
 
 impl Profile {
+    /// What the distribution calls a processor: `amd64` or `x86_64`.
+    pub fn arch(&self, architecture: Architecture) -> &'static str {
+        match self.packaging {
+            Packaging::Deb => architecture.debian(),
+            Packaging::Rpm => architecture.name(),
+        }
+    }
+
     /// The packages of the default kernel; empty for an unsupported architecture.
     pub fn kernel_packages(&self, architecture: Architecture) -> &'static [&'static str] {
         self.kernels.iter().find(|(arch, _)| *arch == architecture).map_or(&[], |(_, packages)| packages)

@@ -4,7 +4,7 @@
 //! keeps the boot entries right when the running image gets a new kernel; its own scripts do nothing without a mounted EFI system partition, so
 //! building with it is harmless. For GRUB the `-bin` package is enough: `grub-efi-amd64` would run `grub-install` on the builder.
 
-use super::{Architecture, BootProvider, Keyring, Profile, ProfileArchive};
+use super::{Architecture, BootProvider, Keyring, Packaging, Profile, ProfileArchive};
 
 const DEBIAN_KEYRING: Keyring = Keyring { path: "/usr/share/keyrings/debian-archive-keyring.gpg", package: "debian-archive-keyring" };
 const UBUNTU_KEYRING: Keyring = Keyring { path: "/usr/share/keyrings/ubuntu-archive-keyring.gpg", package: "ubuntu-keyring" };
@@ -70,6 +70,7 @@ pub static PROFILES: &[Profile] = &[
     Profile {
         name: "debian12",
         os: "debian",
+        packaging: Packaging::Deb,
         codename: "bookworm",
         architectures: &[Architecture::X86_64, Architecture::Aarch64],
         archives: &[
@@ -96,6 +97,7 @@ pub static PROFILES: &[Profile] = &[
     Profile {
         name: "debian13",
         os: "debian",
+        packaging: Packaging::Deb,
         codename: "trixie",
         architectures: &[Architecture::X86_64, Architecture::Aarch64],
         archives: &[
@@ -122,6 +124,7 @@ pub static PROFILES: &[Profile] = &[
     Profile {
         name: "ubuntu24",
         os: "ubuntu",
+        packaging: Packaging::Deb,
         codename: "noble",
         // Other processors are served from another archive (`ubuntu-ports`).
         architectures: &[Architecture::X86_64],

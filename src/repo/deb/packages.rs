@@ -245,6 +245,7 @@ impl Stanza<'_> {
                 breaks: requirements("Breaks", self.breaks)?,
                 replaces: requirements("Replaces", self.replaces)?,
                 provides: relations("Provides", self.provides, arch, relation::provides)?,
+                conditional: Vec::new(),
             },
             archive: Arc::clone(archive),
         })))

@@ -38,6 +38,7 @@ fn request(wanted: &[&str]) -> Request {
     Request {
         wanted: wanted.iter().map(|&name| name.to_owned()).collect(),
         kernel: None,
+        packaging: Packaging::Deb,
         arch: "amd64".to_owned(),
         recommends: false,
         essentials: true,
