@@ -58,7 +58,8 @@ impl Profile {
 pub struct ProfileArchive {
     /// The stable identity, part of every package's coordinates: `debian-security`.
     pub id: &'static str,
-    /// The suites beneath `dists/`.
+    /// The suites beneath `dists/`; of an RPM archive its repositories, each by the path of its folder with a slash at its end, where `{arch}` stands for the
+    /// processor.
     pub suites: &'static [&'static str],
     /// The components of each suite.
     pub components: &'static [&'static str],
@@ -66,6 +67,8 @@ pub struct ProfileArchive {
     pub keyring: Keyring,
     /// The last path component of the addresses that serve it. A host's own apt source serves this archive if its address ends so.
     pub mirror_suffix: &'static str,
+    /// The addresses that the distribution publishes, where the host has no sources of its own for it: of RPM archives.
+    pub published: &'static [&'static str],
 }
 
 /// A file with public keys, and who brings it.
@@ -73,6 +76,6 @@ pub struct ProfileArchive {
 pub struct Keyring {
     /// The file on the host.
     pub path: &'static str,
-    /// The Debian package that has it.
+    /// The package that has it.
     pub package: &'static str,
 }

@@ -3,6 +3,7 @@
 mod asking;
 mod choosing;
 mod excluding;
+mod rpm;
 
 use std::fmt::Write as _;
 use std::sync::Arc;
