@@ -235,7 +235,7 @@ impl Build<'_> {
             match worker::run(&mapping, &task(&records, sources, start), &keep, self.progress, self.cancel) {
                 Ok(()) => {
                     let root = roots.as_ref().map(|_| keeping.map_or(RootOutcome::Installed { kept: false }, root::Keeping::outcome));
-                    return Ok(Report { matched, root, ..self.finish(because, &lock, time, counts, &dir, raw)? });
+                    return Ok(Report { root, matched, ..self.finish(because, &lock, time, counts, &dir, raw)? });
                 }
                 // The store has damaged bytes: they are marked as lost, and the package is fetched again.
                 Err(Error::Worker(failure)) if attempts > 1 && self.lost(&failure)? => attempts -= 1,

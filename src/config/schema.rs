@@ -93,7 +93,7 @@ struct Mirrors {
     /// The addresses of Azure Linux.
     #[schemars(length(min = 1))]
     azurelinux: Option<Vec<Address>>,
-    /// The addresses of CentOS Stream.
+    /// The addresses of `CentOS` Stream.
     #[schemars(length(min = 1))]
     centos_stream: Option<Vec<Address>>,
     /// The addresses of Debian.
@@ -116,7 +116,7 @@ struct Keyrings {
     /// The file with the keys of Azure Linux, relative to this one.
     #[schemars(length(min = 1))]
     azurelinux: Option<String>,
-    /// The file with the keys of CentOS Stream, relative to this one.
+    /// The file with the keys of `CentOS` Stream, relative to this one.
     #[schemars(length(min = 1))]
     centos_stream: Option<String>,
     /// The file with the keys of Debian, relative to this one.

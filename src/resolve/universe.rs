@@ -174,7 +174,7 @@ impl<'a> Universe<'a> {
             excluded.extend(self.excluded(requirement, scope).into_iter().filter(|satisfiers| satisfiers.group != own));
         }
         excluded
-            .extend(self.obsoletes(record).flat_map(|requirement| self.obsoleted(requirement, scope)).filter(|satisfiers| satisfiers.group != own));
+            .extend(self.obsoletes(record).filter_map(|requirement| self.obsoleted(requirement, scope)).filter(|satisfiers| satisfiers.group != own));
         excluded
     }
 
@@ -234,7 +234,9 @@ impl<'a> Universe<'a> {
         let mut found: Vec<Satisfiers> = found.into_values().collect();
         for more in &requirement.with {
             let fitting: Vec<Record> = self.find(more, scope, arch_fits).into_iter().flat_map(|satisfiers| satisfiers.members).collect();
-            found.iter_mut().for_each(|satisfiers| satisfiers.members.retain(|member| fitting.contains(member)));
+            for satisfiers in &mut found {
+                satisfiers.members.retain(|member| fitting.contains(member));
+            }
         }
         found.retain(|satisfiers| !satisfiers.members.is_empty());
         found

@@ -38,9 +38,8 @@ fn compare_parts(a: &str, b: &str) -> Ordering {
                 continue;
             }
             (Some(b'~'), _) => return Ordering::Less,
-            (_, Some(b'~')) => return Ordering::Greater,
             (None, None) => return Ordering::Equal,
-            (Some(b'^'), None) | (Some(_), Some(b'^') | None) => return Ordering::Greater,
+            (_, Some(b'~')) | (Some(_), Some(b'^') | None) => return Ordering::Greater,
             (None | Some(b'^'), Some(_)) => return Ordering::Less,
             (Some(_), Some(_)) => {}
         }

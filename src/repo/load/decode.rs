@@ -45,7 +45,7 @@ impl Compression {
     pub(super) fn of(path: &str) -> Option<Self> {
         let name = path.rsplit('/').next().unwrap_or_default();
         let known = [Self::Zstd, Self::Xz, Self::Gzip].into_iter().find(|known| name.ends_with(known.suffix()));
-        known.or_else(|| name.ends_with(".xml").then_some(Self::None))
+        known.or_else(|| (name.rsplit('.').next() == Some("xml")).then_some(Self::None))
     }
 
     /// The decompressed bytes as a stream without an end of its own: a small file can become a long one.

@@ -91,12 +91,11 @@ impl<'t> Words<'t> {
         }
         let name = self.word()?.to_owned();
         let before = self.rest;
-        let version = match self.word().and_then(comparison) {
-            Some(comparison) => Some((comparison, self.word()?.to_owned())),
-            None => {
-                self.rest = before;
-                None
-            }
+        let version = if let Some(comparison) = self.word().and_then(comparison) {
+            Some((comparison, self.word()?.to_owned()))
+        } else {
+            self.rest = before;
+            None
         };
         Some(Expression::One(Requirement { name, arch: None, version, with: Vec::new() }))
     }

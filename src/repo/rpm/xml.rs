@@ -59,8 +59,8 @@ impl<R: BufRead> Steps<R> {
     }
 
     /// The error of what stands here.
-    pub(super) fn error(&self, problem: impl ToString) -> XmlError {
-        XmlError { offset: self.reader.buffer_position(), package: None, problem: problem.to_string() }
+    pub(super) fn error(&self, problem: impl Into<String>) -> XmlError {
+        XmlError { offset: self.reader.buffer_position(), package: None, problem: problem.into() }
     }
 
     pub(super) fn next(&mut self) -> Result<Step, XmlError> {
