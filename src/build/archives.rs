@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::{Error, Request};
-use crate::distro::Profile;
+use crate::distro::{Packaging, Profile};
 use crate::progress::{Event, Progress};
 use crate::repo::deb::sources::{self, AptSource, SourcesError};
 use crate::repo::{ArchiveConfig, Keyring, PackageRecord, SuiteConfig, Trust, pattern};
@@ -19,6 +19,7 @@ pub(super) fn configure(request: &Request) -> Result<Vec<ArchiveConfig>, Error> 
     let profile = request.spec.profile;
     // A build without a network needs no addresses.
     let host = if request.offline { Vec::new() } else { host_sources(profile, &request.mirrors, Path::new("/"))? };
+    let arch = profile.arch(request.spec.spec.target.arch);
     let mut archives = Vec::new();
     for archive in profile.archives {
         let mirrors = mirrors(request, archive, &host);
@@ -31,7 +32,8 @@ pub(super) fn configure(request: &Request) -> Result<Vec<ArchiveConfig>, Error> 
         archives.push(ArchiveConfig {
             id: archive.id.to_owned(),
             mirrors,
-            suites: archive.suites.iter().map(|name| suite(name, archive.components)).collect(),
+            packaging: profile.packaging,
+            suites: archive.suites.iter().map(|name| suite(&name.replace("{arch}", arch), archive.components)).collect(),
             pin: DEFAULT_PIN,
             trust: Trust::Keys(keyring(archive.id, path, package)?),
             allow: Vec::new(),
@@ -41,7 +43,12 @@ pub(super) fn configure(request: &Request) -> Result<Vec<ArchiveConfig>, Error> 
         archives.push(ArchiveConfig {
             id: repository.id.clone(),
             mirrors: vec![repository.url.clone()],
-            suites: vec![suite(&repository.codename, &repository.components)],
+            packaging: profile.packaging,
+            suites: match profile.packaging {
+                Packaging::Deb => vec![suite(&repository.codename, &repository.components)],
+                // The address is that of the repository itself; what the spec calls it is for people.
+                Packaging::Rpm => vec![suite::<&str>("./", &[])],
+            },
             pin: repository.priority,
             trust: if repository.unverified.is_some() { Trust::Unverified } else { Trust::Keys(keys(repository)?) },
             allow: repository.allow_packages.clone(),
@@ -86,12 +93,17 @@ fn suite<S: AsRef<str>>(name: &str, components: &[S]) -> SuiteConfig {
 
 /// The apt sources of the host at `root`; not read where all addresses are configured, so that a host whose sources cannot be read can be helped.
 fn host_sources(profile: &Profile, configured: &BTreeMap<String, Vec<String>>, root: &Path) -> Result<Vec<AptSource>, SourcesError> {
-    if profile.archives.iter().all(|archive| configured.contains_key(archive.id)) { Ok(Vec::new()) } else { sources::read(root) }
+    if profile.archives.iter().all(|archive| configured.contains_key(archive.id) || !archive.published.is_empty()) {
+        Ok(Vec::new())
+    } else {
+        sources::read(root)
+    }
 }
 
 fn mirrors(request: &Request, archive: &crate::distro::ProfileArchive, host: &[AptSource]) -> Vec<String> {
     match request.mirrors.get(archive.id) {
         Some(configured) => configured.clone(),
+        None if !archive.published.is_empty() => archive.published.iter().map(|address| (*address).to_owned()).collect(),
         None => sources::mirrors_for(host, archive.mirror_suffix, archive.suites, archive.components),
     }
 }

@@ -324,7 +324,7 @@ impl Build<'_> {
         let options = LoadOptions { offline: self.request.offline, now, check_age: !self.request.allow_expired };
         let metadata = self.packages.map(MetadataCache::new);
         let archives = archives::configure(self.request)?;
-        let arch = self.request.spec.spec.target.arch.debian();
+        let arch = self.request.spec.profile.arch(self.request.spec.spec.target.arch);
         let universe = repo::load(&archives, arch, client, metadata.as_ref(), &options, self.progress, self.cancel);
         let mut universe = universe.map_err(|error| match error {
             repo::Error::Offline(_) => Error::MetadataOffline { missing: Box::new(error), spec: self.request.spec.path.clone() },
@@ -348,8 +348,10 @@ impl Build<'_> {
     fn resolve(&self, universe: Universe) -> Result<(Lock, Vec<PackageRecord>, Vec<Matched>), Error> {
         self.progress.report(Event::Start { phase: Phase::Resolve, total: None });
         let system = &self.request.spec.spec.system;
-        let arch = self.request.spec.spec.target.arch.debian().to_owned();
-        let request = resolve::Request { wanted: system.packages.clone(), kernel: system.kernel.clone(), arch, recommends: false, essentials: true };
+        let (profile, target) = (self.request.spec.profile, &self.request.spec.spec.target);
+        let (packaging, arch) = (profile.packaging, profile.arch(target.arch).to_owned());
+        let request =
+            resolve::Request { wanted: system.packages.clone(), kernel: system.kernel.clone(), packaging, arch, recommends: false, essentials: true };
         let resolution = resolve::resolve(&request, &universe.packages, &universe.releases)?;
         let records = resolution.chosen.iter().map(|&number| universe.packages[number].clone()).collect();
         drop(universe);

@@ -9,7 +9,7 @@ use crate::root;
 use crate::spec::{Loaded, model};
 
 /// What a package is to the others of its root, by their numbers.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub(super) struct Relations {
     essential: bool,
     multi_arch_same: bool,
@@ -18,8 +18,11 @@ pub(super) struct Relations {
     replaces: Vec<usize>,
 }
 
-/// The relations of all packages, in their order.
-pub(super) fn relations(records: &[PackageRecord]) -> Vec<Relations> {
+/// The relations of all packages, in their order. rpm orders its transaction itself.
+pub(super) fn relations(packaging: root::Packaging, records: &[PackageRecord]) -> Vec<Relations> {
+    if packaging == root::Packaging::Rpm {
+        return vec![Relations::default(); records.len()];
+    }
     let chosen = Chosen::new(records);
     let essential = chosen.essential();
     let of = |(number, record): (usize, &PackageRecord)| Relations {
@@ -34,7 +37,7 @@ pub(super) fn relations(records: &[PackageRecord]) -> Vec<Relations> {
 
 /// The root tree of a spec. `sources` says where the bytes of each record are; `time` is the latest time of any file.
 pub(super) fn root(loaded: &Loaded, records: &[PackageRecord], sources: Vec<root::Source>, time: u64, workers: usize) -> root::Plan {
-    let packages = records.iter().zip(sources).zip(relations(records)).map(|((record, source), relations)| root::Package {
+    let packages = records.iter().zip(sources).zip(relations(loaded.profile.packaging, records)).map(|((record, source), relations)| root::Package {
         coordinates: record.coordinates.clone(),
         source,
         size: record.size,
@@ -67,9 +70,9 @@ pub(super) fn root(loaded: &Loaded, records: &[PackageRecord], sources: Vec<root
         destination: file.destination.clone(),
     });
     root::Plan {
-        packaging: root::Packaging::Deb,
+        packaging: loaded.profile.packaging,
         packages: packages.collect(),
-        arch: loaded.spec.target.arch.debian().to_owned(),
+        arch: loaded.profile.arch(loaded.spec.target.arch).to_owned(),
         hostname: system.hostname.clone(),
         network: system.network.clone(),
         users: users.collect(),

@@ -30,7 +30,7 @@ impl<'r> Chosen<'r> {
     /// Who satisfies a requirement, real packages first.
     fn satisfying(&self, requirement: &Requirement) -> impl Iterator<Item = usize> {
         let candidates = self.names.get(requirement.name.as_str()).map_or(&[][..], Vec::as_slice);
-        candidates.iter().filter(|(_, version)| version_fits(requirement, *version)).map(|(number, _)| *number)
+        candidates.iter().filter(|(_, version)| version_fits(crate::root::Packaging::Deb, requirement, *version)).map(|(number, _)| *number)
     }
 
     /// For each group of alternatives, the first that is in the set.

@@ -52,10 +52,10 @@ impl<'a> Roots<'a> {
     ) -> Self {
         let inputs = Inputs {
             epoch: BUILDER_EPOCH,
-            arch: request.spec.spec.target.arch.debian(),
+            arch: request.spec.profile.arch(request.spec.spec.target.arch),
             time,
             privileged: rustix::process::geteuid().is_root(),
-            packages: records.iter().map(|record| &record.sha256).zip(plan::relations(records)).collect(),
+            packages: records.iter().map(|record| &record.sha256).zip(plan::relations(request.spec.profile.packaging, records)).collect(),
         };
         let key = RootKey::of_canonical(&cbor::encode(&inputs).expect("plain values have an encoding"));
         Self { store, key, request, progress, cancel }

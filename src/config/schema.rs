@@ -90,12 +90,21 @@ struct RootCache {
 #[derive(JsonSchema)]
 #[schemars(rename_all = "kebab-case", deny_unknown_fields)]
 struct Mirrors {
+    /// The addresses of Azure Linux.
+    #[schemars(length(min = 1))]
+    azurelinux: Option<Vec<Address>>,
+    /// The addresses of `CentOS` Stream.
+    #[schemars(length(min = 1))]
+    centos_stream: Option<Vec<Address>>,
     /// The addresses of Debian.
     #[schemars(length(min = 1))]
     debian: Option<Vec<Address>>,
     /// The addresses of Debian's security updates.
     #[schemars(length(min = 1))]
     debian_security: Option<Vec<Address>>,
+    /// The addresses of Fedora.
+    #[schemars(length(min = 1))]
+    fedora: Option<Vec<Address>>,
     /// The addresses of Ubuntu.
     #[schemars(length(min = 1))]
     ubuntu: Option<Vec<Address>>,
@@ -104,12 +113,21 @@ struct Mirrors {
 #[derive(JsonSchema)]
 #[schemars(rename_all = "kebab-case", deny_unknown_fields)]
 struct Keyrings {
+    /// The file with the keys of Azure Linux, relative to this one.
+    #[schemars(length(min = 1))]
+    azurelinux: Option<String>,
+    /// The file with the keys of `CentOS` Stream, relative to this one.
+    #[schemars(length(min = 1))]
+    centos_stream: Option<String>,
     /// The file with the keys of Debian, relative to this one.
     #[schemars(length(min = 1))]
     debian: Option<String>,
     /// The file with the keys of Debian's security updates, relative to this one.
     #[schemars(length(min = 1))]
     debian_security: Option<String>,
+    /// The file with the keys of Fedora, relative to this one.
+    #[schemars(length(min = 1))]
+    fedora: Option<String>,
     /// The file with the keys of Ubuntu, relative to this one.
     #[schemars(length(min = 1))]
     ubuntu: Option<String>,

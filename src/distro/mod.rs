@@ -1,15 +1,18 @@
 //! Built-in profiles: what “debian12” means.
 //!
-//! A profile is static data: which archives there are, who signs them, and which packages make a minimal system that boots. It carries no mirror's
-//! address: those come from the host or from the configuration.
+//! A profile is static data: which archives there are, who signs them, and which packages make a minimal system that boots. The
+//! addresses of mirrors come from the host or from the configuration; only RPM distributions have published ones.
 
 mod machine;
 mod profile;
 mod profiles;
+mod rpm;
 
 pub use machine::{Architecture, BootProvider};
 pub use profile::{Keyring, Profile, ProfileArchive};
 pub use profiles::PROFILES;
+
+pub use crate::root::Packaging;
 
 /// The profile of that name (`debian12`).
 pub fn find(name: &str) -> Option<&'static Profile> {
@@ -39,6 +42,10 @@ mod tests {
         for profile in PROFILES {
             assert!(!profile.architectures.is_empty() && !profile.archives.is_empty());
             assert!(profile.base_packages.is_sorted(), "{}", profile.name);
+            if profile.packaging == Packaging::Rpm {
+                assert!(profile.archives.iter().flat_map(|archive| archive.suites).all(|path| path.ends_with('/')), "{}", profile.name);
+                continue;
+            }
             // systemd 256 of Debian moved it out of the package systemd.
             let growing = if profile.name == "debian13" { "systemd-repart" } else { "systemd" };
             assert_eq!(profile.growing, [growing], "{}", profile.name);

@@ -1,6 +1,6 @@
 //! What a profile says.
 
-use super::{Architecture, BootProvider};
+use super::{Architecture, BootProvider, Packaging};
 
 /// A distribution's release as this program builds it.
 #[derive(Debug, PartialEq, Eq)]
@@ -9,6 +9,8 @@ pub struct Profile {
     pub name: &'static str,
     /// The family: `target.os`.
     pub os: &'static str,
+    /// What kind of packages it has.
+    pub packaging: Packaging,
     /// The release's code name, with which the names of its suites begin.
     pub codename: &'static str,
     /// The processors that images can be built for.
@@ -27,6 +29,14 @@ pub struct Profile {
 }
 
 impl Profile {
+    /// What the distribution calls a processor: `amd64` or `x86_64`.
+    pub fn arch(&self, architecture: Architecture) -> &'static str {
+        match self.packaging {
+            Packaging::Deb => architecture.debian(),
+            Packaging::Rpm => architecture.name(),
+        }
+    }
+
     /// The packages of the default kernel; empty for an unsupported architecture.
     pub fn kernel_packages(&self, architecture: Architecture) -> &'static [&'static str] {
         self.kernels.iter().find(|(arch, _)| *arch == architecture).map_or(&[], |(_, packages)| packages)
@@ -48,7 +58,8 @@ impl Profile {
 pub struct ProfileArchive {
     /// The stable identity, part of every package's coordinates: `debian-security`.
     pub id: &'static str,
-    /// The suites beneath `dists/`.
+    /// The suites beneath `dists/`; of an RPM archive its repositories, each by the path of its folder with a slash at its end, where `{arch}` stands for the
+    /// processor.
     pub suites: &'static [&'static str],
     /// The components of each suite.
     pub components: &'static [&'static str],
@@ -56,6 +67,8 @@ pub struct ProfileArchive {
     pub keyring: Keyring,
     /// The last path component of the addresses that serve it. A host's own apt source serves this archive if its address ends so.
     pub mirror_suffix: &'static str,
+    /// The addresses that the distribution publishes, where the host has no sources of its own for it: of RPM archives.
+    pub published: &'static [&'static str],
 }
 
 /// A file with public keys, and who brings it.
@@ -63,6 +76,6 @@ pub struct ProfileArchive {
 pub struct Keyring {
     /// The file on the host.
     pub path: &'static str,
-    /// The Debian package that has it.
+    /// The package that has it.
     pub package: &'static str,
 }

@@ -4,7 +4,7 @@
 //! keeps the boot entries right when the running image gets a new kernel; its own scripts do nothing without a mounted EFI system partition, so
 //! building with it is harmless. For GRUB the `-bin` package is enough: `grub-efi-amd64` would run `grub-install` on the builder.
 
-use super::{Architecture, BootProvider, Keyring, Profile, ProfileArchive};
+use super::{Architecture, BootProvider, Keyring, Packaging, Profile, ProfileArchive, rpm};
 
 const DEBIAN_KEYRING: Keyring = Keyring { path: "/usr/share/keyrings/debian-archive-keyring.gpg", package: "debian-archive-keyring" };
 const UBUNTU_KEYRING: Keyring = Keyring { path: "/usr/share/keyrings/ubuntu-archive-keyring.gpg", package: "ubuntu-keyring" };
@@ -67,9 +67,11 @@ const BOOT: &[(Architecture, BootProvider, &[&str])] = &[
 
 /// Every profile, sorted by name.
 pub static PROFILES: &[Profile] = &[
+    rpm::AZL3,
     Profile {
         name: "debian12",
         os: "debian",
+        packaging: Packaging::Deb,
         codename: "bookworm",
         architectures: &[Architecture::X86_64, Architecture::Aarch64],
         archives: &[
@@ -79,6 +81,7 @@ pub static PROFILES: &[Profile] = &[
                 components: &["main"],
                 keyring: DEBIAN_KEYRING,
                 mirror_suffix: "debian",
+                published: &[],
             },
             ProfileArchive {
                 id: "debian-security",
@@ -86,6 +89,7 @@ pub static PROFILES: &[Profile] = &[
                 components: &["main"],
                 keyring: DEBIAN_KEYRING,
                 mirror_suffix: "debian-security",
+                published: &[],
             },
         ],
         base_packages: DEBIAN_BASE,
@@ -96,6 +100,7 @@ pub static PROFILES: &[Profile] = &[
     Profile {
         name: "debian13",
         os: "debian",
+        packaging: Packaging::Deb,
         codename: "trixie",
         architectures: &[Architecture::X86_64, Architecture::Aarch64],
         archives: &[
@@ -105,6 +110,7 @@ pub static PROFILES: &[Profile] = &[
                 components: &["main"],
                 keyring: DEBIAN_KEYRING,
                 mirror_suffix: "debian",
+                published: &[],
             },
             ProfileArchive {
                 id: "debian-security",
@@ -112,6 +118,7 @@ pub static PROFILES: &[Profile] = &[
                 components: &["main"],
                 keyring: DEBIAN_KEYRING,
                 mirror_suffix: "debian-security",
+                published: &[],
             },
         ],
         base_packages: DEBIAN_BASE,
@@ -119,9 +126,12 @@ pub static PROFILES: &[Profile] = &[
         boot: BOOT,
         growing: &["systemd-repart"],
     },
+    rpm::EL10,
+    rpm::FEDORA,
     Profile {
         name: "ubuntu24",
         os: "ubuntu",
+        packaging: Packaging::Deb,
         codename: "noble",
         // Other processors are served from another archive (`ubuntu-ports`).
         architectures: &[Architecture::X86_64],
@@ -132,6 +142,7 @@ pub static PROFILES: &[Profile] = &[
             components: &["main", "universe"],
             keyring: UBUNTU_KEYRING,
             mirror_suffix: "ubuntu",
+            published: &[],
         }],
         base_packages: UBUNTU_BASE,
         // `linux-image-generic` would bring half a gigabyte of firmware.

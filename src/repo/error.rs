@@ -4,7 +4,9 @@ use std::fmt;
 
 use super::deb::packages::PackagesError;
 use super::deb::release::ReleaseError;
+use super::rpm::XmlError;
 use super::signature::SignatureError;
+use super::utc;
 use crate::digest::Sha256;
 use crate::progress::Cancelled;
 use crate::{cache, fetch};
@@ -102,6 +104,20 @@ pub enum Cause {
         /// The architecture.
         arch: String,
     },
+    /// It is no file of an RPM repository.
+    #[error("it cannot be read as metadata of an RPM repository")]
+    Xml(#[from] XmlError),
+    /// It is compressed in a way that this program does not know.
+    #[error("it is compressed in an unknown way: gzip, xz and zstd are known")]
+    Compression,
+    /// It is older than what the store has seen of the repository.
+    #[error("it is of {}, and one of {} has been seen", utc(*.found), utc(*.kept))]
+    Older {
+        /// Its time, in seconds since the epoch.
+        found: u64,
+        /// The newest time that was seen.
+        kept: u64,
+    },
     /// It is no Packages file.
     #[error("it is no index of packages")]
     Packages(#[from] PackagesError),
@@ -168,10 +184,10 @@ impl Cause {
             Self::Fetch(error) => error.hint(),
             Self::Signature(error) => error.hint(),
             Self::Release(error) => error.hint(),
-            Self::Digest { .. } | Self::TooLong { .. } | Self::Decompress(_) => {
+            Self::Digest { .. } | Self::TooLong { .. } | Self::Decompress(_) | Self::Older { .. } => {
                 Some("the mirror may be in the middle of an update: try again in a few minutes, or try another mirror".to_owned())
             }
-            Self::NotListed { .. } | Self::Packages(_) => None,
+            Self::NotListed { .. } | Self::Packages(_) | Self::Xml(_) | Self::Compression => None,
         }
     }
 }

@@ -3,15 +3,17 @@
 pub mod deb;
 mod error;
 pub mod keyring;
+mod load;
 pub mod pattern;
 mod record;
+pub mod rpm;
 pub mod signature;
 mod trust;
 
-pub use deb::load::{ArchiveConfig, LoadOptions, SuiteConfig, Universe, load};
 pub use error::{Cause, Error, Failure, Missing};
 pub use keyring::Keyring;
-pub use record::{AnyOf, Archive, Comparison, MultiArch, PackageRecord, Priority, Provide, Relations, ReleaseInfo, Requirement};
+pub use load::{ArchiveConfig, LoadOptions, SuiteConfig, Universe, load};
+pub use record::{AnyOf, Archive, Comparison, Conditional, MultiArch, PackageRecord, Priority, Provide, Relations, ReleaseInfo, Requirement};
 pub use trust::Trust;
 
 /// A point in time (seconds since the epoch), for people.

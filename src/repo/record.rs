@@ -87,10 +87,21 @@ pub struct Relations {
     pub conflicts: Vec<Requirement>,
     /// Must not be configured at the same time.
     pub breaks: Vec<Requirement>,
-    /// May have its files overwritten by this package.
+    /// Debian: may have its files overwritten by this package. RPM (`Obsoletes`): a package of this name, whatever others provide, gives way to this one.
     pub replaces: Vec<Requirement>,
     /// Virtual packages that this one stands for; the version, where there is one, is exact.
     pub provides: Vec<Provide>,
+    /// Must be there if something else is: rpm's `if`.
+    pub conditional: Vec<Conditional>,
+}
+
+/// What must be there if something else is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conditional {
+    /// All of these must hold for it to count. Never empty.
+    pub when: Vec<Requirement>,
+    /// What must then be there.
+    pub then: AnyOf,
 }
 
 /// Alternatives: one of them must hold. Never empty.
@@ -106,6 +117,8 @@ pub struct Requirement {
     pub arch: Option<String>,
     /// The versions that satisfy it; none means every version.
     pub version: Option<(Comparison, String)>,
+    /// What the same package must satisfy, too: rpm's `with`.
+    pub with: Vec<Requirement>,
 }
 
 /// A virtual package.
@@ -113,7 +126,7 @@ pub struct Requirement {
 pub struct Provide {
     /// Its name.
     pub name: String,
-    /// Its version; without one it satisfies no versioned dependency (Debian Policy §7.5).
+    /// Its version; without one it satisfies no versioned dependency (Debian Policy §7.5), or with rpm each of them.
     pub version: Option<String>,
 }
 

@@ -36,7 +36,8 @@ pub(super) fn explain(graph: &ConflictGraph<SolvableId>, provider: &Provider<'_,
         }
         let package = provider.universe.record(record);
         let mut told_needs = BTreeSet::new();
-        for alternatives in hard_dependencies(package) {
+        let conditional = package.relations.conditional.iter().map(|conditional| &conditional.then);
+        for alternatives in hard_dependencies(package).chain(conditional) {
             let need = provider.dependency(alternatives);
             let Some(candidates) = story.needs.get(&(Some(record), need)) else { continue };
             // Several dependencies that nothing satisfies are one need to the solver, and each is told; others are told once.
@@ -112,8 +113,15 @@ fn need_sentence(universe: &Universe<'_>, name: &str, alternatives: &AnyOf, cand
 
 /// Why nothing satisfies a requirement.
 fn absent(universe: &Universe<'_>, requirement: &Requirement, named: bool) -> String {
+    // Expressions of rpm that cannot be a name stand for themselves.
+    if requirement.name.starts_with('(') {
+        return "this program does not know such an expression".to_owned();
+    }
+    if requirement.name.starts_with('/') && universe.satisfiers(requirement, Scope::All).is_empty() {
+        return format!("no package has {} among the files that primary.xml lists; file lists are not read", requirement.name);
+    }
     let name = if named { requirement.name.as_str() } else { "it" };
-    let any_version = Requirement { version: None, arch: None, ..requirement.clone() };
+    let any_version = Requirement { version: None, arch: None, with: Vec::new(), ..requirement.clone() };
     let all = universe.satisfiers(&any_version, Scope::All);
     let Some(first) = all.first() else { return format!("{} is in no repository", if named { &requirement.name } else { "that" }) };
     if universe.name(first.group) != requirement.name {
@@ -147,6 +155,9 @@ fn conflict_sentence(universe: &Universe<'_>, record: Record, other: Record) -> 
         Some(entry) => ("conflicts with", Some(entry)),
         None => ("breaks", relations.breaks.iter().find(names)),
     };
+    let obsoletes =
+        || universe.obsoletes(record).find(|entry| universe.obsoleted(entry, Scope::All).is_some_and(|found| found.members.contains(&other)));
+    let (verb, entry) = if entry.is_some() { (verb, entry) } else { obsoletes().map_or((verb, None), |entry| ("obsoletes", Some(entry))) };
     let shown = entry.map(show).unwrap_or_default();
     let by_name = entry.is_some_and(|entry| entry.name == universe.name(universe.group_of(other)));
     if by_name {
@@ -176,6 +187,9 @@ fn show(requirement: &Requirement) -> String {
             Comparison::Later => ">>",
         };
         text = format!("{text} ({sign} {version})");
+    }
+    for more in &requirement.with {
+        text = format!("{text} with {}", show(more));
     }
     text
 }

@@ -7,7 +7,6 @@ use serde::Serialize;
 
 use super::universe::{Group, Record, Satisfiers, Universe};
 use crate::repo::pattern;
-use crate::version;
 
 /// A kernel to install.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -23,7 +22,7 @@ pub(super) const FAMILIES: [&str; 3] = ["linux-image-", "linux-headers-", "linux
 
 /// Whether a name is that of a kernel's package, to which a version can be asked for.
 pub fn is_kernel(name: &str) -> bool {
-    FAMILIES.iter().any(|family| name.starts_with(family))
+    FAMILIES.iter().any(|family| name.starts_with(family)) || name == "kernel" || name.starts_with("kernel-")
 }
 
 /// The packages that `name` means in that version: each with the versions that fit, best first.
@@ -53,7 +52,7 @@ pub(super) fn find(universe: &Universe<'_>, name: &str, wanted: &str) -> Result<
     }
     let mut available: Vec<&str> = named.iter().flat_map(|&group| universe.versions(group)).map(|&record| version_of(record)).collect();
     available.extend(others.iter().map(|(version, _)| *version));
-    available.sort_by(|a, b| version::compare(b, a));
+    available.sort_by(|a, b| universe.compare(b, a));
     available.dedup();
     Err(available.into_iter().map(str::to_owned).collect())
 }
@@ -70,7 +69,7 @@ fn versioned<'a>(universe: &Universe<'a>, name: &str) -> Vec<(&'a str, Group)> {
             is_version.then_some((version, universe.group(other)?))
         })
         .collect();
-    found.sort_by(|(a, _), (b, _)| version::compare(b, a));
+    found.sort_by(|(a, _), (b, _)| universe.compare(b, a));
     found
 }
 

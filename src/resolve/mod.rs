@@ -1,6 +1,6 @@
 //! Wanted names become exact packages, each with the reason why it is there.
 //!
-//! [`resolve`] follows Debian's rules (Policy chapter 7, `deb-control(5)`, `apt_preferences(5)`) with a SAT solver behind them:
+//! [`resolve`] follows the rules of Debian (Policy chapter 7, `deb-control(5)`, `apt_preferences(5)`) or of rpm (`rpm-dependencies(7)`) with a SAT solver behind them:
 //!
 //! ```text
 //!  records ─► universe: who is a candidate, who satisfies what     (universe.rs)
@@ -35,6 +35,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use crate::repo::{PackageRecord, ReleaseInfo};
+use crate::root::Packaging;
 
 pub use error::{Error, Unavailable, UnknownName};
 pub use kernel::{Kernel, is_kernel};
@@ -52,7 +53,9 @@ pub struct Request {
     pub wanted: Vec<String>,
     /// A kernel of a certain version.
     pub kernel: Option<Kernel>,
-    /// The architecture as the distribution calls it; packages of it and of `all` are used.
+    /// Whose rules hold.
+    pub packaging: Packaging,
+    /// The architecture as the distribution calls it; packages of it and of `all` (`noarch`) are used.
     pub arch: String,
     /// Whether packages that others recommend come too, where they can.
     pub recommends: bool,
@@ -102,7 +105,7 @@ enum RootKind {
 /// # Errors
 /// All wanted names that do not exist, or why what is wanted cannot be installed together.
 pub fn resolve(request: &Request, packages: &[PackageRecord], releases: &[ReleaseInfo]) -> Result<Resolution, Error> {
-    let mut universe = Universe::new(packages, &request.arch);
+    let mut universe = Universe::new(packages, &request.arch, request.packaging);
     let wanted = wanted::find(&mut universe, &request.wanted, request.kernel.as_ref()).map_err(Error::Unknown)?;
     let mut roots: Vec<Root> = Vec::new();
     if request.essentials {

@@ -9,7 +9,7 @@ use super::lock::Reason;
 use super::provider::hard_dependencies;
 use super::universe::{Record, Scope, Universe};
 use super::{Error, Root, RootKind};
-use crate::repo::{AnyOf, PackageRecord};
+use crate::repo::{AnyOf, PackageRecord, Requirement};
 
 /// The packages of `solution` that `roots` needs: where one alternative is in for another reason, no second one stays. With `recommends`, what they
 /// recommend and the solution has stays too.
@@ -27,7 +27,7 @@ pub(super) fn needed(universe: &Universe<'_>, solution: &BTreeSet<Record>, roots
                 continue;
             }
             let package = universe.record(record);
-            for (at, (alternatives, hard)) in dependencies(package, recommends).enumerate() {
+            for (at, (alternatives, hard)) in dependencies(universe, package, recommends, solution).enumerate() {
                 let satisfiers = within(universe, alternatives, solution);
                 match satisfiers[..] {
                     [] if hard => {
@@ -75,7 +75,7 @@ pub(super) fn reasons(universe: &Universe<'_>, kept: &BTreeSet<Record>, roots: &
     for hard in [true, false] {
         for package in &by_name {
             let name = package.coordinates.name();
-            for (alternatives, _) in dependencies(package, true).filter(|(_, is_hard)| *is_hard == hard) {
+            for (alternatives, _) in dependencies(universe, package, true, kept).filter(|(_, is_hard)| *is_hard == hard) {
                 for satisfier in within(universe, alternatives, kept).into_iter().filter(|&record| !std::ptr::eq(universe.record(record), *package)) {
                     let reason = if hard { Reason::DependencyOf } else { Reason::RecommendedBy };
                     reasons.entry(satisfier).or_insert_with(|| reason(name.to_owned()));
@@ -86,10 +86,19 @@ pub(super) fn reasons(universe: &Universe<'_>, kept: &BTreeSet<Record>, roots: &
     reasons
 }
 
-/// All that a package asks for, and whether it must be there.
-pub(super) fn dependencies(package: &PackageRecord, recommends: bool) -> impl Iterator<Item = (&AnyOf, bool)> {
+/// All that a package asks for where the packages of `set` are there, and whether it must be there.
+pub(super) fn dependencies<'p>(
+    universe: &Universe<'_>,
+    package: &'p PackageRecord,
+    recommends: bool,
+    set: &BTreeSet<Record>,
+) -> impl Iterator<Item = (&'p AnyOf, bool)> {
     let soft = if recommends { &package.relations.recommends[..] } else { &[] };
-    hard_dependencies(package).map(|alternatives| (alternatives, true)).chain(soft.iter().map(|alternatives| (alternatives, false)))
+    let holds =
+        |when: &Requirement| universe.satisfiers(when, Scope::All).iter().any(|found| found.members.iter().any(|record| set.contains(record)));
+    let conditional = package.relations.conditional.iter().filter(move |conditional| conditional.when.iter().all(holds));
+    let hard = hard_dependencies(package).chain(conditional.map(|conditional| &conditional.then));
+    hard.map(|alternatives| (alternatives, true)).chain(soft.iter().map(|alternatives| (alternatives, false)))
 }
 
 /// The packages of a set that satisfy these alternatives, in the order of preference, each once.

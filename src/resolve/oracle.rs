@@ -31,7 +31,14 @@ fn chooses_what_apt_chooses() {
     sets.sort();
     for set in &sets {
         let (name, recommends) = set.strip_suffix("+recommends").map_or((set.as_str(), false), |name| (name, true));
-        let request = Request { wanted: vec![name.to_owned()], kernel: None, arch: arch.clone(), recommends, essentials: true };
+        let request = Request {
+            wanted: vec![name.to_owned()],
+            kernel: None,
+            packaging: crate::root::Packaging::Deb,
+            arch: arch.clone(),
+            recommends,
+            essentials: true,
+        };
         let started = Instant::now();
         let ours = resolve(&request, &records, &[]);
         let took = started.elapsed();

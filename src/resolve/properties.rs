@@ -28,6 +28,7 @@ fn a_requirement() -> impl Strategy<Value = Requirement> {
         name: name.to_owned(),
         arch: None,
         version,
+        with: Vec::new(),
     })
 }
 
@@ -52,7 +53,7 @@ fn a_record() -> impl Strategy<Value = PackageRecord> {
             priority,
             essential,
             multi_arch: MultiArch::No,
-            relations: Relations { pre_depends, depends, recommends, conflicts, breaks, replaces: Vec::new(), provides },
+            relations: Relations { pre_depends, depends, recommends, conflicts, breaks, replaces: Vec::new(), provides, conditional: Vec::new() },
             archive: Arc::new(Archive { id: repository, mirrors: Vec::new(), pin }),
         }
     })
@@ -133,7 +134,7 @@ proptest! {
     fn solutions_hold_and_failures_are_true(records in a_universe(), wanted in vec(select(&NAMES[..]), 1..=3), recommends: bool, shuffle: u64) {
         let mut names: Vec<String> = wanted.iter().map(|&name| name.to_owned()).collect();
         names.retain(|name| records.iter().any(|record| record.coordinates.name() == name));
-        let request = Request { wanted: names.clone(), kernel: None, arch: "amd64".to_owned(), recommends, essentials: true };
+        let request = Request { wanted: names.clone(), kernel: None, packaging: crate::root::Packaging::Deb, arch: "amd64".to_owned(), recommends, essentials: true };
         let result = resolve(&request, &records, &[]);
         names.extend(essentials(&records));
 

@@ -9,12 +9,12 @@ use std::collections::{HashMap, HashSet};
 use std::fmt::Display;
 
 use resolvo::{
-    Candidates, Condition, ConditionId, Dependencies, DependencyProvider, HintDependenciesAvailable, Interner, KnownDependencies, NameId,
-    Requirement, SolvableId, SolverCache, StringId, VersionSetId, VersionSetUnionId,
+    Candidates, Condition, ConditionId, ConditionalRequirement, Dependencies, DependencyProvider, HintDependenciesAvailable, Interner,
+    KnownDependencies, LogicalOperator, NameId, Requirement, SolvableId, SolverCache, StringId, VersionSetId, VersionSetUnionId,
 };
 
 use super::universe::{Group, Record, Satisfiers, Scope, Universe};
-use crate::repo::{AnyOf, PackageRecord};
+use crate::repo::{AnyOf, Conditional, PackageRecord};
 
 /// Answers the solver's questions.
 #[derive(Debug)]
@@ -33,6 +33,7 @@ struct Sets {
     set_ids: HashMap<(Group, Vec<Record>), VersionSetId>,
     unions: Vec<Vec<VersionSetId>>,
     union_ids: HashMap<Vec<VersionSetId>, VersionSetUnionId>,
+    conditions: Vec<Condition>,
 }
 
 impl<'u, 'a> Provider<'u, 'a> {
@@ -66,6 +67,23 @@ impl<'u, 'a> Provider<'u, 'a> {
         self.requirement(self.universe.any_of(alternatives, self.scope))
     }
 
+    /// The requirement that holds under a condition; none where nothing could ever meet the condition.
+    fn conditional(&self, conditional: &Conditional) -> Option<ConditionalRequirement> {
+        let mut all: Option<ConditionId> = None;
+        for when in &conditional.when {
+            let mut any: Option<ConditionId> = None;
+            for satisfiers in self.universe.satisfiers(when, self.scope) {
+                let mut sets = self.sets.borrow_mut();
+                let set = sets.set(satisfiers);
+                let one = sets.condition(Condition::Requirement(set));
+                any = Some(any.map_or(one, |any| sets.condition(Condition::Binary(LogicalOperator::Or, any, one))));
+            }
+            let any = any?;
+            all = Some(all.map_or(any, |all| self.sets.borrow_mut().condition(Condition::Binary(LogicalOperator::And, all, any))));
+        }
+        Some(ConditionalRequirement { condition: all, requirement: self.dependency(&conditional.then) })
+    }
+
     /// What is needed whatever the solver decides: follows all requirements that only one group satisfies, by its best version. Solutions become smaller by it:
     /// alternatives that something certain satisfies are never decided.
     fn closure(&self, roots: &[Satisfiers]) -> HashSet<Record> {
@@ -92,6 +110,12 @@ impl Sets {
             self.list.push(set);
             next
         })
+    }
+
+    fn condition(&mut self, condition: Condition) -> ConditionId {
+        let id = ConditionId::new(self.conditions.len() as u32);
+        self.conditions.push(condition);
+        id
     }
 
     fn union(&mut self, ids: Vec<VersionSetId>) -> VersionSetUnionId {
@@ -145,8 +169,8 @@ impl Interner for Provider<'_, '_> {
         self.sets.borrow().unions[union.0 as usize].clone().into_iter()
     }
 
-    fn resolve_condition(&self, _: ConditionId) -> Condition {
-        unreachable!("no requirement is made with a condition")
+    fn resolve_condition(&self, condition: ConditionId) -> Condition {
+        self.sets.borrow().conditions[condition.as_u32() as usize].clone()
     }
 }
 
@@ -173,7 +197,10 @@ impl DependencyProvider for Provider<'_, '_> {
 
     async fn get_dependencies(&self, solvable: SolvableId) -> Dependencies {
         let record = solvable.into_raw();
-        let requirements = hard_dependencies(self.universe.record(record)).map(|alternatives| self.dependency(alternatives).into()).collect();
+        let package = self.universe.record(record);
+        let plain = hard_dependencies(package).map(|alternatives| self.dependency(alternatives).into());
+        let conditional = package.relations.conditional.iter().filter_map(|conditional| self.conditional(conditional));
+        let requirements = plain.chain(conditional).collect();
         let excluded = self.universe.excluded_by(record, self.scope);
         let mut sets = self.sets.borrow_mut();
         let mut limits = Vec::with_capacity(excluded.len());

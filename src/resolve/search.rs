@@ -35,7 +35,7 @@ fn wishes(universe: &Universe<'_>, scope: Scope, solution: &BTreeSet<Record>, tr
     by_name.sort_by_key(|package| &package.coordinates);
     let mut wishes = Vec::new();
     for package in by_name {
-        for (alternatives, _) in dependencies(package, true).filter(|(_, hard)| !hard) {
+        for (alternatives, _) in dependencies(universe, package, true, solution).filter(|(_, hard)| !hard) {
             if !within(universe, alternatives, solution).is_empty() {
                 continue;
             }

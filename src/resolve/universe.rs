@@ -1,4 +1,4 @@
-//! All packages that an image could have, and who satisfies what: Debian's rules, without any search.
+//! All packages that an image could have, and who satisfies what: the rules of Debian and of rpm, without any search.
 //!
 //! A *group* is all versions of one package, best first: the archive with the higher pin, then the higher version. The first of a group is its *candidate*, as
 //! apt calls it. Every order here comes from what the packages say, never from the order in which they were given.
@@ -7,6 +7,7 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
 
 use crate::repo::{AnyOf, Comparison, MultiArch, PackageRecord, Requirement};
+use crate::root::Packaging;
 use crate::version;
 
 /// The index of a record.
@@ -35,6 +36,7 @@ pub(super) enum Scope {
 pub(super) struct Universe<'a> {
     records: &'a [PackageRecord],
     arch: &'a str,
+    packaging: Packaging,
     groups: Vec<Members<'a>>,
     by_name: HashMap<&'a str, Group>,
     /// Who provides a name, and in which version; in no order.
@@ -54,17 +56,19 @@ struct Members<'a> {
 impl<'a> Universe<'a> {
     /// The universe of `records` for one architecture. Records of other architectures are left out, those of archives with a negative pin, and all but one
     /// of those that are the same package.
-    pub(super) fn new(records: &'a [PackageRecord], arch: &'a str) -> Self {
+    pub(super) fn new(records: &'a [PackageRecord], arch: &'a str, packaging: Packaging) -> Self {
+        let neutral = packaging_neutral(packaging);
         let mut universe = Self {
             records,
             arch,
+            packaging,
             groups: Vec::new(),
             by_name: HashMap::with_capacity(records.len()),
             providers: HashMap::new(),
             group_of: vec![None; records.len()],
         };
         for (at, record) in records.iter().enumerate() {
-            if (record.coordinates.arch() != arch && record.coordinates.arch() != "all") || record.archive.pin < 0 {
+            if (record.coordinates.arch() != arch && record.coordinates.arch() != neutral) || record.archive.pin < 0 {
                 continue;
             }
             let name = record.coordinates.name();
@@ -77,7 +81,7 @@ impl<'a> Universe<'a> {
         }
         for (group, members) in universe.groups.iter_mut().enumerate() {
             if members.versions.len() > 1 {
-                members.versions.sort_by(|&a, &b| preference(&records[a as usize], &records[b as usize]));
+                members.versions.sort_by(|&a, &b| preference(packaging, &records[a as usize], &records[b as usize]));
                 members.versions.dedup_by(|b, a| is_same(&records[*a as usize], &records[*b as usize]));
             }
             members.candidate = members.versions[0];
@@ -153,7 +157,7 @@ impl<'a> Universe<'a> {
     /// Who satisfies a requirement, in the order of preference: the package of that name before those that provide it, and these by their priority, then by
     /// their names.
     pub(super) fn satisfiers(&self, requirement: &Requirement, scope: Scope) -> Vec<Satisfiers> {
-        self.find(requirement, scope, |record| match requirement.arch.as_deref() {
+        self.find(requirement, scope, &|record| match requirement.arch.as_deref() {
             None | Some("native") => true,
             // Only who promises to serve other architectures may be asked for in any of them (deb-control(5), Multi-Arch).
             Some("any") => record.multi_arch == MultiArch::Allowed,
@@ -170,20 +174,41 @@ impl<'a> Universe<'a> {
             excluded.extend(self.excluded(requirement, scope).into_iter().filter(|satisfiers| satisfiers.group != own));
         }
         excluded
+            .extend(self.obsoletes(record).filter_map(|requirement| self.obsoleted(requirement, scope)).filter(|satisfiers| satisfiers.group != own));
+        excluded
+    }
+
+    /// What `record` takes the place of, so that they cannot be there together: rpm's Obsoletes.
+    pub(super) fn obsoletes(&self, record: Record) -> impl Iterator<Item = &'a Requirement> {
+        let obsoletes = if self.packaging == Packaging::Rpm { &self.record(record).relations.replaces[..] } else { &[] };
+        obsoletes.iter()
+    }
+
+    /// Who is meant by one entry of Obsoletes: names of packages count, and not what they provide.
+    pub(super) fn obsoleted(&self, requirement: &Requirement, scope: Scope) -> Option<Satisfiers> {
+        let group = self.group(&requirement.name)?;
+        let fits = |&record: &Record| version_fits(self.packaging, requirement, Some(self.record(record).coordinates.version()));
+        let members: Vec<_> = self.in_scope(group, scope).iter().copied().filter(fits).collect();
+        (!members.is_empty()).then_some(Satisfiers { group, members })
+    }
+
+    /// Compares two versions as the distribution does.
+    pub(super) fn compare(&self, a: &str, b: &str) -> Ordering {
+        version::compare_as(self.packaging, a, b)
     }
 
     /// Who is meant by one entry of Conflicts or Breaks.
     pub(super) fn excluded(&self, requirement: &Requirement, scope: Scope) -> Vec<Satisfiers> {
-        self.find(requirement, scope, |_| requirement.arch.as_deref().is_none_or(|arch| matches!(arch, "any" | "native") || arch == self.arch))
+        self.find(requirement, scope, &|_| requirement.arch.as_deref().is_none_or(|arch| matches!(arch, "any" | "native") || arch == self.arch))
     }
 
-    fn find(&self, requirement: &Requirement, scope: Scope, arch_fits: impl Fn(&PackageRecord) -> bool) -> Vec<Satisfiers> {
+    fn find(&self, requirement: &Requirement, scope: Scope, arch_fits: &dyn Fn(&PackageRecord) -> bool) -> Vec<Satisfiers> {
         let mut found: BTreeMap<_, Satisfiers> = BTreeMap::new();
         let named = self.group(&requirement.name);
         if let Some(group) = named {
             let fits = |&record: &Record| {
                 let record = self.record(record);
-                arch_fits(record) && version_fits(requirement, Some(record.coordinates.version()))
+                arch_fits(record) && version_fits(self.packaging, requirement, Some(record.coordinates.version()))
             };
             let members: Vec<_> = self.in_scope(group, scope).iter().copied().filter(fits).collect();
             if !members.is_empty() {
@@ -192,7 +217,10 @@ impl<'a> Universe<'a> {
         }
         for &(record, version) in self.providers.get(requirement.name.as_str()).map_or(&[][..], Vec::as_slice) {
             let group = self.group_of(record);
-            if !arch_fits(self.record(record)) || !version_fits(requirement, version) || !self.in_scope(group, scope).contains(&record) {
+            if !arch_fits(self.record(record))
+                || !version_fits(self.packaging, requirement, version)
+                || !self.in_scope(group, scope).contains(&record)
+            {
                 continue;
             }
             // A package may also provide its own name.
@@ -200,18 +228,26 @@ impl<'a> Universe<'a> {
             let satisfiers = found.entry(place).or_insert_with(|| Satisfiers { group, members: Vec::new() });
             if !satisfiers.members.contains(&record) {
                 satisfiers.members.push(record);
-                satisfiers.members.sort_by(|&a, &b| preference(self.record(a), self.record(b)));
+                satisfiers.members.sort_by(|&a, &b| preference(self.packaging, self.record(a), self.record(b)));
             }
         }
-        found.into_values().collect()
+        let mut found: Vec<Satisfiers> = found.into_values().collect();
+        for more in &requirement.with {
+            let fitting: Vec<Record> = self.find(more, scope, arch_fits).into_iter().flat_map(|satisfiers| satisfiers.members).collect();
+            for satisfiers in &mut found {
+                satisfiers.members.retain(|member| fitting.contains(member));
+            }
+        }
+        found.retain(|satisfiers| !satisfiers.members.is_empty());
+        found
     }
 }
 
 /// Which of two versions of a package comes first.
-fn preference(a: &PackageRecord, b: &PackageRecord) -> Ordering {
-    let native = |record: &PackageRecord| record.coordinates.arch() == "all";
+fn preference(packaging: Packaging, a: &PackageRecord, b: &PackageRecord) -> Ordering {
+    let native = |record: &PackageRecord| record.coordinates.arch() == packaging_neutral(packaging);
     (b.archive.pin.cmp(&a.archive.pin))
-        .then_with(|| version::compare(b.coordinates.version(), a.coordinates.version()))
+        .then_with(|| version::compare_as(packaging, b.coordinates.version(), a.coordinates.version()))
         // From here on the order means nothing, but it is always the same.
         .then_with(|| native(a).cmp(&native(b)))
         .then_with(|| a.coordinates.cmp(&b.coordinates))
@@ -223,11 +259,20 @@ fn is_same(a: &PackageRecord, b: &PackageRecord) -> bool {
     a.coordinates == b.coordinates || (a.sha256 == b.sha256 && a.coordinates.version() == b.coordinates.version())
 }
 
-/// Whether a version is one that the requirement asks for; a package without a version (an unversioned Provides) only satisfies what asks for none.
-pub fn version_fits(requirement: &Requirement, offered: Option<&str>) -> bool {
+/// The architecture of packages that fit every machine.
+fn packaging_neutral(packaging: Packaging) -> &'static str {
+    match packaging {
+        Packaging::Deb => "all",
+        Packaging::Rpm => "noarch",
+    }
+}
+
+/// Whether a version is one that the requirement asks for. An unversioned Provides only satisfies what asks for no version on Debian, and everything with
+/// rpm.
+pub fn version_fits(packaging: Packaging, requirement: &Requirement, offered: Option<&str>) -> bool {
     let Some((comparison, wanted)) = &requirement.version else { return true };
-    let Some(offered) = offered else { return false };
-    let order = version::compare(offered, wanted);
+    let Some(offered) = offered else { return packaging == Packaging::Rpm };
+    let order = version::compare_as(packaging, offered, wanted);
     match comparison {
         Comparison::Earlier => order.is_lt(),
         Comparison::EarlierOrEqual => order.is_le(),

@@ -4,7 +4,6 @@ use super::error::{Unavailable, UnknownName};
 use super::kernel::{self, Kernel};
 use super::universe::{Satisfiers, Scope, Universe};
 use crate::repo::{Comparison, Requirement, pattern};
-use crate::version;
 
 /// How many similar names are shown.
 const NEAREST: usize = 3;
@@ -85,7 +84,7 @@ fn find_one(universe: &Universe<'_>, text: &str) -> Result<Vec<Satisfiers>, Unav
         let version_of = |record: u32| universe.record(record).coordinates.version();
         let fits = |version: &str| match exact.strip_suffix('*') {
             Some(beginning) => version.starts_with(beginning),
-            None => version::compare(version, exact).is_eq(),
+            None => universe.compare(version, exact).is_eq(),
         };
         let members: Vec<_> = versions.iter().copied().filter(|&record| fits(version_of(record))).collect();
         if members.is_empty() {
@@ -94,7 +93,7 @@ fn find_one(universe: &Universe<'_>, text: &str) -> Result<Vec<Satisfiers>, Unav
         return Ok(vec![Satisfiers { group, members }]);
     }
     let version = exact.map(|version| (Comparison::Equal, version.to_owned()));
-    let mut providers = universe.satisfiers(&Requirement { name: name.to_owned(), arch: None, version }, Scope::All);
+    let mut providers = universe.satisfiers(&Requirement { name: name.to_owned(), arch: None, version, with: Vec::new() }, Scope::All);
     match providers.len() {
         0 => Err(Unavailable::NoPackage { nearest: nearest(universe, name) }),
         1 => Ok(vec![providers.remove(0)]),

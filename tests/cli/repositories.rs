@@ -78,6 +78,7 @@ fn repository() -> Repository {
 fn archive(mirrors: &[&str]) -> ArchiveConfig {
     ArchiveConfig {
         id: "test".to_owned(),
+        packaging: image_composer::distro::Packaging::Deb,
         mirrors: mirrors.iter().map(|mirror| (*mirror).to_owned()).collect(),
         suites: vec![SuiteConfig { name: "stable".to_owned(), components: vec!["main".to_owned()] }],
         allow: Vec::new(),

@@ -2,7 +2,6 @@
 
 mod control;
 pub mod folder;
-pub mod load;
 pub mod packages;
 pub mod relation;
 pub mod release;

@@ -245,6 +245,7 @@ impl Stanza<'_> {
                 breaks: requirements("Breaks", self.breaks)?,
                 replaces: requirements("Replaces", self.replaces)?,
                 provides: relations("Provides", self.provides, arch, relation::provides)?,
+                conditional: Vec::new(),
             },
             archive: Arc::clone(archive),
         })))
@@ -275,7 +276,7 @@ fn relations<T>(
 }
 
 /// The path of a package file: relative, plain, and inside the archive.
-fn checked_filename(path: &str) -> Result<String, Problem> {
+pub(in crate::repo) fn checked_filename(path: &str) -> Result<String, Problem> {
     // Flat repositories write `./name.deb`.
     let plain = path.trim_start_matches("./");
     let inside = plain.len() <= FILENAME_LIMIT

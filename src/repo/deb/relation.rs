@@ -120,7 +120,7 @@ fn requirement(text: &str, arch: &str) -> Result<Option<Requirement>, RelationEr
             _ => return Err(malformed()),
         }
     }
-    Ok(applies.then(|| Requirement { name: name.to_owned(), arch: qualifier.map(str::to_owned), version }))
+    Ok(applies.then(|| Requirement { name: name.to_owned(), arch: qualifier.map(str::to_owned), version, with: Vec::new() }))
 }
 
 /// What stands in the parentheses: `>= 1.0`.
@@ -257,7 +257,7 @@ mod tests {
             version in proptest::option::of((0..5_usize, "[0-9][A-Za-z0-9.+:~-]{0,10}")),
         ) -> Requirement {
             let comparisons = [Comparison::Earlier, Comparison::EarlierOrEqual, Comparison::Equal, Comparison::LaterOrEqual, Comparison::Later];
-            Requirement { name, arch, version: version.map(|(comparison, version)| (comparisons[comparison], version)) }
+            Requirement { name, arch, version: version.map(|(comparison, version)| (comparisons[comparison], version)), with: Vec::new() }
         }
     }
 

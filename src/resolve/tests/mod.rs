@@ -3,6 +3,7 @@
 mod asking;
 mod choosing;
 mod excluding;
+mod rpm;
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -38,6 +39,7 @@ fn request(wanted: &[&str]) -> Request {
     Request {
         wanted: wanted.iter().map(|&name| name.to_owned()).collect(),
         kernel: None,
+        packaging: Packaging::Deb,
         arch: "amd64".to_owned(),
         recommends: false,
         essentials: true,

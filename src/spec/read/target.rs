@@ -5,10 +5,10 @@ use crate::spec::model::{ImageType, Target};
 use crate::yaml::Field;
 
 /// Families that the language has and this program does not build.
-const OTHER_OS: [&str; 4] = ["azure-linux", "edge-microvisor-toolkit", "redhat-compatible-distro", "wind-river-elxr"];
+const OTHER_OS: [&str; 2] = ["edge-microvisor-toolkit", "wind-river-elxr"];
 
 /// Releases of those families, and ones without a profile.
-const OTHER_DIST: [&str; 7] = ["azl3", "el10", "elxr12", "elxr13", "emt3", "rcd10", "ubuntu26"];
+const OTHER_DIST: [&str; 4] = ["elxr12", "elxr13", "emt3", "ubuntu26"];
 
 pub(super) fn read(field: &Field<'_>) -> Option<(Target, &'static Profile)> {
     let mut target = field.fields()?;
@@ -18,7 +18,9 @@ pub(super) fn read(field: &Field<'_>) -> Option<(Target, &'static Profile)> {
     let os_field = target.optional("os");
     let os = os_field.as_ref().and_then(|field| field.one_of(&families, &OTHER_OS));
 
-    let profiles: Vec<(&str, &'static Profile)> = distro::PROFILES.iter().map(|profile| (profile.name, profile)).collect();
+    let mut profiles: Vec<(&str, &'static Profile)> = distro::PROFILES.iter().map(|profile| (profile.name, profile)).collect();
+    // Templates call it both.
+    profiles.extend(distro::find("el10").map(|profile| ("rcd10", profile)));
     let profile = target.required("dist").and_then(|field| field.one_of(&profiles, &OTHER_DIST));
 
     let arch_names = [Architecture::X86_64, Architecture::Aarch64].map(|arch| (arch.name(), arch));

@@ -57,17 +57,24 @@ struct Target {
 }
 
 #[derive(JsonSchema)]
-#[schemars(rename_all = "lowercase")]
+#[schemars(rename_all = "kebab-case")]
 enum Os {
+    AzureLinux,
     Debian,
+    Fedora,
+    RedhatCompatibleDistro,
     Ubuntu,
 }
 
 #[derive(JsonSchema)]
 #[schemars(rename_all = "lowercase")]
 enum Dist {
+    Azl3,
     Debian12,
     Debian13,
+    El10,
+    Fedora43,
+    Rcd10,
     Ubuntu24,
 }
 

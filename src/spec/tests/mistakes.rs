@@ -18,7 +18,10 @@ pub(super) const WRONG: &[(&str, &str)] = &[
     ("a version that is a number", "image: {name: a, version: 1.0}\ntarget: {dist: debian12, arch: x86_64}\n"),
     ("names that cannot be file names", "image: {name: ../a, version: '1/2'}\ntarget: {dist: debian12, arch: x86_64}\n"),
     ("a mistyped distribution", "image: {name: a, version: '1'}\ntarget: {os: debain, dist: debain12, arch: amd64}\n"),
-    ("a distribution without a profile", "image: {name: a, version: '1'}\ntarget: {os: azure-linux, dist: azl3, arch: armv7hl, imageType: iso}\n"),
+    (
+        "a distribution without a profile",
+        "image: {name: a, version: '1'}\ntarget: {os: wind-river-elxr, dist: elxr12, arch: armv7hl, imageType: iso}\n",
+    ),
     ("the wrong family", "image: {name: a, version: '1'}\ntarget: {os: ubuntu, dist: debian12, arch: x86_64}\n"),
     ("a processor that a profile has not", "image: {name: a, version: '1'}\ntarget: {dist: ubuntu24, arch: aarch64}\n"),
     ("a mistyped section", "systemconfig: {}\nquux: 1\n"),

@@ -16,10 +16,10 @@ use crate::repo::signature::{self, SignatureError, Verified};
 use crate::repo::trust::Trust;
 
 /// The longest Release file in bytes. Debian's longest are below 1 MB.
-const RELEASE_LIMIT: u64 = 32 << 20;
+pub(super) const RELEASE_LIMIT: u64 = 32 << 20;
 
 /// The longest detached signature in bytes.
-const SIGNATURE_LIMIT: u64 = 1 << 20;
+pub(super) const SIGNATURE_LIMIT: u64 = 1 << 20;
 
 /// A Release file that is proven.
 pub(super) struct Proven {
@@ -80,7 +80,7 @@ impl Load<'_> {
         Ok((release, all))
     }
 
-    fn warn_of_unproven(&self, archive: &str, names: &[String]) {
+    pub(super) fn warn_of_unproven(&self, archive: &str, names: &[String]) {
         if let Some(first) = names.first() {
             let warning = format!("{} packages of {archive} carry no SHA-256 digest and are left out ({first} is the first)", names.len());
             self.progress.report(Event::Warning(&warning));

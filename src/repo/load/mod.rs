@@ -12,6 +12,7 @@
 mod decode;
 mod index;
 mod kept;
+mod rpm;
 mod suite;
 
 use std::collections::HashMap;
@@ -27,6 +28,7 @@ use crate::progress::{Cancel, Event, Phase, Progress};
 use crate::repo::error::{Error, Failure, Missing};
 use crate::repo::record::{Archive, PackageRecord, ReleaseInfo};
 use crate::repo::trust::Trust;
+use crate::root::Packaging;
 
 /// The longest index, decompressed, in bytes. The largest of Debian and Ubuntu are below 100 MB.
 const INDEX_LIMIT: u64 = 1 << 30;
@@ -41,7 +43,9 @@ pub struct ArchiveConfig {
     pub id: String,
     /// Base addresses (`http`, `https` or `file`), best first. Not needed offline.
     pub mirrors: Vec<String>,
-    /// The suites to use.
+    /// What kind of packages it has.
+    pub packaging: Packaging,
+    /// The suites to use; of an RPM archive its repositories, each by the path of the folder that has `repodata`, with a slash at its end.
     pub suites: Vec<SuiteConfig>,
     /// What must prove its Release files.
     pub trust: Trust,
@@ -135,7 +139,10 @@ pub fn load(
         .collect();
 
     progress.report(Event::Start { phase: Phase::Metadata, total: None });
-    let results = in_parallel(&jobs, |(config, archive, suite)| load.suite(config, archive, suite));
+    let results = in_parallel(&jobs, |(config, archive, suite)| match config.packaging {
+        Packaging::Deb => load.suite(config, archive, suite),
+        Packaging::Rpm => load.rpm_repository(config, archive, suite),
+    });
     progress.report(Event::Finish { phase: Phase::Metadata });
     cancel.check()?;
 

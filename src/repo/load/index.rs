@@ -171,7 +171,7 @@ fn kept_text(kept: Kept<'_>, index: &Index) -> Result<Option<Found>, Error> {
     Ok(None)
 }
 
-fn check(bytes: &[u8], expected: IndexFile) -> Result<(), Cause> {
+pub(super) fn check(bytes: &[u8], expected: IndexFile) -> Result<(), Cause> {
     let found_len = bytes.len() as u64;
     let found = Sha256::of(bytes);
     if found_len == expected.size && found == expected.sha256 {

@@ -38,20 +38,32 @@ impl Compression {
     /// The decompressed bytes; never more than `limit`.
     pub(super) fn decode(self, bytes: &[u8], limit: Option<u64>) -> Result<Vec<u8>, Cause> {
         let limit = limit.unwrap_or(INDEX_LIMIT).min(INDEX_LIMIT);
-        match self {
+        read(self.reader(bytes)?, limit)
+    }
+
+    /// How a file of this name is compressed; none where this program does not know it.
+    pub(super) fn of(path: &str) -> Option<Self> {
+        let name = path.rsplit('/').next().unwrap_or_default();
+        let known = [Self::Zstd, Self::Xz, Self::Gzip].into_iter().find(|known| name.ends_with(known.suffix()));
+        known.or_else(|| (name.rsplit('.').next() == Some("xml")).then_some(Self::None))
+    }
+
+    /// The decompressed bytes as a stream without an end of its own: a small file can become a long one.
+    pub(super) fn reader(self, bytes: &[u8]) -> Result<Box<dyn Read + '_>, Cause> {
+        Ok(match self {
             Self::Zstd => {
                 let mut decoder = zstd::stream::read::Decoder::with_buffer(bytes).map_err(Cause::Decompress)?;
                 decoder.window_log_max(ZSTD_WINDOW).map_err(Cause::Decompress)?;
-                read(decoder, limit)
+                Box::new(decoder)
             }
             Self::Xz => {
                 let stream = liblzma::stream::Stream::new_stream_decoder(XZ_MEMORY, liblzma::stream::CONCATENATED);
                 let stream = stream.map_err(|error| Cause::Decompress(error.into()))?;
-                read(liblzma::bufread::XzDecoder::new_stream(bytes, stream), limit)
+                Box::new(liblzma::bufread::XzDecoder::new_stream(bytes, stream))
             }
-            Self::Gzip => read(flate2::bufread::MultiGzDecoder::new(bytes), limit),
-            Self::None => read(bytes, limit),
-        }
+            Self::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(bytes)),
+            Self::None => Box::new(bytes),
+        })
     }
 }
 

@@ -1,0 +1,190 @@
+//! One RPM repository: its `repomd.xml`, proven by the signature beside it, and then its list of packages.
+
+use std::io::{BufReader, Read as _};
+use std::sync::Arc;
+
+use super::decode::Compression;
+use super::index::check;
+use super::kept::{Kept, Proof};
+use super::suite::{RELEASE_LIMIT, SIGNATURE_LIMIT, Tried, join};
+use super::{ArchiveConfig, INDEX_LIMIT, Load, SuiteConfig};
+use crate::digest::{Digest, Sha256};
+use crate::fetch::{self, Response, Validators};
+use crate::repo::deb::release::IndexFile;
+use crate::repo::error::{Cause, Error, Failure, Missing};
+use crate::repo::pattern;
+use crate::repo::record::{Archive, PackageRecord, ReleaseInfo};
+use crate::repo::rpm::{primary, repomd};
+use crate::repo::signature::{self, SignatureError};
+use crate::repo::trust::Trust;
+
+const REPOMD: &str = "repodata/repomd.xml";
+const SIGNATURE: &str = "repodata/repomd.xml.asc";
+
+/// A `repomd.xml` that is proven.
+struct Proven {
+    repomd: repomd::Repomd,
+    digest: Digest,
+    /// Which mirror it came from; the first offline.
+    mirror: usize,
+    /// The files, to be kept with the list of packages.
+    proofs: Vec<Proof>,
+}
+
+impl Load<'_> {
+    /// The state of a repository, and its packages.
+    pub(super) fn rpm_repository(
+        &self,
+        config: &ArchiveConfig,
+        archive: &Arc<Archive>,
+        suite: &SuiteConfig,
+    ) -> Result<(ReleaseInfo, Vec<PackageRecord>), Error> {
+        self.cancel.check()?;
+        let kept = Kept { cache: self.cache, archive: &config.id };
+        let old = self.kept_repomd(config, suite, kept)?;
+        let proven = match old {
+            Some(old) if self.options.offline => old?,
+            None if self.options.offline => return Err(Error::Offline(vec![missing(config, suite.path(REPOMD))])),
+            old => self.fetched_repomd(config, suite, old.and_then(Result::ok).map_or(0, |old| old.repomd.date))?,
+        };
+        let (packages, proof) = self.primary(config, archive, suite, kept, &proven)?;
+        self.warn_of_unproven(&config.id, &packages.unproven);
+        let allowed = packages.records.into_iter().filter(|record| pattern::allows(&config.allow, record.coordinates.name()));
+        let records = allowed.map(|record| PackageRecord { filename: suite.path(&record.filename), ..record }).collect();
+        if !self.options.offline {
+            kept.keep(&proven.proofs.into_iter().chain([proof]).collect::<Vec<_>>())?;
+        }
+        let release = ReleaseInfo { archive: config.id.clone(), suite: suite.name.clone(), date: proven.repomd.date, digest: proven.digest };
+        Ok((release, records))
+    }
+
+    /// What the store has kept, judged as of the time when it was fetched.
+    fn kept_repomd(&self, config: &ArchiveConfig, suite: &SuiteConfig, kept: Kept<'_>) -> Result<Option<Result<Proven, Error>>, Error> {
+        let path = suite.path(REPOMD);
+        let Some(text) = kept.read(&path)? else { return Ok(None) };
+        let signature = kept.read(&suite.path(SIGNATURE))?.map(|file| file.bytes);
+        let as_of = text.fetched_at.min(self.options.now);
+        let judged = judged(config, &text.bytes, signature.as_deref(), as_of);
+        let refused = |cause| Error::of_suite(&config.id, &suite.name, vec![Failure { url: path.clone(), cause }]);
+        let proven = judged.map(|(repomd, _)| Proven { repomd, digest: Digest::of(&text.bytes), mirror: 0, proofs: Vec::new() });
+        Ok(Some(proven.map_err(refused)))
+    }
+
+    /// The `repomd.xml` from the first mirror that has one which can be used. `newest` is the time of the one that was seen last: a signature holds for ever,
+    /// so without it a mirror could serve yesterday's packages.
+    fn fetched_repomd(&self, config: &ArchiveConfig, suite: &SuiteConfig, newest: u64) -> Result<Proven, Error> {
+        let mut failures = Vec::new();
+        for (number, mirror) in config.mirrors.iter().enumerate() {
+            match self.repomd_of(config, suite, mirror, newest) {
+                Ok(proven) => {
+                    self.passed_over(&failures);
+                    return Ok(Proven { mirror: number, ..proven });
+                }
+                Err(Tried::Failed(failure)) => failures.push(failure),
+                Err(Tried::Ended(error)) => return Err(error),
+            }
+        }
+        Err(Error::of_suite(&config.id, &suite.name, failures))
+    }
+
+    fn repomd_of(&self, config: &ArchiveConfig, suite: &SuiteConfig, mirror: &str, newest: u64) -> Result<Proven, Tried> {
+        let url = join(mirror, &suite.path(REPOMD));
+        let text = self.bytes(&url, RELEASE_LIMIT)?;
+        let signature = match &config.trust {
+            Trust::Unverified => None,
+            Trust::Keys(_) => {
+                let signature_url = join(mirror, &suite.path(SIGNATURE));
+                match self.get(&signature_url, SIGNATURE_LIMIT, None) {
+                    Ok(Response::Body { bytes, .. }) => Some(bytes),
+                    Ok(Response::NotModified) => None,
+                    Err(error) if error.is_not_found() => None,
+                    Err(error) => return Err(Tried::of(&signature_url, error)),
+                }
+            }
+        };
+        let (repomd, signers) = judged(config, &text, signature.as_deref(), self.options.now).map_err(|cause| Tried::of(&url, cause))?;
+        if self.options.check_age && repomd.date < newest {
+            return Err(Tried::of(&url, Cause::Older { found: repomd.date, kept: newest }));
+        }
+        let digest = Digest::of(&text);
+        let proof =
+            |path: &str, bytes| Proof { path: suite.path(path), new: Some(bytes), validators: Validators::default(), signers: signers.clone() };
+        let proofs = std::iter::once(proof(REPOMD, text)).chain(signature.map(|bytes| proof(SIGNATURE, bytes))).collect();
+        Ok(Proven { repomd, digest, mirror: 0, proofs })
+    }
+
+    /// The list of packages, and what of it is to be kept: the file as it came, for only its digest can be checked. It is kept under one name, so that the
+    /// next one takes its place.
+    fn primary(
+        &self,
+        config: &ArchiveConfig,
+        archive: &Arc<Archive>,
+        suite: &SuiteConfig,
+        kept: Kept<'_>,
+        proven: &Proven,
+    ) -> Result<(primary::Packages, Proof), Error> {
+        let file = &proven.repomd.primary;
+        let refused = |url: String, cause| Error::of_suite(&config.id, &suite.name, vec![Failure { url, cause }]);
+        let compression = Compression::of(&file.path).ok_or_else(|| refused(suite.path(&file.path), Cause::Compression))?;
+        let path = suite.path(&format!("repodata/primary.xml{}", compression.suffix()));
+        let proof = |new| Proof { path: path.clone(), new, validators: Validators::default(), signers: Vec::new() };
+        if let Some(old) = kept.read(&path)?.filter(|old| Sha256::of(&old.bytes) == file.sha256) {
+            let packages = self.packages(&old.bytes, compression, archive).map_err(|cause| refused(path.clone(), cause))?;
+            return Ok((packages, proof(None)));
+        }
+        if self.options.offline {
+            return Err(Error::Offline(vec![missing(config, path)]));
+        }
+        let mut failures = Vec::new();
+        // The mirror that the repomd came from is the likeliest to have what belongs to it.
+        let mirrors = std::iter::once(proven.mirror).chain((0..config.mirrors.len()).filter(|number| *number != proven.mirror));
+        for mirror in mirrors.filter_map(|number| config.mirrors.get(number)) {
+            let url = join(mirror, &suite.path(&file.path));
+            let limit = file.size.unwrap_or(INDEX_LIMIT).min(INDEX_LIMIT);
+            let bytes = self.bytes(&url, limit).and_then(|bytes| {
+                let expected = IndexFile { size: file.size.unwrap_or(bytes.len() as u64), sha256: file.sha256 };
+                check(&bytes, expected).map_err(|cause| Tried::of(&url, cause))?;
+                Ok((self.packages(&bytes, compression, archive).map_err(|cause| Tried::of(&url, cause))?, bytes))
+            });
+            match bytes {
+                Ok((packages, bytes)) => {
+                    self.passed_over(&failures);
+                    return Ok((packages, proof(Some(bytes))));
+                }
+                Err(Tried::Failed(failure)) => failures.push(failure),
+                Err(Tried::Ended(error)) => return Err(error),
+            }
+        }
+        Err(Error::of_suite(&config.id, &suite.name, failures))
+    }
+
+    /// Reads a list as it is decompressed: of a list of 200 MB only the packages are ever in memory.
+    fn packages(&self, bytes: &[u8], compression: Compression, archive: &Arc<Archive>) -> Result<primary::Packages, Cause> {
+        let mut input = BufReader::with_capacity(1 << 18, compression.reader(bytes)?.take(INDEX_LIMIT));
+        let packages = primary::parse(&mut input, archive, self.arch);
+        if input.get_ref().limit() == 0 { Err(Cause::TooLong { limit: INDEX_LIMIT }) } else { Ok(packages?) }
+    }
+
+    fn bytes(&self, url: &str, limit: u64) -> Result<Vec<u8>, Tried> {
+        match self.get(url, limit, None) {
+            Ok(Response::Body { bytes, .. }) => Ok(bytes),
+            // A server that answers “not modified” to a plain question has nothing for us.
+            Ok(Response::NotModified) => Ok(Vec::new()),
+            Err(fetch::Error::TooLarge { limit, .. }) => Err(Tried::of(url, Cause::TooLong { limit })),
+            Err(error) => Err(Tried::of(url, error)),
+        }
+    }
+}
+
+/// What a `repomd.xml` says, and who signed it.
+fn judged(config: &ArchiveConfig, text: &[u8], signature: Option<&[u8]>, as_of: u64) -> Result<(repomd::Repomd, Vec<String>), Cause> {
+    let signers = match &config.trust {
+        Trust::Unverified => Vec::new(),
+        Trust::Keys(keyring) => signature::verify_detached(text, signature.ok_or(SignatureError::Unsigned)?, keyring, as_of)?.signers,
+    };
+    Ok((repomd::parse(text)?, signers))
+}
+
+fn missing(config: &ArchiveConfig, path: String) -> Missing {
+    Missing { archive: config.id.clone(), path }
+}
