@@ -82,6 +82,10 @@ impl Build<'_> {
         };
         let records: Vec<PackageRecord> = file.lock.packages.iter().map(promised).collect();
         let (sources, counts) = packages::gather(self.request, self.packages, client, &records, scratch, self.progress, self.cancel)?;
+        // RPM packages keep their relations for rpm alone.
+        if spec.profile.packaging == root::Packaging::Rpm {
+            return Ok(Gathered { lock: file.lock.clone(), records, sources, counts });
+        }
         let arch = spec.spec.target.arch.debian();
         let records = records.par_iter().zip(&sources).map(|(record, source)| read(record, source, arch)).collect::<Result<_, _>>()?;
         Ok(Gathered { lock: file.lock.clone(), records, sources, counts })

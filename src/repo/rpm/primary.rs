@@ -262,6 +262,10 @@ impl Draft {
             return Ok(Outcome::Skipped);
         }
         let version = self.version.ok_or("it has no version")?;
+        // Versions are in an order only where all have a release; rpm makes no package without one.
+        if !version.contains('-') {
+            return Err(format!("its version {version} has no release"));
+        }
         let coordinates = Coordinates::new(name, &version, own_arch, &archive.id).map_err(|error| error.to_string())?;
         if !self.is_sha256 {
             return Ok(Outcome::Unproven(name.to_owned()));

@@ -1,3 +1,5 @@
+use std::fmt::Write as _;
+
 use super::*;
 
 /// A `primary.xml` of packages in short form, a line each: `name version-release: requires …; provides …; conflicts …; obsoletes …; files …`, entries with
@@ -9,21 +11,23 @@ pub(crate) fn primary(lines: &str) -> String {
         let (name, version) = head.split_once(' ').unwrap();
         let evr = evr(version);
         let digest = Sha256::of(line.as_bytes());
-        text += &format!(
+        write!(
+            text,
             "<package type=\"rpm\"><name>{name}</name><arch>x86_64</arch><version {evr}/><checksum type=\"sha256\" pkgid=\"YES\">{digest}</checksum>\
              <size package=\"10\" installed=\"20\" archive=\"30\"/><location href=\"p/{name}.rpm\"/><format>\
              <rpm:provides><rpm:entry name=\"{name}\" flags=\"EQ\" {evr}/></rpm:provides>"
-        );
+        )
+        .unwrap();
         for list in lists.split("; ").filter(|list| !list.is_empty()) {
             let (kind, entries) = list.split_once(' ').unwrap();
             let entries = entries.split(", ");
             if kind == "files" {
-                entries.for_each(|file| text += &format!("<file>{file}</file>"));
+                entries.for_each(|file| write!(text, "<file>{file}</file>").unwrap());
                 continue;
             }
-            text += &format!("<rpm:{kind}>");
+            write!(text, "<rpm:{kind}>").unwrap();
             entries.for_each(|one| text += &entry(one));
-            text += &format!("</rpm:{kind}>");
+            write!(text, "</rpm:{kind}>").unwrap();
         }
         text += "</format></package>\n";
     }

@@ -106,3 +106,53 @@ printf 'damage' | dd of="$PLACE/coreutils.rpm" bs=1 seek=$(($(stat -c %s "$PLACE
 made_of "$PLACE/damaged" "${FILES[@]/*\/coreutils-[0-9]*/$PLACE\/coreutils.rpm}" >"$PLACE/damaged.said" 2>&1
 check "a damaged package ends the build" equals $? 1
 check "and the error names it" says "$PLACE/damaged.said" 'package coreutils 9'
+
+# The same by the public commands: from a signed repository to an image, a hit, and a kept root.
+MIRROR=$PLACE/mirror
+mkdir -p "$MIRROR/base"
+ln -s "$RPMS/repository" "$MIRROR/base/x86_64"
+STORE=$PLACE/store
+cat >"$PLACE/rpm.yaml" <<Y
+mirrors: { azurelinux: [ "file://$MIRROR" ] }
+keyrings: { azurelinux: "$RPMS/key.asc" }
+Y
+cat >"$PLACE/rpm.yml" <<'Y'
+image: { name: rpm-minimal, version: "1" }
+target: { os: azure-linux, dist: azl3, arch: x86_64, imageType: raw }
+disk: { name: minimal, size: 2GiB, partitionTableType: gpt, artifacts: [ { type: raw } ] }
+systemConfig:
+  name: minimal
+  hostname: rpm-minimal
+  users: [ { name: root, password: image-composer } ]
+  bootloader: { bootType: efi, provider: systemd-boot }
+Y
+composer fetch fetch "$PLACE/rpm.yml" --config "$PLACE/rpm.yaml"
+check "the packages of a spec of azl3 are chosen and fetched" eval 'ended_with 0 && says "$ERR" " packages in the store"' || return
+without_network composer build build "$PLACE/rpm.yml" -o "$PLACE/out" --config "$PLACE/rpm.yaml" --offline --json
+check "and become an image without a network" eval 'ended_with 0 && at_least "$(from_json "$OUT" packages.total)" 120' || return
+note "from the store in $ELAPSED s, $(from_json "$OUT" packages.total) packages"
+rm -rf "$PLACE/parts"
+check "its table and file systems are without fault" is_whole "$PLACE/out/rpm-minimal-1.raw" "$PLACE/parts"
+check "rpm finds no file that is not as its package says" is_empty "$(in_image -Va 2>&1)"
+composer lock lock "$PLACE/rpm.yml" --config "$PLACE/rpm.yaml" --offline
+check "its database has what the lock names" equals "$(in_image -qa --queryformat '%{NAME} %{EVR}\n' | LC_ALL=C sort)" \
+    "$(awk '$1 == "package" { print $2, $3 }' "$PLACE/rpm.yml.lock" | LC_ALL=C sort)"
+without_network composer again build "$PLACE/rpm.yml" -o "$PLACE/again" --config "$PLACE/rpm.yaml"
+check "the second time it is there" hit
+without_network composer kept build "$PLACE/rpm.yml" -o "$PLACE/kept" --config "$PLACE/rpm.yaml" --offline --no-image-cache --json
+check "a kept root serves" eval 'ended_with 0 && equals "$(from_json "$OUT" root.outcome)" hit'
+check "and the image is the same" cmp "$PLACE/out/rpm-minimal-1.raw" "$PLACE/kept/rpm-minimal-1.raw"
+without_network composer locked build "$PLACE/rpm.yml" -o "$PLACE/locked" --config "$PLACE/rpm.yaml" --offline --locked --no-root-cache
+check "by its lock it is the same" eval 'ended_with 0 && cmp "$PLACE/out/rpm-minimal-1.raw" "$PLACE/locked/rpm-minimal-1.raw"'
+check "it boots to a login prompt" boot "$PLACE/out/rpm-minimal-1.raw" raw login=root:image-composer "run:state=systemctl is-system-running --wait" || return
+check "and runs" answers state running
+
+# Another primary.xml than the signed one.
+cp -rL "$MIRROR" "$PLACE/tampered"
+for file in "$PLACE"/tampered/base/x86_64/repodata/*-primary.xml.gz; do zcat "$file" | sed 's/<size package="/&1/' | gzip >"$file.new" && mv "$file.new" "$file"; done
+STORE=$PLACE/empty
+composer tampered fetch "$PLACE/rpm.yml" --config "$PLACE/rpm.yaml" --mirror "azurelinux=file://$PLACE/tampered"
+check "a list that is not the signed one is refused" ended_with 4
+rm -f "$PLACE"/tampered/base/x86_64/repodata/repomd.xml.asc
+composer unsigned fetch "$PLACE/rpm.yml" --config "$PLACE/rpm.yaml" --mirror "azurelinux=file://$PLACE/tampered"
+check "a repository without a signature is refused" eval '! ended_with 0 >/dev/null && says "$ERR" repomd.xml.asc'
