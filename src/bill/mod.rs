@@ -19,6 +19,7 @@ use serde_json::Value;
 use crate::build::{Annotations, Output};
 use crate::cache::{self, ImageCache, ImageRecord};
 use crate::digest::Digest;
+use crate::distro::{self, Packaging};
 use crate::format::cbor;
 use crate::resolve::{Lock, LockedPackage};
 use crate::transfer::partial::Partial;
@@ -145,8 +146,18 @@ impl Bill {
         Ok(Output { path: path.to_owned(), size: ByteSize(size), allocated: ByteSize(allocated) })
     }
 
-    /// `debian` of `debian12`: whose packages these are.
+    /// What its packages are.
+    fn packaging(&self) -> Packaging {
+        distro::find(&self.image.dist).map_or(Packaging::Deb, |profile| profile.packaging)
+    }
+
+    /// `debian` of `debian12`: whose packages these are, in the words of the package-url specification.
     fn vendor(&self) -> &str {
+        match self.image.dist.as_str() {
+            "azl3" => return "azurelinux",
+            "el10" => return "centos",
+            _ => {}
+        }
         self.image.dist.trim_end_matches(|char: char| !char.is_ascii_alphabetic())
     }
 
@@ -177,7 +188,10 @@ impl Bill {
     }
 
     fn purl(&self, package: &LockedPackage) -> String {
-        purl::of(self.vendor(), self.codename(), &package.coordinates)
+        match self.packaging() {
+            Packaging::Deb => purl::of(self.vendor(), self.codename(), &package.coordinates),
+            Packaging::Rpm => purl::of_rpm(self.vendor(), self.codename(), &package.coordinates),
+        }
     }
 }
 

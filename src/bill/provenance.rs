@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::Bill;
+use crate::distro::Packaging;
 
 /// What the parameters below mean. Another meaning gets another number.
 const BUILD_TYPE: &str = "urn:image-composer:build:1";
@@ -88,7 +89,10 @@ pub(super) fn statement(bill: &Bill) -> Statement {
     let input = |name: &str| bill.annotations.inputs.get(name).filter(|value| !value.is_null()).cloned();
     let releases = bill.lock.releases.iter().map(|release| Resource {
         uri: None,
-        name: Some(format!("{}/dists/{}/InRelease", release.archive, release.suite)),
+        name: Some(match bill.packaging() {
+            Packaging::Deb => format!("{}/dists/{}/InRelease", release.archive, release.suite),
+            Packaging::Rpm => format!("{}/{}repodata/repomd.xml", release.archive, release.suite),
+        }),
         digest: Digests::from([("blake3", release.digest.to_string())]),
     });
     let packages = bill.lock.packages.iter().map(|package| Resource {

@@ -197,8 +197,12 @@ pub fn lock(
     let (lock, _, _) = build.resolve(universe)?;
     let mut wanted = request.spec.spec.system.packages.clone();
     wanted.sort();
-    let file = LockFile { inputs: request.spec.package_inputs(), wanted, lock };
+    let mut file = LockFile { inputs: request.spec.package_inputs(), wanted, lock };
     let nothing = Lock { packages: Vec::new(), releases: Vec::new() };
     let changes = resolve::changes(before.map_or(&nothing, |before| &before.lock), &file.lock);
+    // The same packages of a later day are the same image: its time is that of the releases.
+    if let Some(before) = before.filter(|_| changes.is_empty()) {
+        file.lock.releases.clone_from(&before.lock.releases);
+    }
     Ok(Locked { file, changes })
 }

@@ -16,7 +16,7 @@ use std::fmt::Write as _;
 use super::lock::{Lock, LockedPackage, Reason};
 use crate::cache::Coordinates;
 use crate::digest::{Digest, Sha256};
-use crate::repo::ReleaseInfo;
+use crate::repo::{ReleaseInfo, deb};
 
 /// The first line; the number is the version of the format.
 const HEAD: &str = "# image-composer lock 1";
@@ -62,8 +62,7 @@ impl LockFile {
             let (arch, archive) = (package.coordinates.arch(), package.coordinates.repository());
             let reason = &package.reason;
             let too = if package.essential && package.reason != Reason::Essential { " (essential)" } else { "" };
-            // A file's name could have a blank.
-            let file = package.filename.replace('%', "%25").replace(' ', "%20");
+            let file = &package.filename;
             line(format_args!(
                 "package {name} {version} {arch} {archive} {} {} {} {file} {reason}{too}",
                 package.sha256, package.size, package.installed_size
@@ -124,10 +123,7 @@ fn package(name: [&str; 4], sha256: &str, sizes: [&str; 2], path: &str, reason: 
     let coordinates = Coordinates::new(name, version, arch, archive).map_err(|error| error.to_string())?;
     let sha256: Sha256 = sha256.parse().map_err(|_| "the SHA-256 digest is none".to_owned())?;
     let number = |text: &str| text.parse::<u64>().map_err(|_| format!("“{text}” is no size"));
-    let filename = path.replace("%20", " ").replace("%25", "%");
-    if filename.starts_with('/') || filename.split('/').any(|part| matches!(part, "" | "." | "..")) {
-        return Err(format!("the file name “{filename}” leads out of the archive"));
-    }
+    let filename = deb::packages::checked_filename(path).map_err(|problem| problem.to_string())?;
     let (reason, essential) = match reason {
         [reason @ .., "(essential)"] => (reason, true),
         reason => (reason, *reason == ["essential"]),
@@ -201,7 +197,7 @@ mod tests {
             coordinates: Coordinates::new(name, version, "amd64", "debian").unwrap(),
             sha256: Sha256::of(version.as_bytes()),
             size: 5,
-            filename: format!("pool/{name} 1%.deb"),
+            filename: format!("pool/{name}%20{version}.deb"),
             installed_size: 7,
             essential: name == "libc6",
             reason,
@@ -239,6 +235,8 @@ mod tests {
             ("wants curl", "wants", 4, "no line of a lock"),
             ("1700000000", "then", 5, "no time"),
             ("pool/bash", "../bash", 6, "leads out of the archive"),
+            ("pool/bash", "%2e%2e/bash", 6, "leads out of the archive"),
+            ("pool/bash", "pool?bash", 6, "leads out of the archive"),
             ("bash 5.2-1", "a/b 5.2-1", 6, "cannot be the name"),
             (" 5 7 pool/curl", " 5 x pool/curl", 7, "no size"),
             ("wanted\n", "wished\n", 7, "the reason is none"),

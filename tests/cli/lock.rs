@@ -104,3 +104,18 @@ fn versions_stay_until_they_are_renewed() {
     let text = fs::read_to_string(world.path("spec.yml.lock")).unwrap();
     assert!(text.contains("package zstd 2.0 ") && text.contains("package kmod 1.0 "), "{text}");
 }
+
+#[test]
+fn a_later_list_of_the_same_packages_is_no_other_lock() {
+    let world = world();
+    assert_eq!(world.run_online(&["lock", "spec.yml"]).0, 0);
+    let before = fs::read_to_string(world.path("spec.yml.lock")).unwrap();
+    let key = TestKey::new(1);
+    let now = std::time::SystemTime::now().duration_since(std::time::SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    let mut tree = mirror(&key);
+    tree.extend(Repository::new("bookworm-updates").dated(now, 7).build(&key));
+    world.server.replace(tree);
+    let (status, out, err) = world.run_online(&["lock", "spec.yml", "--json"]);
+    assert_eq!((status, json_of(&out)["written"].clone()), (0, json!(false)), "{err}");
+    assert_eq!(fs::read_to_string(world.path("spec.yml.lock")).unwrap(), before);
+}

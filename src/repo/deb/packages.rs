@@ -276,7 +276,10 @@ fn relations<T>(
 }
 
 /// The path of a package file: relative, plain, and inside the archive.
-pub(in crate::repo) fn checked_filename(path: &str) -> Result<String, Problem> {
+///
+/// # Errors
+/// [`Problem::Filename`].
+pub fn checked_filename(path: &str) -> Result<String, Problem> {
     // Flat repositories write `./name.deb`.
     let plain = path.trim_start_matches("./");
     let inside = plain.len() <= FILENAME_LIMIT
