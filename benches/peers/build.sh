@@ -6,13 +6,14 @@
 #
 # PROGRAM is image-composer (default: target/release/image-composer). Installs what it lacks (mmdebstrap, eatmydata, apt-utils, time), needs root, a mirror, and
 # some ten minutes. Sets: `minimal` (fixtures/specs/debian12-minimal.yml) and `server` (server.yml). In every round all take their turn; the table has the medians
-# of ROUNDS (5), in $RESULT (build-results.md beside this script).
+# of ROUNDS (5) over SETS (both), in $RESULT (build-results.md beside this script).
 set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 ROOT=$(cd "$HERE/../.." && pwd)
 PROGRAM=$(realpath "${1:-$ROOT/target/release/image-composer}")
 RESULT=${RESULT:-$HERE/build-results.md}
 ROUNDS=${ROUNDS:-5}
+read -ra SETS <<<"${SETS:-minimal server}"
 
 lacking=()
 for need in mmdebstrap eatmydata apt-ftparchive:apt-utils /usr/bin/time:time python3; do
@@ -48,7 +49,7 @@ make_repository() {
         --json | python3 -c 'import json, sys; [print(p["name"] + "=" + p["version"]) for p in json.load(sys.stdin)["packages"]]' >"$WORK/$set.versions"
     sed 's/=.*//' "$WORK/$set.versions" | paste -sd , >"$WORK/$set.names"
     mkdir -p "$repository"
-    (cd "$repository" && xargs apt-get -qq download <"$WORK/$set.versions" && apt-ftparchive packages . >Packages)
+    (cd "$repository" && xargs apt-get -qq download <"$WORK/$set.versions" 2>/dev/null && apt-ftparchive packages . >Packages)
 }
 
 mmdebstrap_and_disk() {
@@ -67,9 +68,9 @@ export -f mmdebstrap_and_disk
 export WORK MEMORY
 
 
-for set in minimal server; do make_repository "$set"; done
+for set in "${SETS[@]}"; do make_repository "$set"; done
 for ((round = 0; round < ROUNDS; round++)); do
-    for set in minimal server; do
+    for set in "${SETS[@]}"; do
         size=1536M
         [[ $set == minimal ]] || size=3840M
         measure "$set" packages bash -c 'ours "$@"' bash "$set" --no-image-cache --no-root-cache --offline
@@ -81,7 +82,7 @@ for ((round = 0; round < ROUNDS; round++)); do
         rm -rf --one-file-system "$WORK/out" "$MEMORY/root" "$WORK/peer.ext4"
     done
 done
-python3 - "$WORK/times" >"$RESULT" <<'P'
+python3 - "$WORK/times" "${SETS[@]}" >"$RESULT" <<'P'
 import os, sys
 from collections import defaultdict
 from statistics import median
@@ -90,7 +91,8 @@ times = defaultdict(list)
 for line in open(sys.argv[1], encoding="ascii"):
     set, who, *values = line.split()
     times[set, who].append([float(value) for value in values])
-rounds = len(times["minimal", "mmdebstrap"])
+sets = sys.argv[2:]
+rounds = len(times[sets[0], "mmdebstrap"])
 print("# Builds and their peer\n")
 print(f"Made by `benches/peers/build.sh` on {os.cpu_count()} processors: medians of {rounds} rounds, in each of which all take their turn. The peer is mmdebstrap at")
 print("its fastest, with `mke2fs -d`; image-composer makes a partitioned disk that boots, verifies all it reads, and keeps what it makes (but for the first line).\n")
@@ -101,7 +103,7 @@ names = {
     "hit": "image-composer, nothing changed: the kept image",
     "mmdebstrap": "mmdebstrap and mke2fs",
 }
-for set in ["minimal", "server"]:
+for set in sets:
     peer = [median(column) for column in zip(*times[set, "mmdebstrap"])]
     for who, name in names.items():
         wall, cpu, _ = (median(column) for column in zip(*times[set, who]))
