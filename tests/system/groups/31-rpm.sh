@@ -47,6 +47,9 @@ comparable() {
 beside() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%s %s (%.2f)", a, b, b / a }'; }
 
 check "a repository of real packages can be made" "$HERE/rpm/make" "$RPMS" || return
+# Runs cargo, which has its things in the caller's home.
+# shellcheck disable=SC2016  # expanded by eval
+check "versions are in rpm's order" eval '[[ $(cd "$REPOSITORY" && HOME=$CALLER_HOME cargo test --quiet --lib version::rpm -- --ignored 2>&1) == *"ok. 1 passed"* ]]'
 mapfile -t FILES < <(chosen)
 check "the image has more than a hundred packages" at_least "${#FILES[@]}" 101 || return
 
