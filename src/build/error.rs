@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::locked::Disagreement;
+use super::signatures::Unproven;
 use super::worker::WorkerFailure;
 use crate::cache::{self, Coordinates};
 use crate::root::sandbox::SandboxError;
@@ -72,6 +73,9 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
+    /// RPM packages that no key of their repository has signed.
+    #[error("{} not proven by a signature:{}", if .0.len() == 1 { "a package is".to_owned() } else { format!("{} packages are", .0.len()) }, unproven(.0))]
+    Unproven(Vec<Unproven>),
     /// A package to renew that the lock does not have.
     #[error("the lock has no package “{0}”")]
     NotInLock(String),
@@ -162,6 +166,11 @@ impl Error {
             }
             Self::LockDisagrees { spec, .. } => Some(format!("renew it with: image-composer lock {}", spec.display())),
             Self::LockedPackage { .. } => Some("make the lock anew: image-composer lock SPEC --upgrade".to_owned()),
+            Self::Unproven(unproven) => Some(unproven.iter().find_map(|unproven| unproven.cause.hint()).unwrap_or_else(|| {
+                "the repository must sign its packages (rpmsign --addsign); to let it decide what is in the image, give it insecureSkipVerify: true and \
+                 add --allow-untrusted"
+                    .to_owned()
+            })),
             Self::NotInLock(_) => Some("name packages as they stand in the lock, or use --upgrade without names for all".to_owned()),
             Self::NoRoomOnDisk { missing, .. } => {
                 Some(format!("make disk.size and the partition for them at least {missing} larger, or install less"))
@@ -223,7 +232,7 @@ impl Error {
         match self {
             _ if self.is_cancelled() => 130,
             Self::Worker(failure) if failure.unreadable_blob.is_some() => 4,
-            Self::LockedPackage { .. } => 4,
+            Self::LockedPackage { .. } | Self::Unproven(_) => 4,
             Self::Sandbox(SandboxError::MissingProgram { .. } | SandboxError::NoSubordinateIds { .. })
             | Self::NoMirror { .. }
             | Self::Keyring { .. }
@@ -272,6 +281,15 @@ fn differing(disagreement: &Disagreement) -> String {
 
 fn list(packages: &[Coordinates]) -> String {
     packages.iter().fold(String::new(), |list, package| format!("{list}\n  {package}"))
+}
+
+/// The most packages that are named one by one for the same kind of problem.
+const NAMED: usize = 10;
+
+fn unproven(packages: &[Unproven]) -> String {
+    let named =
+        packages.iter().take(NAMED).fold(String::new(), |list, Unproven { package, cause }| format!("{list}\n  {package}: {}", with_causes(cause)));
+    if packages.len() > NAMED { format!("{named}\n  and {} more", packages.len() - NAMED) } else { named }
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ mod report;
 mod request;
 mod room;
 mod root;
+mod signatures;
 mod tidy;
 mod why;
 pub mod worker;
@@ -36,6 +37,7 @@ pub use fetch::{Fetched, fetch};
 pub use locked::{Disagreement, Locked, Renew, disagreement, key as locked_key, lock};
 pub use report::{ImageOutcome, MissReason, Output, PackageCounts, Report, RootOutcome};
 pub use request::{Caches, Request, Workers};
+pub use signatures::{Flaw, Unproven};
 pub use tidy::{Collection, room_hint, tidy};
 pub use why::{Change, Difference, Nearest, differences, nearest};
 
@@ -122,6 +124,11 @@ fn journal<'p>(request: &Request, hash: SpecHash, command: &str, progress: &'p d
     let journal = Journal::new(progress, request.log.clone(), secrets);
     journal.note(&journal::heading(&format!("{command} of {name} {version} from {}, spec {hash}", request.spec.path.display())));
     journal
+}
+
+/// Seconds since the epoch.
+fn now() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// How often a build begins again because packages in the store turn out to be damaged. A disk that damages more is no place for a store.
@@ -222,7 +229,7 @@ impl Build<'_> {
         let time = self.request.source_date_epoch.unwrap_or_else(|| lock.releases.iter().map(|release| release.date).max().unwrap_or(0));
         let dir = OutputDir::prepare(self.request)?;
         let raw = dir.partial()?;
-        let roots = self.roots.map(|store| root::Roots::new(store, self.request, &records, time, self.progress, self.cancel));
+        let roots = self.roots.map(|store| root::Roots::new(store, self.request, &records, time, self.progress, self.cancel)).transpose()?;
         let saved = roots.as_ref().map_or(Ok(None), |roots| roots.take(scratch.path()))?;
         let layout = plan::disk(&self.request.spec, *self.request.spec.hash(self.request.source_date_epoch).digest(), time);
         let task = |records: &[PackageRecord], sources, start| worker::Task {
@@ -320,8 +327,7 @@ impl Build<'_> {
     }
 
     fn universe(&self, client: &Client) -> Result<Universe, Error> {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        let options = LoadOptions { offline: self.request.offline, now, check_age: !self.request.allow_expired };
+        let options = LoadOptions { offline: self.request.offline, now: now(), check_age: !self.request.allow_expired };
         let metadata = self.packages.map(MetadataCache::new);
         let archives = archives::configure(self.request)?;
         let arch = self.request.spec.profile.arch(self.request.spec.spec.target.arch);

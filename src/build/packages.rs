@@ -5,6 +5,7 @@ use std::io::{self, Seek as _};
 use std::path::Path;
 
 use super::report::PackageCounts;
+use super::signatures::{Signatures, Unproven};
 use super::{Error, Request};
 use crate::cache::PackageCache;
 use crate::fetch::{self, Client, PackageRequest};
@@ -14,7 +15,7 @@ use crate::root::Source;
 use crate::store::Store;
 use crate::units::ByteSize;
 
-/// Where each record's bytes are, in the order of `records`.
+/// Where each record's bytes are, in the order of `records`; RPM packages are proven by their signatures.
 ///
 /// Without a store (the package cache is off), and with one that cannot be changed, new ones go to `scratch`, and with it they end.
 pub(super) fn gather(
@@ -34,6 +35,10 @@ pub(super) fn gather(
     };
     let mut sources: Vec<Option<Source>> =
         cached.into_iter().map(|package| package.map(|package| Source::Blob { path: package.path, digest: package.digest })).collect();
+    let signatures = Signatures::of(request)?;
+    if let Some((signatures, store)) = signatures.as_ref().zip(store) {
+        prove_kept(signatures, store, records, &mut sources, cancel)?;
+    }
     let present: Vec<&PackageRecord> = records.iter().zip(&sources).filter(|(_, source)| source.is_some()).map(|(record, _)| record).collect();
     let missing: Vec<usize> = (0..records.len()).filter(|&number| sources[number].is_none()).collect();
     // Offline only the folders of the spec have an address, and to them no network leads.
@@ -49,6 +54,10 @@ pub(super) fn gather(
         }
         _ => fetch::packages(client, &requests, &scratch.join("partials"), &|request, file| into_folder(scratch, request, file), progress, cancel)?,
     };
+    if let Some(signatures) = &signatures {
+        let new: Vec<_> = missing.iter().map(|&number| &records[number]).zip(&fetched).collect();
+        refuse(signatures.unproven(&new, cancel)?.into_iter().map(|(_, unproven)| unproven))?;
+    }
     for (number, source) in missing.iter().zip(fetched) {
         sources[*number] = Some(source);
     }
@@ -67,6 +76,35 @@ pub(super) fn gather(
         present: present.len(),
     };
     Ok((sources.into_iter().flatten().collect(), counts))
+}
+
+/// Checks the signatures of what the store has. What cannot be read turns out to be missing: it is fetched again.
+fn prove_kept(
+    signatures: &Signatures,
+    store: &Store,
+    records: &[PackageRecord],
+    sources: &mut [Option<Source>],
+    cancel: &Cancel,
+) -> Result<(), Error> {
+    let kept: Vec<(usize, (&PackageRecord, &Source))> =
+        records.iter().zip(&*sources).enumerate().filter_map(|(number, (record, source))| Some((number, (record, source.as_ref()?)))).collect();
+    let (numbers, packages): (Vec<usize>, Vec<_>) = kept.into_iter().unzip();
+    let (mut refused, mut damaged) = (Vec::new(), Vec::new());
+    for (place, unproven) in signatures.unproven(&packages, cancel)? {
+        match packages[place].1 {
+            Source::Blob { digest, .. } if store.verify_blob(digest).is_err_and(|error| error.is_damage()) => damaged.push(numbers[place]),
+            _ => refused.push(unproven),
+        }
+    }
+    for number in damaged {
+        sources[number] = None;
+    }
+    refuse(refused)
+}
+
+fn refuse(unproven: impl IntoIterator<Item = Unproven>) -> Result<(), Error> {
+    let unproven: Vec<Unproven> = unproven.into_iter().collect();
+    if unproven.is_empty() { Ok(()) } else { Err(Error::Unproven(unproven)) }
 }
 
 fn to_request(record: &PackageRecord) -> PackageRequest {

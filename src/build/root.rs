@@ -1,5 +1,6 @@
 //! The installed tree of a build: from the root cache, or from packages, and then into it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -8,6 +9,7 @@ use serde::Serialize;
 
 use super::error::with_causes;
 use super::report::RootOutcome;
+use super::signatures::Signatures;
 use super::{Error, Request, plan};
 use crate::cache::{NewRoot, RootCache, RootKey};
 use crate::digest::Sha256;
@@ -29,6 +31,9 @@ struct Inputs<'a> {
     /// Root of the host can do what a user cannot.
     privileged: bool,
     packages: Vec<(&'a Sha256, plan::Relations)>,
+    /// Of each repository whose packages are signed themselves, the fingerprints of the keys that were believed.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    believed: BTreeMap<String, Vec<String>>,
 }
 
 /// The root cache, as one build uses it.
@@ -49,16 +54,18 @@ impl<'a> Roots<'a> {
         time: u64,
         progress: &'a dyn Progress,
         cancel: &'a Cancel,
-    ) -> Self {
+    ) -> Result<Self, Error> {
+        let signatures = Signatures::of(request)?;
         let inputs = Inputs {
             epoch: BUILDER_EPOCH,
             arch: request.spec.profile.arch(request.spec.spec.target.arch),
             time,
             privileged: rustix::process::geteuid().is_root(),
             packages: records.iter().map(|record| &record.sha256).zip(plan::relations(request.spec.profile.packaging, records)).collect(),
+            believed: signatures.map(|signatures| signatures.believed(records)).unwrap_or_default(),
         };
         let key = RootKey::of_canonical(&cbor::encode(&inputs).expect("plain values have an encoding"));
-        Self { store, key, request, progress, cancel }
+        Ok(Self { store, key, request, progress, cancel })
     }
 
     /// The file of the kept root, beneath `scratch`; none where there is none, or none that can be read.

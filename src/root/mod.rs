@@ -42,6 +42,7 @@ pub use deb::control_fields;
 pub(crate) use deb::examine;
 pub use error::Error;
 pub use plan::{Content, File, Package, Packaging, PasswordHash, Plan, Source, User};
+pub use rpm::Signed;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use rpm::examine as examine_rpm;
 #[cfg(test)]

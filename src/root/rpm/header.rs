@@ -42,6 +42,14 @@ impl Tag {
     pub(super) const PAYLOAD_COMPRESSOR: Self = Self(1125);
     pub(super) const LONG_FILE_SIZES: Self = Self(5008);
     pub(super) const FILE_DIGEST_ALGORITHM: Self = Self(5011);
+    /// The SHA-256 of the payload as it is in the file.
+    pub(super) const PAYLOAD_DIGEST: Self = Self(5092);
+    /// Of the signature header: over the header, by a DSA, `ECDSA` or `EdDSA` key.
+    pub(super) const DSA_HEADER: Self = Self(267);
+    /// Of the signature header: over the header, by an RSA key.
+    pub(super) const RSA_HEADER: Self = Self(268);
+    /// Of the signature header: over the header, by keys of any kind, in base64.
+    pub(super) const OPENPGP: Self = Self(278);
 }
 
 /// The types of values.
@@ -49,6 +57,7 @@ const INT16: u32 = 3;
 const INT32: u32 = 4;
 const INT64: u32 = 5;
 const STRING: u32 = 6;
+const BINARY: u32 = 7;
 const STRING_ARRAY: u32 = 8;
 const I18N_STRING: u32 = 9;
 
@@ -132,6 +141,26 @@ impl Header {
         Ok(texts)
     }
 
+    /// The bytes of a value; none where the header does not have it.
+    pub(super) fn bytes(&self, tag: Tag) -> io::Result<Option<&[u8]>> {
+        let Some(entry) = self.entry(tag) else { return Ok(None) };
+        if entry.kind != BINARY {
+            return Err(bad(format!("tag {} has type {} and is not binary", tag.0, entry.kind)));
+        }
+        let start = entry.offset as usize;
+        self.data.get(start..start.saturating_add(entry.count as usize)).map(Some).ok_or_else(|| outside(tag))
+    }
+
+    /// The header as it is signed: as it was read, with nothing in its reserved bytes.
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = MAGIC.to_vec();
+        let head = [0, self.entries.len() as u32, self.data.len() as u32];
+        let entries = self.entries.iter().flat_map(|entry| [entry.tag, entry.kind, entry.offset, entry.count]);
+        bytes.extend(head.into_iter().chain(entries).flat_map(u32::to_be_bytes));
+        bytes.extend(&self.data);
+        bytes
+    }
+
     /// All numbers of a value, of whatever width; none where the header does not have it.
     pub(super) fn numbers(&self, tag: Tag) -> io::Result<Vec<u64>> {
         let Some(entry) = self.entry(tag) else { return Ok(Vec::new()) };
@@ -201,6 +230,16 @@ mod tests {
     }
 
     #[test]
+    fn a_header_is_signed_as_it_was_read() {
+        let mut bytes = header(&[[5092, STRING_ARRAY, 0, 1], [268, BINARY, 2, 3]], b"a\0\x88\x01\x02");
+        assert_eq!(read(&bytes).to_bytes(), bytes);
+        assert_eq!(read(&bytes).bytes(Tag::RSA_HEADER).unwrap(), Some(b"\x88\x01\x02".as_slice()));
+        assert_eq!(read(&bytes).bytes(Tag::DSA_HEADER).unwrap(), None);
+        bytes[5] = 1;
+        assert_ne!(read(&bytes).to_bytes(), bytes);
+    }
+
+    #[test]
     fn no_offset_and_no_count_is_believed() {
         for entry in
             [[1000, STRING, 9, 1], [1000, STRING, 4, 1], [1000, STRING_ARRAY, 0, 3], [1000, STRING_ARRAY, 0, u32::MAX], [1000, STRING, u32::MAX, 1]]
@@ -209,6 +248,9 @@ mod tests {
         }
         for entry in [[1028, INT32, 0, 2], [1028, INT64, u32::MAX, u32::MAX], [1028, INT32, 7, 1]] {
             assert!(read(&header(&[entry], b"\0\0\0\0\0\0\0")).numbers(Tag::FILE_SIZES).is_err(), "{entry:?}");
+        }
+        for entry in [[268, BINARY, 0, 8], [268, BINARY, 8, 0], [268, BINARY, u32::MAX, u32::MAX], [268, STRING, 0, 1]] {
+            assert!(read(&header(&[entry], b"\0\0\0\0\0\0\0")).bytes(Tag::RSA_HEADER).is_err(), "{entry:?}");
         }
     }
 

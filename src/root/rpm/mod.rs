@@ -21,6 +21,7 @@ mod contents;
 mod cpio;
 mod header;
 mod package;
+mod signed;
 #[cfg(test)]
 pub(crate) mod testing;
 mod transaction;
@@ -37,6 +38,7 @@ use self::contents::Kind;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use self::package::examine;
 use self::package::{Nothing, Rpm};
+pub use self::signed::Signed;
 use self::transaction::Transaction;
 use self::workshop::Workshop;
 use super::Error;

@@ -14,10 +14,13 @@ use crate::root::plan::Package;
 
 const LEAD_LEN: usize = 96;
 const LEAD_MAGIC: [u8; 4] = [0xed, 0xab, 0xee, 0xdb];
+/// The number of SHA-256 in OpenPGP (RFC 9580, section 9.5).
+const SHA256: u64 = 8;
 
 /// A package file, read up to its payload.
 pub(super) struct Rpm<'r> {
     pub(super) origin: Origin,
+    pub(super) signature: Header,
     pub(super) header: Header,
     pub(super) contents: Contents,
     input: BufReader<Box<dyn Read + 'r>>,
@@ -57,7 +60,7 @@ impl<'r> Rpm<'r> {
             io::ErrorKind::InvalidData => origin.bad(source.to_string()),
             _ => origin.unreadable(source),
         };
-        let (_, signature_len) = Header::read(&mut input).map_err(damaged)?;
+        let (signature, signature_len) = Header::read(&mut input).map_err(damaged)?;
         let padding = signature_len.wrapping_neg() % 8;
         input.read_exact(&mut [0; 7][..padding as usize]).map_err(unreadable)?;
         let (header, _) = Header::read(&mut input).map_err(damaged)?;
@@ -69,7 +72,7 @@ impl<'r> Rpm<'r> {
             return Err(origin.bad(format!("its payload has the format “{format}”, which this program does not read")));
         }
         let contents = Contents::of(&header).map_err(damaged)?;
-        Ok(Self { origin, header, contents, input, len })
+        Ok(Self { origin, signature, header, contents, input, len })
     }
 
     /// What it says of itself: name, `[epoch:]version-release` and architecture.
@@ -81,18 +84,23 @@ impl<'r> Rpm<'r> {
         Ok((text(Tag::NAME)?, version, text(Tag::ARCH)?))
     }
 
+    /// The SHA-256 of the payload as the file has it, in hexadecimal; packages before rpm 4.14 do not say it.
+    pub(super) fn payload_digest(&self) -> Result<Option<&str>, Error> {
+        self.header.text(Tag::PAYLOAD_DIGEST).map_err(|source| self.origin.bad(source.to_string()))
+    }
+
     /// Whether the digests of its files are SHA-2. Older packages have MD5, which `rpm` can compare itself.
     pub(super) fn is_comparable(&self) -> bool {
         !matches!(Hasher::of(self.contents.algorithm), Hasher::Unknown)
     }
 
     /// Reads the payload to the end of the file and hands each of its files to `sink`. Whatever the sink does, all bytes have been compared with the
-    /// digests of the header, if these are [comparable](Self::is_comparable).
+    /// digests of the header: those of its files, if these are [comparable](Self::is_comparable), and that of the payload, if there is one.
     ///
     /// # Errors
     /// A damaged payload, one that is not what the header says, and the errors of the sink.
     pub(super) fn unpack(self, sink: &mut dyn Sink) -> Result<(), Error> {
-        let Self { origin, header, contents, mut input, len } = self;
+        let Self { origin, header, contents, mut input, len, .. } = self;
         let damaged = |source: io::Error| match source.kind() {
             io::ErrorKind::InvalidData => origin.bad(source.to_string()),
             _ => origin.unreadable(source),
@@ -109,8 +117,10 @@ impl<'r> Rpm<'r> {
             "zstd" => ".zst",
             other => return Err(origin.bad(format!("its payload is compressed with “{other}”, which this program does not read"))),
         };
+        let promised = header.text(Tag::PAYLOAD_DIGEST).map_err(damaged)?;
+        let mut input = Hashing { input, hasher: promised.map_or(Hasher::Unknown, |_| Hasher::of(SHA256)) };
         {
-            let decoder = archive::decoder(&origin, ending, &mut input, len)?;
+            let decoder = archive::decoder(&origin, ending, BufReader::with_capacity(1 << 17, &mut input), len)?;
             let mut payload = Payload::new(decoder, &contents);
             while let Some(number) = payload.next().map_err(damaged)? {
                 let entry = &contents.entries[number];
@@ -128,6 +138,9 @@ impl<'r> Rpm<'r> {
         }
         // Only the last byte of a blob proves that all of them were right.
         io::copy(&mut input, &mut io::sink()).map_err(|source| origin.unreadable(source))?;
+        if input.hasher.finish().zip(promised).is_some_and(|(found, promised)| !found.eq_ignore_ascii_case(promised)) {
+            return Err(origin.bad("its payload does not have the digest that its header promises"));
+        }
         Ok(())
     }
 
@@ -145,8 +158,8 @@ impl<'r> Rpm<'r> {
 }
 
 /// Computes a digest of what is read.
-struct Hashing<'i, R> {
-    input: &'i mut R,
+struct Hashing<R> {
+    input: R,
     hasher: Hasher,
 }
 
@@ -160,7 +173,7 @@ enum Hasher {
 impl Hasher {
     fn of(algorithm: u64) -> Self {
         match algorithm {
-            8 => Self::Sha256(Sha256::new()),
+            SHA256 => Self::Sha256(Sha256::new()),
             10 => Self::Sha512(Sha512::new()),
             _ => Self::Unknown,
         }
@@ -177,7 +190,7 @@ impl Hasher {
     }
 }
 
-impl<R: Read> Read for Hashing<'_, R> {
+impl<R: Read> Read for Hashing<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.input.read(buffer)?;
         match &mut self.hasher {

@@ -39,6 +39,11 @@ pub(crate) struct RpmBuilder {
     pub(crate) one_folder: Option<String>,
     compression: &'static str,
     stripped: bool,
+    /// Armored, over the header.
+    signature: Option<String>,
+    /// Of the digests of files, by its number in OpenPGP.
+    algorithm: u32,
+    promised: bool,
 }
 
 impl RpmBuilder {
@@ -53,6 +58,9 @@ impl RpmBuilder {
             one_folder: None,
             compression: "gzip",
             stripped: false,
+            signature: None,
+            algorithm: 8,
+            promised: false,
         }
     }
 
@@ -65,6 +73,24 @@ impl RpmBuilder {
     /// With a payload that names its files by their places in the header.
     pub(crate) fn stripped(mut self) -> Self {
         self.stripped = true;
+        self
+    }
+
+    /// With a signature over [`Self::header`], armored.
+    pub(crate) fn signed(mut self, signature: String) -> Self {
+        self.signature = Some(signature);
+        self
+    }
+
+    /// With another number for the algorithm of its files' digests.
+    pub(crate) fn algorithm(mut self, number: u32) -> Self {
+        self.algorithm = number;
+        self
+    }
+
+    /// With the digest of the payload in the header.
+    pub(crate) fn promised(mut self) -> Self {
+        self.promised = true;
         self
     }
 
@@ -117,15 +143,22 @@ impl RpmBuilder {
         let payload = compressed(self.compression, &self.payload());
         let mut bytes = vec![0xed, 0xab, 0xee, 0xdb, 3, 0];
         bytes.resize(96, 0);
-        // A signature header of one value whose length is no multiple of eight.
-        bytes.extend(header(&[(1000, INT32, 1, vec![0, 0, 0, 1])]));
-        bytes.extend([0; 4]);
+        // A signature header whose length is no multiple of eight.
+        let mut values = vec![(1000, INT32, 1, vec![0, 0, 0, 1])];
+        if let Some(armored) = &self.signature {
+            // Between the empty line and the end or the checksum: base64.
+            let lines = armored.lines().skip_while(|line| !line.is_empty()).take_while(|line| !line.starts_with(['-', '=']));
+            values.push((278, STRING_ARRAY, 1, [lines.collect::<String>().as_bytes(), b"\0"].concat()));
+        }
+        let signature = header(&values);
+        bytes.extend(&signature);
+        bytes.resize(bytes.len() + signature.len().wrapping_neg() % 8, 0);
         bytes.extend(self.header());
         bytes.extend(payload);
         bytes
     }
 
-    fn header(&self) -> Vec<u8> {
+    pub(crate) fn header(&self) -> Vec<u8> {
         let text = |tag, text: &str| (tag, STRING, 1, [text.as_bytes(), b"\0"].concat());
         let texts = |tag, texts: Vec<String>| {
             (tag, STRING_ARRAY, texts.len() as u32, texts.iter().flat_map(|text| [text.as_bytes(), b"\0"].concat()).collect())
@@ -165,10 +198,14 @@ impl RpmBuilder {
             numbers(1116, (0..self.files.len() as u32).map(|number| if self.one_folder.is_some() { 0 } else { number }).collect()),
             texts(1117, files().map(|file| split(file).1).collect()),
             texts(1118, self.one_folder.clone().map_or_else(|| files().map(|file| split(file).0).collect(), |folder| vec![folder])),
-            numbers(5011, vec![8]),
+            numbers(5011, vec![self.algorithm]),
         ];
         if !self.compression.is_empty() {
             values.push(text(1125, self.compression));
+        }
+        if self.promised {
+            let digest = sha256(&compressed(self.compression, &self.payload()));
+            values.push(texts(5092, vec![digest]));
         }
         header(&values)
     }

@@ -37,6 +37,17 @@ fn every_compression_and_both_kinds_of_payload_are_read() {
 }
 
 #[test]
+fn the_digest_of_the_payload_is_compared() {
+    let package = demo().promised().build();
+    examine(&package).unwrap();
+    // The last bytes of gzip's end are the length of what it holds, which nothing else compares here.
+    let mut longer = package.clone();
+    longer.push(0);
+    assert!(examine(&longer).is_err());
+    examine(&[&*demo().build(), &[0]].concat()).unwrap();
+}
+
+#[test]
 fn files_links_and_directories_are_unpacked() {
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
     for package in [demo(), demo().stripped()] {

@@ -159,3 +159,26 @@ check "a list that is not the signed one is refused" ended_with 4
 rm -f "$PLACE"/tampered/base/x86_64/repodata/repomd.xml.asc
 composer unsigned fetch "$PLACE/rpm.yml" --config "$PLACE/rpm.yaml" --mirror "azurelinux=file://$PLACE/tampered"
 check "a repository without a signature is refused" eval '! ended_with 0 >/dev/null && says "$ERR" "there is no signature"'
+
+# Packages are proven one by one, whoever signed the list: with a key of its own here.
+sign_list() {
+    local -x GNUPGHOME=$PLACE/gnupg
+    mkdir -m 700 "$GNUPGHOME" &&
+        gpg --batch --quiet --passphrase '' --quick-generate-key 'Test list <list@example.org>' rsa3072 sign never 2>/dev/null &&
+        createrepo_c --quiet "$1" && gpg --batch --armor --detach-sign --output "$1/repodata/repomd.xml.asc" "$1/repodata/repomd.xml" &&
+        gpg --batch --armor --export >"$PLACE/list.asc" && cat "$RPMS/key.asc" "$PLACE/list.asc" >"$PLACE/both.asc" && gpgconf --kill all
+}
+mkdir -p "$PLACE/forged/base/x86_64"
+cp -rs "$RPMS"/repository/*.rpm "$PLACE/forged/base/x86_64/"
+for file in "$PLACE"/forged/base/x86_64/coreutils-[0-9]*.rpm; do cp --remove-destination "$(readlink "$file")" "$file" && rpmsign --delsign "$file"; done >/dev/null
+check "a list with an unsigned package can be made" sign_list "$PLACE/forged/base/x86_64"
+STORE=$PLACE/forged.store
+forged() {
+    sed "s,$RPMS/key.asc,$2," "$PLACE/rpm.yaml" >"$PLACE/$1.yaml"
+    composer "$1" fetch "$PLACE/rpm.yml" --config "$PLACE/$1.yaml" --mirror "azurelinux=file://$PLACE/forged"
+}
+forged forged "$PLACE/both.asc"
+check "a package that is not signed is refused, though the list is" ended_with 4
+check "and the error names it, and no other" eval 'says "$ERR" "a package is not proven by a signature" "coreutils=9.*there is no signature" "rpmsign"'
+forged stranger "$PLACE/list.asc"
+check "packages of another key than the list's are refused" eval 'ended_with 4 && says "$ERR" "packages are not proven" "unknown key" "and [0-9]+ more"'

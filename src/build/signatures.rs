@@ -1,0 +1,170 @@
+//! The signatures inside of RPM packages: each must be signed by a key of the repository that it came from.
+//!
+//! A signature is over the header, which promises the digests of what is in the package; these are compared when it is unpacked (`root`). So the list of a
+//! repository decides which packages there are, and never what they are. Packages of repositories that the user lets be unproven are passed over, and so
+//! are those of the spec's folders.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::io::Read;
+
+use rayon::prelude::*;
+
+use super::{Error, Request, archives};
+use crate::cache::Coordinates;
+use crate::distro::Packaging;
+use crate::progress::Cancel;
+use crate::repo::signature::{self, SignatureError};
+use crate::repo::{Keyring, PackageRecord, Trust};
+use crate::root::{self, Source};
+use crate::store;
+
+/// A package that its signature does not prove.
+#[derive(Debug)]
+pub struct Unproven {
+    /// Which one.
+    pub package: Coordinates,
+    /// Why not.
+    pub cause: Flaw,
+}
+
+/// What is wrong with the signature of a package.
+#[derive(Debug, thiserror::Error)]
+pub enum Flaw {
+    /// No key of the repository made it.
+    #[error(transparent)]
+    Signature(#[from] SignatureError),
+    /// The header that is signed has no digests of what is in the package.
+    #[error("its signature says nothing of what is in it")]
+    Partial,
+    /// It is no package.
+    #[error(transparent)]
+    Package(#[from] root::Error),
+    /// The store does not have it whole.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// Its file cannot be read.
+    #[error("it cannot be read")]
+    Unreadable(#[from] std::io::Error),
+}
+
+impl Flaw {
+    /// A way out.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Signature(error) => error.hint(),
+            Self::Store(error) => error.hint(),
+            Self::Partial | Self::Package(_) | Self::Unreadable(_) => None,
+        }
+    }
+}
+
+/// The keys that the packages of each repository are signed with.
+pub(super) struct Signatures {
+    keyrings: HashMap<String, Keyring>,
+    /// Seconds since the epoch.
+    now: u64,
+}
+
+impl Signatures {
+    /// For the repositories of a spec; none for Debian's packages, which their repository alone proves.
+    pub(super) fn of(request: &Request) -> Result<Option<Self>, Error> {
+        if request.spec.profile.packaging != Packaging::Rpm {
+            return Ok(None);
+        }
+        let keys = archives::configure(request)?.into_iter().filter_map(|archive| match archive.trust {
+            Trust::Keys(keyring) => Some((archive.id, keyring)),
+            Trust::Unverified => None,
+        });
+        Ok(Some(Self { keyrings: keys.collect(), now: super::now() }))
+    }
+
+    /// What of all this an installed tree depends on: of each repository that one of the packages is from, the keys that were believed.
+    pub(super) fn believed(&self, records: &[PackageRecord]) -> BTreeMap<String, Vec<String>> {
+        let of_record = |record: &PackageRecord| {
+            let (id, keyring) = self.keyrings.get_key_value(record.coordinates.repository())?;
+            Some((id.clone(), keyring.fingerprints()))
+        };
+        records.iter().filter_map(of_record).collect()
+    }
+
+    /// Those of the packages that are not proven, by their place.
+    pub(super) fn unproven(&self, packages: &[(&PackageRecord, &Source)], cancel: &Cancel) -> Result<Vec<(usize, Unproven)>, Error> {
+        let outcomes = packages.par_iter().enumerate().map(|(place, (record, source))| {
+            cancel.check()?;
+            let Some(keyring) = self.keyrings.get(record.coordinates.repository()) else { return Ok(None) };
+            let flaw = check(&record.coordinates, source, record.size, keyring, self.now).err();
+            Ok(flaw.map(|cause| (place, Unproven { package: record.coordinates.clone(), cause })))
+        });
+        Ok(outcomes.collect::<Result<Vec<_>, Error>>()?.into_iter().flatten().collect())
+    }
+}
+
+fn check(package: &Coordinates, source: &Source, len: u64, keyring: &Keyring, now: u64) -> Result<(), Flaw> {
+    let input: Box<dyn Read> = match source {
+        Source::Blob { path, digest } => Box::new(store::open_file(path, digest)?),
+        Source::File(path) => Box::new(File::open(path)?),
+    };
+    let signed = root::Signed::read(&package.to_string(), input, len)?;
+    let mut refused = SignatureError::Unsigned;
+    for bytes in &signed.signatures {
+        match signature::verify_detached(&signed.header, bytes, keyring, now) {
+            Ok(_) if signed.covers_payload => return Ok(()),
+            Ok(_) => return Err(Flaw::Partial),
+            Err(error) => refused = error,
+        }
+    }
+    Err(refused.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::repo::signature::Reason;
+    use crate::repo::signature::tests::keys::{KEY_BIRTH, SignOptions, TestKey};
+    use crate::root::RpmBuilder;
+
+    fn judged(package: &[u8], key: &TestKey) -> Result<(), Flaw> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), package).unwrap();
+        let coordinates = Coordinates::new("demo", "1-1", "noarch", "test").unwrap();
+        let keyring = Keyring::parse("test", &key.public()).unwrap();
+        check(&coordinates, &Source::File(file.path().to_owned()), package.len() as u64, &keyring, u64::from(KEY_BIRTH) + 100_000)
+    }
+
+    fn signed(key: &TestKey, change: impl FnOnce(RpmBuilder) -> RpmBuilder) -> RpmBuilder {
+        let package = change(RpmBuilder::new("demo", "1", "1").file("/usr/share/demo", b"demo", 0o644));
+        let signature = key.sign_detached(&package.header(), &SignOptions::default());
+        package.signed(signature)
+    }
+
+    #[test]
+    fn a_package_is_proven_by_a_key_of_its_repository_alone() {
+        let (key, other) = (TestKey::new(1), TestKey::new(2));
+        let package = signed(&key, |package| package);
+        judged(&package.build(), &key).unwrap();
+        assert!(matches!(judged(&package.build(), &other), Err(Flaw::Signature(SignatureError::Refused(_)))));
+        let unsigned = RpmBuilder::new("demo", "1", "1").build();
+        assert!(matches!(judged(&unsigned, &key), Err(Flaw::Signature(SignatureError::Unsigned))));
+    }
+
+    #[test]
+    fn a_changed_header_is_refused() {
+        let key = TestKey::new(1);
+        let package = signed(&key, |package| package).build();
+        let at = package.windows(4).rposition(|bytes| bytes == b"demo").unwrap();
+        let mut changed = package.clone();
+        changed[at] = b'D';
+        let Err(Flaw::Signature(SignatureError::Refused(rejections))) = judged(&changed, &key) else { panic!("not refused") };
+        assert_eq!(rejections[0].reason, Reason::Mismatch);
+        judged(&package, &key).unwrap();
+    }
+
+    #[test]
+    fn a_signature_that_says_nothing_of_the_contents_is_none() {
+        let key = TestKey::new(1);
+        let weak = signed(&key, |package| package.algorithm(1));
+        assert!(matches!(judged(&weak.build(), &key), Err(Flaw::Partial)));
+        judged(&signed(&key, |package| package.algorithm(1).promised()).build(), &key).unwrap();
+    }
+}
