@@ -20,6 +20,7 @@ mod cli {
     mod read_only;
     mod repositories;
     mod resolve;
+    mod rpm_repositories;
     mod schema;
     mod seed_page;
     mod transfer;

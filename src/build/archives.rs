@@ -29,13 +29,14 @@ pub(super) fn configure(request: &Request) -> Result<Vec<ArchiveConfig>, Error> 
         let configured = request.keyrings.get(archive.id);
         let path = configured.map_or(Path::new(archive.keyring.path), |path| path.as_path());
         let package = configured.is_none().then_some(archive.keyring.package);
+        let keys = keyring(archive.id, path, package)?;
         archives.push(ArchiveConfig {
             id: archive.id.to_owned(),
             mirrors,
             packaging: profile.packaging,
             suites: archive.suites.iter().map(|name| suite(&name.replace("{arch}", arch), archive.components)).collect(),
             pin: DEFAULT_PIN,
-            trust: Trust::Keys(keyring(archive.id, path, package)?),
+            trust: if archive.unsigned_lists { Trust::Packages(keys) } else { Trust::Keys(keys) },
             allow: Vec::new(),
         });
     }
@@ -50,7 +51,12 @@ pub(super) fn configure(request: &Request) -> Result<Vec<ArchiveConfig>, Error> 
                 Packaging::Rpm => vec![suite::<&str>("./", &[])],
             },
             pin: repository.priority,
-            trust: if repository.unverified.is_some() { Trust::Unverified } else { Trust::Keys(keys(repository)?) },
+            trust: match profile.packaging {
+                _ if repository.unverified.is_some() => Trust::Unverified,
+                Packaging::Deb => Trust::Keys(keys(repository)?),
+                // Few sign more than their packages.
+                Packaging::Rpm => Trust::Packages(keys(repository)?),
+            },
             allow: repository.allow_packages.clone(),
         });
     }

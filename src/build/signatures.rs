@@ -15,7 +15,7 @@ use crate::cache::Coordinates;
 use crate::distro::Packaging;
 use crate::progress::Cancel;
 use crate::repo::signature::{self, SignatureError};
-use crate::repo::{Keyring, PackageRecord, Trust};
+use crate::repo::{Keyring, PackageRecord};
 use crate::root::{self, Source};
 use crate::store;
 
@@ -72,10 +72,7 @@ impl Signatures {
         if request.spec.profile.packaging != Packaging::Rpm {
             return Ok(None);
         }
-        let keys = archives::configure(request)?.into_iter().filter_map(|archive| match archive.trust {
-            Trust::Keys(keyring) => Some((archive.id, keyring)),
-            Trust::Unverified => None,
-        });
+        let keys = archives::configure(request)?.into_iter().filter_map(|archive| Some((archive.id, archive.trust.keyring()?.clone())));
         Ok(Some(Self { keyrings: keys.collect(), now: super::now() }))
     }
 

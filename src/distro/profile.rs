@@ -63,8 +63,10 @@ pub struct ProfileArchive {
     pub suites: &'static [&'static str],
     /// The components of each suite.
     pub components: &'static [&'static str],
-    /// The keys that its Release files are signed with.
+    /// The keys that its Release files are signed with; of an RPM archive also its packages.
     pub keyring: Keyring,
+    /// Whether it signs its packages alone, and not the lists of them.
+    pub unsigned_lists: bool,
     /// The last path component of the addresses that serve it. A host's own apt source serves this archive if its address ends so.
     pub mirror_suffix: &'static str,
     /// The addresses that the distribution publishes, where the host has no sources of its own for it: of RPM archives.

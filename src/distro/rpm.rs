@@ -1,7 +1,7 @@
 //! The profiles of RPM distributions.
 //!
 //! They are written from what the distributions publish (addresses, names of keys and packages) and **have not been run against their mirrors**. Only Azure Linux
-//! signs its `repomd.xml`; without such a signature a repository is refused, so el10 and fedora need a mirror that has one (`mirrors`, `keyrings`).
+//! signs its `repomd.xml`; CentOS and Fedora sign their packages alone, and their lists are taken from addresses that prove themselves.
 
 use super::{Architecture, BootProvider, Keyring, Packaging, Profile, ProfileArchive};
 
@@ -31,6 +31,7 @@ pub(super) const AZL3: Profile = Profile {
         suites: &["base/{arch}/"],
         components: &[],
         keyring: Keyring { path: "/etc/pki/rpm-gpg/MICROSOFT-RPM-GPG-KEY", package: "azurelinux-repos-shared" },
+        unsigned_lists: false,
         mirror_suffix: "",
         published: &["https://packages.microsoft.com/azurelinux/3.0/prod"],
     }],
@@ -70,6 +71,7 @@ pub(super) const EL10: Profile = Profile {
         suites: &["AppStream/{arch}/os/", "BaseOS/{arch}/os/"],
         components: &[],
         keyring: Keyring { path: "/etc/pki/rpm-gpg/RPM-GPG-KEY-centosofficial-SHA256", package: "centos-gpg-keys" },
+        unsigned_lists: true,
         mirror_suffix: "",
         published: &["https://mirror.stream.centos.org/10-stream"],
     }],
@@ -105,6 +107,7 @@ pub(super) const FEDORA: Profile = Profile {
         suites: &["releases/43/Everything/{arch}/os/", "updates/43/Everything/{arch}/"],
         components: &[],
         keyring: Keyring { path: "/etc/pki/rpm-gpg/RPM-GPG-KEY-fedora-43-primary", package: "fedora-gpg-keys" },
+        unsigned_lists: true,
         mirror_suffix: "",
         published: &["https://dl.fedoraproject.org/pub/fedora/linux"],
     }],

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use reqwest::Url;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH};
+use reqwest::redirect::{Action, Attempt, Policy};
 
 use super::credentials::Credentials;
 use super::error::{Error, Trouble};
@@ -190,12 +191,31 @@ impl Client {
             .timeout(options.connect_timeout + options.idle_timeout + Duration::from_secs(1))
             .pool_max_idle_per_host(options.workers)
             .referer(false)
+            .redirect(Policy::custom(follow))
             .no_proxy();
         for proxy in proxies(options.proxies.as_ref(), |name| std::env::var(name).ok())? {
             builder = builder.proxy(proxy);
         }
         Ok(builder)
     }
+}
+
+/// The longest chain of redirects.
+const REDIRECTS: usize = 10;
+
+/// Follows a redirect, but never from a server that has proven itself to one that need not.
+fn follow(attempt: Attempt<'_>) -> Action {
+    if attempt.previous().len() > REDIRECTS {
+        attempt.error(format!("more than {REDIRECTS} redirects"))
+    } else if attempt.previous().last().is_some_and(|from| loses_proof(from, attempt.url())) {
+        attempt.error("https redirects to http")
+    } else {
+        attempt.follow()
+    }
+}
+
+fn loses_proof(from: &Url, to: &Url) -> bool {
+    from.scheme() == "https" && to.scheme() != "https"
 }
 
 /// An address that can be read from.

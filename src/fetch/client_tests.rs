@@ -192,3 +192,20 @@ fn credentials_go_to_their_server_and_not_beyond_a_redirect() {
     let error = Client::new(&options()).unwrap().get(&server.url("/f"), 9, None, &Cancel::default()).unwrap_err();
     assert_eq!(error.status(), Some(401));
 }
+
+#[test]
+fn no_redirect_leads_away_from_a_server_that_has_proven_itself() {
+    let url = |text: &str| Url::parse(text).unwrap();
+    assert!(loses_proof(&url("https://a.test/"), &url("http://a.test/")));
+    for (from, to) in [("https://a.test/", "https://b.test/"), ("http://a.test/", "https://a.test/"), ("http://a.test/", "http://b.test/")] {
+        assert!(!loses_proof(&url(from), &url(to)));
+    }
+}
+
+#[test]
+fn a_circle_of_redirects_ends() {
+    let server = Server::new(|_, answer| answer.send("302 Found", &[("Location", "/f")], b""));
+    let error = Client::new(&options()).unwrap().get(&server.url("/f"), 9, None, &Cancel::default()).unwrap_err();
+    let Error::Request { source, .. } = error else { panic!("{error}") };
+    assert!(source.is_redirect(), "{source}");
+}

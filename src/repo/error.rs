@@ -72,6 +72,9 @@ pub enum Cause {
     /// Its signatures do not prove it.
     #[error("it is not proven")]
     Signature(#[from] SignatureError),
+    /// It has no signature, and comes from an address that does not prove itself.
+    #[error("there is no signature, and nothing else proves who answered: the address is not https")]
+    Unproven,
     /// It is no Release file that can be used.
     #[error("it is no Release file for this build")]
     Release(#[from] ReleaseError),
@@ -183,6 +186,7 @@ impl Cause {
             Self::Fetch(error) if error.is_not_found() => Some("check the name of the suite, or try another mirror".to_owned()),
             Self::Fetch(error) => error.hint(),
             Self::Signature(error) => error.hint(),
+            Self::Unproven => Some("use the https address of the repository, or a mirror that has one".to_owned()),
             Self::Release(error) => error.hint(),
             Self::Digest { .. } | Self::TooLong { .. } | Self::Decompress(_) | Self::Older { .. } => {
                 Some("the mirror may be in the middle of an update: try again in a few minutes, or try another mirror".to_owned())

@@ -31,10 +31,8 @@ struct ArchiveInput {
 
 impl<'s> Input<'s> {
     fn of(spec: &'s Spec, profile: &Profile, source_date_epoch: Option<u64>) -> Self {
-        let archive = |&ProfileArchive { id, suites, components, keyring: _, mirror_suffix: _, published: _ }: &ProfileArchive| ArchiveInput {
-            id,
-            suites,
-            components,
+        let archive = |&ProfileArchive { id, suites, components, keyring: _, mirror_suffix: _, published: _, unsigned_lists: _ }: &ProfileArchive| {
+            ArchiveInput { id, suites, components }
         };
         let archives = profile.archives.iter().map(archive).collect();
         Self { builder_epoch: BUILDER_EPOCH, source_date_epoch, spec, codename: profile.codename, archives }

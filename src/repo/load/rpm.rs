@@ -92,7 +92,7 @@ impl Load<'_> {
         let text = self.bytes(&url, RELEASE_LIMIT)?;
         let signature = match &config.trust {
             Trust::Unverified => None,
-            Trust::Keys(_) => {
+            Trust::Keys(_) | Trust::Packages(_) => {
                 let signature_url = join(mirror, &suite.path(SIGNATURE));
                 match self.get(&signature_url, SIGNATURE_LIMIT, None) {
                     Ok(Response::Body { bytes, .. }) => Some(bytes),
@@ -102,6 +102,9 @@ impl Load<'_> {
                 }
             }
         };
+        if matches!(config.trust, Trust::Packages(_)) && signature.is_none() && !proves_itself(mirror) {
+            return Err(Tried::of(&url, Cause::Unproven));
+        }
         let (repomd, signers) = judged(config, &text, signature.as_deref(), self.options.now).map_err(|cause| Tried::of(&url, cause))?;
         if self.options.check_age && repomd.date < newest {
             return Err(Tried::of(&url, Cause::Older { found: repomd.date, kept: newest }));
@@ -180,9 +183,17 @@ impl Load<'_> {
 fn judged(config: &ArchiveConfig, text: &[u8], signature: Option<&[u8]>, as_of: u64) -> Result<(repomd::Repomd, Vec<String>), Cause> {
     let signers = match &config.trust {
         Trust::Unverified => Vec::new(),
-        Trust::Keys(keyring) => signature::verify_detached(text, signature.ok_or(SignatureError::Unsigned)?, keyring, as_of)?.signers,
+        Trust::Packages(_) if signature.is_none() => Vec::new(),
+        Trust::Keys(keyring) | Trust::Packages(keyring) => {
+            signature::verify_detached(text, signature.ok_or(SignatureError::Unsigned)?, keyring, as_of)?.signers
+        }
     };
     Ok((repomd::parse(text)?, signers))
+}
+
+/// Whether nobody on the way can change what comes from an address.
+fn proves_itself(mirror: &str) -> bool {
+    ["https://", "file://"].iter().any(|scheme| mirror.get(..scheme.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(scheme)))
 }
 
 fn missing(config: &ArchiveConfig, path: String) -> Missing {

@@ -143,7 +143,7 @@ impl Load<'_> {
         })?;
         let (now, digest) = (self.options.now, Digest::of(&text));
         let proof = |path, bytes, signers| Proof { path, new: Some(bytes), validators: Validators::default(), signers };
-        let Trust::Keys(keyring) = &config.trust else {
+        let Some(keyring) = config.trust.keyring() else {
             let proofs = vec![proof(text_path, text.clone(), Vec::new())];
             return self.judged(suite, &text, digest, now, proofs).map_err(|cause| Tried::of(&url, cause));
         };
@@ -191,7 +191,7 @@ impl Load<'_> {
             };
             match &config.trust {
                 Trust::Unverified => judge(&|_| signature::unframed(&text.bytes)),
-                Trust::Keys(keyring) => {
+                Trust::Keys(keyring) | Trust::Packages(keyring) => {
                     if let Some(signature) = kept.read(&path("Release.gpg"))? {
                         judge(&|as_of| signature::verify_detached(&text.bytes, &signature.bytes, keyring, as_of));
                     }
