@@ -48,9 +48,17 @@ impl<'a> Journal<'a> {
         Self { next, begun: Instant::now(), secrets, notes: Mutex::new(Notes { file, ..Notes::default() }) }
     }
 
-    /// The phases that have begun, in that order.
+    /// The phases that have begun, in that order; one that begins several times takes as long as all of these.
     pub(super) fn phases(&self) -> Vec<(Phase, Duration)> {
-        self.lock().phases.iter().map(|(tally, start, took)| (tally.phase, took.unwrap_or_else(|| start.elapsed()))).collect()
+        let mut phases: Vec<(Phase, Duration)> = Vec::new();
+        for (tally, start, took) in &self.lock().phases {
+            let took = took.unwrap_or_else(|| start.elapsed());
+            match phases.iter_mut().find(|(phase, _)| *phase == tally.phase) {
+                Some((_, sum)) => *sum += took,
+                None => phases.push((tally.phase, took)),
+            }
+        }
+        phases
     }
 
     /// All warnings.

@@ -115,6 +115,7 @@ fn read(record: &PackageRecord, source: &Source, arch: &str) -> Result<PackageRe
     let input: Box<dyn Read> = match source {
         Source::Blob { path, digest } => Box::new(store::open_file(path, digest)?),
         Source::File(path) => Box::new(File::open(path).map_err(|error| contradicts(&error))?),
+        Source::Installed => return Err(contradicts(&"it is not there")),
     };
     let control = root::control_fields(&name, input, record.size).map_err(|error| contradicts(&super::error::with_causes(&error)))?;
     let found = deb::packages::of_control(&control, &record.filename, record.size, record.sha256, &record.archive, arch);

@@ -230,7 +230,7 @@ impl Build<'_> {
         let dir = OutputDir::prepare(self.request)?;
         let raw = dir.partial()?;
         let roots = self.roots.map(|store| root::Roots::new(store, self.request, &records, time, self.progress, self.cancel)).transpose()?;
-        let saved = roots.as_ref().map_or(Ok(None), |roots| roots.take(scratch.path()))?;
+        let taken = roots.as_ref().map_or(Ok(root::Taken::Nothing), |roots| roots.take(scratch.path()))?;
         let layout = plan::disk(&self.request.spec, *self.request.spec.hash(self.request.source_date_epoch).digest(), time);
         let task = |records: &[PackageRecord], sources, start| worker::Task {
             root: plan::root(&self.request.spec, records, sources, time, self.request.workers.unpack),
@@ -241,24 +241,35 @@ impl Build<'_> {
             scratch: scratch.path().to_owned(),
             estimate: installed,
         };
-        if let Some(saved) = saved {
-            worker::run(&mapping, &task(&[], Vec::new(), worker::Start::Saved(saved)), &|| (), self.progress, self.cancel)?;
-            let counts = PackageCounts { total: records.len(), ..PackageCounts::default() };
-            return Ok(Report { root: Some(RootOutcome::Hit), matched, ..self.finish(because, &lock, time, counts, &dir, raw)? });
-        }
-        let save = roots.as_ref().and_then(|roots| roots.place(scratch.path(), installed));
+        let base = match taken {
+            root::Taken::Whole(saved) => {
+                worker::run(&mapping, &task(&[], Vec::new(), worker::Start::Saved(saved)), &|_| (), self.progress, self.cancel)?;
+                let counts = PackageCounts { total: records.len(), ..PackageCounts::default() };
+                return Ok(Report { root: Some(RootOutcome::Hit), matched, ..self.finish(because, &lock, time, counts, &dir, raw)? });
+            }
+            root::Taken::Base(path) => Some(path),
+            root::Taken::Nothing => None,
+        };
+        let places = roots.as_ref().map(|roots| roots.places(scratch.path(), installed, base.is_some())).unwrap_or_default();
         let mut counts = PackageCounts::default();
         let mut attempts = ATTEMPTS;
         loop {
-            let again = || packages::gather(self.request, self.packages, &client, &records, scratch.path(), self.progress, self.cancel);
+            let again = || self.sources(&client, &records, base.is_some(), scratch.path());
             let (sources, found) = gathered.take().map_or_else(again, Ok)?;
             counts = found.after(counts);
-            let keeping = roots.as_ref().zip(save.as_deref()).map(|(roots, path)| root::Keeping::new(roots, &lock, path));
-            let keep = || keeping.iter().for_each(root::Keeping::keep);
-            let start = worker::Start::Packages { save: save.clone() };
+            let keeping = roots.as_ref().map(|roots| root::Keeping::new(roots, &lock, &records, &places));
+            let keep = |what| keeping.iter().for_each(|keeping| keeping.keep(what));
+            let save = places.whole.clone();
+            let start = match &base {
+                Some(base) => worker::Start::Base { base: base.clone(), save },
+                None => worker::Start::Packages { save_base: places.base.clone(), save },
+            };
             match worker::run(&mapping, &task(&records, sources, start), &keep, self.progress, self.cancel) {
                 Ok(()) => {
-                    let root = roots.as_ref().map(|_| keeping.map_or(RootOutcome::Installed { kept: false }, root::Keeping::outcome));
+                    let root = keeping.map(|keeping| match (&base, keeping.has_kept()) {
+                        (Some(_), kept) => RootOutcome::Base { kept },
+                        (None, kept) => RootOutcome::Installed { kept },
+                    });
                     return Ok(Report { root, matched, ..self.finish(because, &lock, time, counts, &dir, raw)? });
                 }
                 // The store has damaged bytes: they are marked as lost, and the package is fetched again.
@@ -266,6 +277,23 @@ impl Build<'_> {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Where the bytes of the packages are that are not installed yet.
+    fn sources(
+        &self,
+        client: &Client,
+        records: &[PackageRecord],
+        has_base: bool,
+        scratch: &Path,
+    ) -> Result<(Vec<crate::root::Source>, PackageCounts), Error> {
+        let to_install = plan::relations(&self.request.spec, records).into_iter().map(|relations| !(has_base && relations.base));
+        let to_install: Vec<bool> = to_install.collect();
+        let wanted: Vec<PackageRecord> = records.iter().zip(&to_install).filter(|(_, wanted)| **wanted).map(|(record, _)| record.clone()).collect();
+        let (sources, counts) = packages::gather(self.request, self.packages, client, &wanted, scratch, self.progress, self.cancel)?;
+        let mut sources = sources.into_iter();
+        let each = to_install.into_iter().map(|wanted| if wanted { sources.next() } else { None }.unwrap_or(crate::root::Source::Installed));
+        Ok((each.collect(), PackageCounts { total: records.len(), ..counts }))
     }
 
     /// The same for a store that has no room for what the build needs: it is only looked at then, and the rest lies among the temporary files.

@@ -5,12 +5,14 @@ use serde::Serialize;
 use super::relations::Chosen;
 use crate::disk;
 use crate::repo::PackageRecord;
+use crate::resolve;
 use crate::root;
 use crate::spec::{Loaded, model};
 
 /// What a package is to the others of its root, by their numbers.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(super) struct Relations {
+    pub(super) base: bool,
     essential: bool,
     multi_arch_same: bool,
     pre_depends: Vec<usize>,
@@ -18,14 +20,22 @@ pub(super) struct Relations {
     replaces: Vec<usize>,
 }
 
-/// The relations of all packages, in their order. rpm orders its transaction itself.
-pub(super) fn relations(packaging: root::Packaging, records: &[PackageRecord]) -> Vec<Relations> {
-    if packaging == root::Packaging::Rpm {
-        return vec![Relations::default(); records.len()];
+/// The relations of all packages, in their order. The base is what the profile wants: its own packages, kernel and boot loader. rpm orders its transaction
+/// itself, and has only one.
+pub(super) fn relations(loaded: &Loaded, records: &[PackageRecord]) -> Vec<Relations> {
+    if loaded.profile.packaging == root::Packaging::Rpm {
+        return vec![Relations { base: true, ..Relations::default() }; records.len()];
     }
     let chosen = Chosen::new(records);
-    let essential = chosen.essential();
+    let essential = chosen.closure(|record| record.essential);
+    let (profile, target) = (loaded.profile, &loaded.spec.target);
+    let boot = profile.boot_packages(target.arch, loaded.spec.system.bootloader);
+    let base = chosen.closure(|record| {
+        let name = record.coordinates.name();
+        record.essential || profile.base_packages.contains(&name) || boot.contains(&name) || resolve::is_kernel(name)
+    });
     let of = |(number, record): (usize, &PackageRecord)| Relations {
+        base: base.contains(&number),
         essential: essential.contains(&number),
         multi_arch_same: record.multi_arch == crate::repo::MultiArch::Same,
         pre_depends: chosen.needs(number, &record.relations.pre_depends),
@@ -37,10 +47,11 @@ pub(super) fn relations(packaging: root::Packaging, records: &[PackageRecord]) -
 
 /// The root tree of a spec. `sources` says where the bytes of each record are; `time` is the latest time of any file.
 pub(super) fn root(loaded: &Loaded, records: &[PackageRecord], sources: Vec<root::Source>, time: u64, workers: usize) -> root::Plan {
-    let packages = records.iter().zip(sources).zip(relations(loaded.profile.packaging, records)).map(|((record, source), relations)| root::Package {
+    let packages = records.iter().zip(sources).zip(relations(loaded, records)).map(|((record, source), relations)| root::Package {
         coordinates: record.coordinates.clone(),
         source,
         size: record.size,
+        base: relations.base,
         essential: relations.essential,
         multi_arch_same: relations.multi_arch_same,
         pre_depends: relations.pre_depends,

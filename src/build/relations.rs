@@ -47,17 +47,17 @@ impl<'r> Chosen<'r> {
         replaced.into_iter().filter(|&other| other != number).collect()
     }
 
-    /// The essential packages and all that they need.
-    pub(super) fn essential(&self) -> BTreeSet<usize> {
-        let mut essential = BTreeSet::new();
-        let mut open: Vec<usize> = (0..self.records.len()).filter(|&number| self.records[number].essential).collect();
+    /// The packages that are meant, and all that they need.
+    pub(super) fn closure(&self, meant: impl Fn(&PackageRecord) -> bool) -> BTreeSet<usize> {
+        let mut closure = BTreeSet::new();
+        let mut open: Vec<usize> = (0..self.records.len()).filter(|&number| meant(&self.records[number])).collect();
         while let Some(number) = open.pop() {
-            if essential.insert(number) {
+            if closure.insert(number) {
                 let relations = &self.records[number].relations;
                 open.extend(self.needs(number, &relations.pre_depends));
                 open.extend(self.needs(number, &relations.depends));
             }
         }
-        essential
+        closure
     }
 }

@@ -80,6 +80,11 @@ pub enum ImageOutcome {
 pub enum RootOutcome {
     /// They were in the root cache.
     Hit,
+    /// Those of the profile were in the root cache, and the others were installed.
+    Base {
+        /// Whether all are in the root cache now.
+        kept: bool,
+    },
     /// They were installed.
     Installed {
         /// Whether they are in the root cache now.
@@ -133,7 +138,7 @@ impl PackageCounts {
     pub(super) fn after(self, earlier: Self) -> Self {
         let fetched = self.fetched + earlier.fetched;
         let fetched_bytes = ByteSize(self.fetched_bytes.0 + earlier.fetched_bytes.0);
-        Self { total: self.total, fetched, fetched_bytes, present: self.total.saturating_sub(fetched) }
+        Self { total: self.total, fetched, fetched_bytes, present: (self.fetched + self.present).saturating_sub(fetched) }
     }
 }
 

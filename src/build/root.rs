@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::error::with_causes;
-use super::report::RootOutcome;
 use super::signatures::Signatures;
+use super::worker::Saved;
 use super::{Error, Request, plan};
 use crate::cache::{NewRoot, RootCache, RootKey};
 use crate::digest::Sha256;
@@ -40,9 +40,26 @@ struct Inputs<'a> {
 pub(super) struct Roots<'a> {
     store: &'a Store,
     key: RootKey,
+    /// Of the packages of the profile; none where these are all.
+    base: Option<RootKey>,
     request: &'a Request,
     progress: &'a dyn Progress,
     cancel: &'a Cancel,
+}
+
+/// A kept root: its file beneath the scratch directory.
+pub(super) enum Taken {
+    Whole(PathBuf),
+    /// Only the packages of the profile.
+    Base(PathBuf),
+    Nothing,
+}
+
+/// Where trees shall be written to be kept; none where the store would have no room for them.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Places {
+    pub(super) base: Option<PathBuf>,
+    pub(super) whole: Option<PathBuf>,
 }
 
 impl<'a> Roots<'a> {
@@ -55,47 +72,52 @@ impl<'a> Roots<'a> {
         progress: &'a dyn Progress,
         cancel: &'a Cancel,
     ) -> Result<Self, Error> {
-        let signatures = Signatures::of(request)?;
-        let inputs = Inputs {
-            epoch: BUILDER_EPOCH,
-            arch: request.spec.profile.arch(request.spec.spec.target.arch),
-            time,
-            privileged: rustix::process::geteuid().is_root(),
-            packages: records.iter().map(|record| &record.sha256).zip(plan::relations(request.spec.profile.packaging, records)).collect(),
-            believed: signatures.map(|signatures| signatures.believed(records)).unwrap_or_default(),
-        };
-        let key = RootKey::of_canonical(&cbor::encode(&inputs).expect("plain values have an encoding"));
-        Ok(Self { store, key, request, progress, cancel })
+        let key = key(request, records, time)?;
+        let base: Vec<PackageRecord> = of_base(request, records).cloned().collect();
+        let base = if base.len() < records.len() { Some(self::key(request, &base, time)?) } else { None };
+        Ok(Self { store, key, base, request, progress, cancel })
     }
 
-    /// The file of the kept root, beneath `scratch`; none where there is none, or none that can be read.
-    pub(super) fn take(&self, scratch: &Path) -> Result<Option<PathBuf>, Error> {
+    /// The kept root of all packages, or else of those of the profile.
+    pub(super) fn take(&self, scratch: &Path) -> Result<Taken, Error> {
         if self.request.rebuild {
-            return Ok(None);
+            return Ok(Taken::Nothing);
         }
+        if let Some(path) = self.take_one(&self.key, scratch)? {
+            return Ok(Taken::Whole(path));
+        }
+        Ok(self.base.map_or(Ok(None), |base| self.take_one(&base, scratch))?.map_or(Taken::Nothing, Taken::Base))
+    }
+
+    /// None where there is none, or none that can be read.
+    fn take_one(&self, key: &RootKey, scratch: &Path) -> Result<Option<PathBuf>, Error> {
         let cache = RootCache::new(self.store);
-        let Some(root) = cache.take(&self.key)? else {
+        let Some(root) = cache.take(key)? else {
             cache.count_miss();
-            self.note(&format!("root cache: no hit for {}", self.key.digest().short()));
+            self.note(&format!("root cache: no hit for {}", key.digest().short()));
             return Ok(None);
         };
         let path = scratch.join("kept-root");
-        let file = std::fs::File::create_new(&path).map_err(Error::Scratch)?;
+        let file = std::fs::File::create(&path).map_err(Error::Scratch)?;
         if !cache.write_to(&root, store::Output { file: &file, path: &path, stays: false }, self.cancel)? {
             self.progress.report(Event::Warning("the cached root is damaged and is installed again"));
             cache.count_miss();
             return Ok(None);
         }
         cache.count_hit(&root);
-        self.note(&format!("root cache: hit {}, {}", self.key.digest().short(), ByteSize(root.data_len)));
+        self.note(&format!("root cache: hit {}, {}", key.digest().short(), ByteSize(root.data_len)));
         Ok(Some(path))
     }
 
-    /// Where the installed tree shall be written to be kept; none where the store would have no room for both.
-    pub(super) fn place(&self, scratch: &Path, installed: ByteSize) -> Option<PathBuf> {
-        let needed = installed.0.saturating_mul(2).saturating_add(self.request.limits.min_free.unwrap_or(0));
-        let roomy = self.store.is_writable() && self.store.free_bytes().is_ok_and(|free| free > needed);
-        roomy.then(|| scratch.join("root"))
+    /// Where the trees of a build shall be written, which has the base or has it not.
+    pub(super) fn places(&self, scratch: &Path, installed: ByteSize, has_base: bool) -> Places {
+        let base = self.base.filter(|_| !has_base);
+        let trees = if base.is_some() { 3 } else { 2 };
+        let needed = installed.0.saturating_mul(trees).saturating_add(self.request.limits.min_free.unwrap_or(0));
+        if !self.store.is_writable() || self.store.free_bytes().is_ok_and(|free| free <= needed) {
+            return Places::default();
+        }
+        Places { base: base.map(|_| scratch.join("base")), whole: Some(scratch.join("root")) }
     }
 
     fn note(&self, text: &str) {
@@ -103,50 +125,82 @@ impl<'a> Roots<'a> {
     }
 }
 
-/// A tree that is kept while its build goes on.
+/// Trees that are kept while their build goes on.
 pub(super) struct Keeping<'a> {
     roots: &'a Roots<'a>,
     lock: &'a Lock,
-    path: &'a Path,
+    /// How many packages of the lock are the base's, by name.
+    base: Vec<&'a str>,
+    places: &'a Places,
     begun: Instant,
+    /// One at a time: the second has most of its bytes from the first.
     outcome: Mutex<Option<Result<u64, crate::cache::Error>>>,
 }
 
 impl<'a> Keeping<'a> {
-    /// `path` is where the tree will be.
-    pub(super) fn new(roots: &'a Roots<'a>, lock: &'a Lock, path: &'a Path) -> Self {
-        Self { roots, lock, path, begun: Instant::now(), outcome: Mutex::default() }
+    pub(super) fn new(roots: &'a Roots<'a>, lock: &'a Lock, records: &'a [PackageRecord], places: &'a Places) -> Self {
+        let base = of_base(roots.request, records).map(|record| record.coordinates.name()).collect();
+        Self { roots, lock, base, places, begun: Instant::now(), outcome: Mutex::default() }
     }
 
-    /// Takes the tree into the store.
-    pub(super) fn keep(&self) {
+    /// Takes a tree into the store.
+    pub(super) fn keep(&self, what: Saved) {
         let took: Duration = self.begun.elapsed();
+        let mut outcome = self.outcome.lock().unwrap_or_else(PoisonError::into_inner);
+        let (key, path, lock) = match what {
+            Saved::Base => (self.roots.base, &self.places.base, self.base_lock()),
+            Saved::Whole => (Some(self.roots.key), &self.places.whole, self.lock.clone()),
+        };
+        let Some((key, path)) = key.zip(path.as_deref()) else { return };
         let target = &self.roots.request.spec.spec.target;
         let new = NewRoot {
             dist: target.dist.clone(),
             arch: target.arch.name().to_owned(),
-            packages: self.lock.packages.len(),
-            lock: cbor::encode(self.lock).expect("a lock is plain values"),
+            packages: lock.packages.len(),
+            lock: cbor::encode(&lock).expect("a lock is plain values"),
             took,
         };
-        let kept = RootCache::new(self.roots.store).insert(self.roots.key, &new, self.path, self.roots.cancel);
+        let kept = RootCache::new(self.roots.store).insert(key, &new, path, self.roots.cancel);
         // It has served, and a large image will want the room.
-        let _ = std::fs::remove_file(self.path);
-        *self.outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept.map(|record| record.own_bytes));
+        let _ = std::fs::remove_file(path);
+        if let Ok(record) = &kept {
+            self.roots.note(&format!("root cache: kept {}, the store grew by {}", key.digest().short(), ByteSize(record.own_bytes)));
+        }
+        *outcome = Some(kept.map(|record| record.own_bytes));
     }
 
-    /// What came of it. That a root is not kept is no reason to fail.
-    pub(super) fn outcome(self) -> RootOutcome {
+    fn base_lock(&self) -> Lock {
+        let packages = self.lock.packages.iter().filter(|package| self.base.contains(&package.coordinates.name()));
+        Lock { packages: packages.cloned().collect(), releases: self.lock.releases.clone() }
+    }
+
+    /// Whether all packages are kept. That they are not is no reason to fail.
+    pub(super) fn has_kept(self) -> bool {
         match self.outcome.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            Some(Ok(bytes)) => {
-                self.roots.note(&format!("root cache: kept {}, the store grew by {}", self.roots.key.digest().short(), ByteSize(bytes)));
-                RootOutcome::Installed { kept: true }
-            }
+            Some(Ok(_)) => true,
             Some(Err(error)) => {
                 self.roots.progress.report(Event::Warning(&format!("the root is not kept for the next time: {}", with_causes(&error))));
-                RootOutcome::Installed { kept: false }
+                false
             }
-            None => RootOutcome::Installed { kept: false },
+            None => false,
         }
     }
+}
+
+/// The packages of the profile, and what they need.
+fn of_base<'r>(request: &Request, records: &'r [PackageRecord]) -> impl Iterator<Item = &'r PackageRecord> {
+    records.iter().zip(plan::relations(&request.spec, records)).filter(|(_, relations)| relations.base).map(|(record, _)| record)
+}
+
+fn key(request: &Request, records: &[PackageRecord], time: u64) -> Result<RootKey, Error> {
+    let signatures = Signatures::of(request)?;
+    let inputs = Inputs {
+        epoch: BUILDER_EPOCH,
+        arch: request.spec.profile.arch(request.spec.spec.target.arch),
+        time,
+        privileged: rustix::process::geteuid().is_root(),
+        packages: records.iter().map(|record| &record.sha256).zip(plan::relations(&request.spec, records)).collect(),
+        believed: signatures.map(|signatures| signatures.believed(records)).unwrap_or_default(),
+    };
+    Ok(RootKey::of_canonical(&cbor::encode(&inputs).expect("plain values have an encoding")))
 }

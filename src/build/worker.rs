@@ -41,13 +41,32 @@ pub struct Task {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Start {
-    /// The packages of the plan; the installed tree is written to the file `save`, where there is one.
+    /// The packages of the plan. Its first stage, and then all of it, are written to files, where there are such.
     Packages {
-        /// Absolute; not there yet.
+        /// For the first stage, where it is not all: absolute; not there yet.
+        save_base: Option<PathBuf>,
+        /// For all packages: absolute; not there yet.
+        save: Option<PathBuf>,
+    },
+    /// The first stage of the packages in this file, and the others of the plan.
+    Base {
+        /// Absolute.
+        base: PathBuf,
+        /// For all packages: absolute; not there yet.
         save: Option<PathBuf>,
     },
     /// The installed tree in this file.
     Saved(PathBuf),
+}
+
+/// What was written to its file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Saved {
+    /// The first stage of the packages.
+    Base,
+    /// All packages.
+    Whole,
 }
 
 /// What the worker says.
@@ -60,7 +79,7 @@ enum Message {
     Warning(String),
     Note(String),
     Output(String),
-    Saved,
+    Saved(Saved),
     Done,
     Failed(WorkerFailure),
 }
@@ -125,16 +144,22 @@ fn work() -> Result<(), WorkerFailure> {
     let cancel = Cancel::default();
     let workspace = Workspace::prepare(&task.scratch, task.estimate).map_err(|error| WorkerFailure::root(&error))?;
     let tree = Tree::open(workspace.directory()).map_err(|error| WorkerFailure::plain(&error))?;
+    let save = |path: &Option<PathBuf>, what| {
+        let Some(path) = path else { return };
+        match root::save(&tree, path, &cancel) {
+            Ok(()) => send(&Message::Saved(what)),
+            Err(error) => Wire.report(Event::Warning(&format!("the root is not kept for the next time: {}", with_causes(&error)))),
+        }
+    };
     match &task.start {
         Start::Saved(path) => root::restore(&tree, path, &Wire, &cancel),
-        Start::Packages { save } => root::install(&tree, &task.root, &Wire, &cancel).map(|()| {
-            if let Some(path) = save {
-                match root::save(&tree, path, &cancel) {
-                    Ok(()) => send(&Message::Saved),
-                    Err(error) => Wire.report(Event::Warning(&format!("the root is not kept for the next time: {}", with_causes(&error)))),
-                }
-            }
-        }),
+        Start::Base { base, save: whole } => root::restore(&tree, base, &Wire, &cancel)
+            .and_then(|()| root::install(&tree, &task.root, root::Base::There, &Wire, &cancel))
+            .map(|()| save(whole, Saved::Whole)),
+        Start::Packages { save_base, save: whole } => {
+            let mut done = || save(save_base, Saved::Base);
+            root::install(&tree, &task.root, root::Base::ToCome(&mut done), &Wire, &cancel).map(|()| save(whole, Saved::Whole))
+        }
     }
     .and_then(|()| root::customize(&tree, &task.root, &Wire, &cancel))
     .map_err(|error| WorkerFailure::root(&error))?;
@@ -169,8 +194,8 @@ impl WorkerFailure {
     }
 }
 
-/// Hands a task to a new worker, passes its reports on, and waits for its end. `saved` is called, beside it, once the installed tree is saved.
-pub fn run(mapping: &Mapping, task: &Task, saved: &(dyn Fn() + Sync), progress: &dyn Progress, cancel: &Cancel) -> Result<(), super::Error> {
+/// Hands a task to a new worker, passes its reports on, and waits for its end. `saved` is called, beside it, once a tree is saved.
+pub fn run(mapping: &Mapping, task: &Task, saved: &(dyn Fn(Saved) + Sync), progress: &dyn Progress, cancel: &Cancel) -> Result<(), super::Error> {
     let (mut worker, Pipes { mut stdin, stdout, mut stderr }) = Worker::start(mapping, WORKER)?;
     let text = serde_json::to_vec(task).map_err(|error| SandboxError::Ended { reason: error.to_string() })?;
     let (sender, messages) = mpsc::channel();
@@ -194,7 +219,7 @@ pub fn run(mapping: &Mapping, task: &Task, saved: &(dyn Fn() + Sync), progress: 
             let _ = stderr.read_to_string(&mut said);
             said
         });
-        let outcome = listen(&messages, &|| drop(scope.spawn(saved)), progress, cancel);
+        let outcome = listen(&messages, &|what| drop(scope.spawn(move || saved(what))), progress, cancel);
         if outcome.is_err() {
             worker.kill();
         }
@@ -213,7 +238,7 @@ pub fn run(mapping: &Mapping, task: &Task, saved: &(dyn Fn() + Sync), progress: 
     Ok(())
 }
 
-fn listen(messages: &mpsc::Receiver<Message>, saved: &dyn Fn(), progress: &dyn Progress, cancel: &Cancel) -> Result<(), super::Error> {
+fn listen(messages: &mpsc::Receiver<Message>, saved: &dyn Fn(Saved), progress: &dyn Progress, cancel: &Cancel) -> Result<(), super::Error> {
     loop {
         cancel.check()?;
         match messages.recv_timeout(Duration::from_millis(50)) {
@@ -223,7 +248,7 @@ fn listen(messages: &mpsc::Receiver<Message>, saved: &dyn Fn(), progress: &dyn P
             Ok(Message::Warning(text)) => progress.report(Event::Warning(&text)),
             Ok(Message::Note(text)) => progress.report(Event::Note(&text)),
             Ok(Message::Output(line)) => progress.report(Event::Output(&line)),
-            Ok(Message::Saved) => saved(),
+            Ok(Message::Saved(what)) => saved(what),
             Ok(Message::Done) => return Ok(()),
             Ok(Message::Failed(failure)) => {
                 cancel.check()?;

@@ -23,7 +23,7 @@ impl Origin {
     pub(super) fn of(package: &Package) -> Self {
         let blob = match &package.source {
             Source::Blob { digest, .. } => Some(*digest),
-            Source::File(_) => None,
+            Source::File(_) | Source::Installed => None,
         };
         Self { package: format!("{} {}", package.coordinates.name(), package.coordinates.version()), blob }
     }
@@ -48,6 +48,7 @@ pub(super) fn open(package: &Package, origin: &Origin) -> Result<Box<dyn Read>, 
     Ok(match &package.source {
         Source::Blob { path, digest } => Box::new(store::open_file(path, digest).map_err(|error| unreadable(io::Error::other(error)))?),
         Source::File(path) => Box::new(std::fs::File::open(path).map_err(unreadable)?),
+        Source::Installed => return Err(unreadable(io::ErrorKind::NotFound.into())),
     })
 }
 

@@ -15,6 +15,15 @@ use super::Error;
 use super::error::refused;
 use crate::tree::{Tree, names};
 
+/// A name that is there now and was not, or is another file, or is there no more.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Change {
+    /// Relative to the tree.
+    pub(super) path: PathBuf,
+    /// Whether there was nothing of this name.
+    pub(super) is_new: bool,
+}
+
 /// All names of a tree, with what shows whether they change.
 pub(super) struct Snapshot(HashMap<PathBuf, Seen>);
 
@@ -47,12 +56,15 @@ impl Snapshot {
         Ok(Self(seen))
     }
 
-    /// The names that are there now and were not, or are another file, or are there no more; relative to the tree, in no order.
-    pub(super) fn changes(&self, tree: &Tree) -> Result<Vec<PathBuf>, Error> {
+    /// What has changed since, in the order of names.
+    pub(super) fn changes(&self, tree: &Tree) -> Result<Vec<Change>, Error> {
         let Self(now) = Self::look(tree)?;
-        let gone = self.0.keys().filter(|path| !now.contains_key(*path)).cloned();
-        let other = now.iter().filter(|(path, seen)| self.0.get(*path) != Some(*seen)).map(|(path, _)| path.clone());
-        Ok(gone.chain(other).collect())
+        let gone = self.0.keys().filter(|path| !now.contains_key(*path)).map(|path| Change { path: path.clone(), is_new: false });
+        let other = now.iter().filter(|(path, seen)| self.0.get(*path) != Some(*seen));
+        let other = other.map(|(path, _)| Change { path: path.clone(), is_new: !self.0.contains_key(path) });
+        let mut changes: Vec<Change> = gone.chain(other).collect();
+        changes.sort();
+        Ok(changes)
     }
 }
 
@@ -98,7 +110,7 @@ mod tests {
         }
         let at = |path: &str| root.path().join(path);
         let snapshot = Snapshot::take(&tree).unwrap();
-        assert_eq!(snapshot.changes(&tree).unwrap(), [] as [PathBuf; 0]);
+        assert_eq!(snapshot.changes(&tree).unwrap(), []);
 
         fs::read(at("etc/same")).unwrap();
         // The same length, and the time of modification as it was.
@@ -111,8 +123,8 @@ mod tests {
         fs::remove_file(at("etc/gone")).unwrap();
         fs::create_dir(at("etc/folder")).unwrap();
         fs::set_permissions(at("var"), PermissionsExt::from_mode(0o700)).unwrap();
-        let mut changes = snapshot.changes(&tree).unwrap();
-        changes.sort();
-        assert_eq!(changes, ["etc/content", "etc/folder", "etc/gone", "etc/mode", "etc/replaced", "var"].map(PathBuf::from));
+        let expected = ["etc/content", "etc/folder", "etc/gone", "etc/mode", "etc/replaced", "var"];
+        let expected = expected.map(|path| Change { path: path.into(), is_new: path == "etc/folder" });
+        assert_eq!(snapshot.changes(&tree).unwrap(), expected);
     }
 }

@@ -7,8 +7,11 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use super::Error;
+use rustix::fs::{AtFlags, FileType};
+
 use super::plan::Package;
+use super::{Error, dpkg};
+use crate::tree::Tree;
 
 /// All claims of one root tree. Directories are shared and never claimed.
 pub(super) struct Claims<'p> {
@@ -39,6 +42,21 @@ struct State {
 impl<'p> Claims<'p> {
     pub(super) fn new(packages: &'p [Package]) -> Self {
         Self { packages, state: Mutex::default() }
+    }
+
+    /// Those of a tree that has the first stage of the packages, as dpkg's lists know it.
+    pub(super) fn of_base(packages: &'p [Package], tree: &Tree) -> Result<Self, Error> {
+        let diversions = dpkg::Diversions::load(tree)?;
+        let mut state = State::default();
+        for (number, package) in packages.iter().enumerate().filter(|(_, package)| package.base) {
+            for path in dpkg::list(tree, package)? {
+                let place = diversions.place(&path, package.coordinates.name());
+                if !is_directory(tree, &place) {
+                    state.owners.insert(place, number);
+                }
+            }
+        }
+        Ok(Self { packages, state: Mutex::new(state) })
     }
 
     /// Makes something at a place for a package, or leaves the place (and returns none) because a package that replaces this one has it.
@@ -81,10 +99,39 @@ impl<'p> Claims<'p> {
     }
 }
 
+/// Whether a name stands for a directory, and not for a link to one.
+fn is_directory(tree: &Tree, path: &Path) -> bool {
+    let stat = tree.parent(path).ok().and_then(|(dir, name)| rustix::fs::statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW).ok());
+    stat.is_some_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::root::testing::package;
+
+    #[test]
+    fn what_the_first_stage_has_is_known_from_its_lists() {
+        let root = tempfile::tempdir().unwrap();
+        let tree = Tree::open(root.path()).unwrap();
+        let mut packages = vec![package("base"), package("new"), package("stranger")];
+        (packages[1].base, packages[2].base) = (false, false);
+        packages[1].replaces = vec![0];
+        tree.write("usr/bin/tool", b"", 0o755).unwrap();
+        tree.write("usr/bin/tool.distrib", b"", 0o755).unwrap();
+        dpkg::create(&tree, "amd64").unwrap();
+        tree.write("var/lib/dpkg/info/base.list", b"/.\n/usr\n/usr/bin\n/usr/bin/tool\n/usr/bin/other\n", 0o644).unwrap();
+        tree.write("var/lib/dpkg/diversions", b"/usr/bin/other\n/usr/bin/other.distrib\nlocal\n", 0o644).unwrap();
+        let claims = Claims::of_base(&packages, &tree).unwrap();
+        let claim = |package, path| Claim { package, path: Path::new(path), place: Path::new(path), diverter: false };
+        assert!(claims.make(claim(2, "usr/bin/tool"), || Ok(())).is_err(), "it is the base's");
+        assert!(claims.make(claim(2, "usr/bin/other"), || Ok(())).is_ok(), "what was there is elsewhere");
+        assert!(claims.make(claim(2, "usr/bin"), || Ok(())).is_ok(), "directories are nobody's");
+        claims.make(claim(1, "usr/bin/tool"), || Ok(())).unwrap();
+        assert_eq!(claims.lost()[&0], [Path::new("usr/bin/tool")]);
+        dpkg::forget(&tree, &packages[0], &claims.lost()[&0]).unwrap();
+        assert_eq!(tree.read_text("var/lib/dpkg/info/base.list").unwrap(), "/.\n/usr\n/usr/bin\n/usr/bin/other\n");
+    }
 
     #[test]
     fn the_replacing_package_has_the_file_whoever_comes_first() {

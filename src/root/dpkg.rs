@@ -116,6 +116,21 @@ pub(super) fn record(tree: &Tree, unpacked: &[Unpacked<'_>], lost: &HashMap<usiz
     interests.store(tree)
 }
 
+/// What an installed package has, by its list: relative paths, without the root itself.
+pub(super) fn list(tree: &Tree, package: &Package) -> Result<Vec<PathBuf>, Error> {
+    let text = tree.read_text(&format!("{ADMIN}/info/{}.list", info_name(package)))?;
+    Ok(text.lines().map(|line| line.trim_start_matches('/')).filter(|line| !matches!(*line, "" | ".")).map(PathBuf::from).collect())
+}
+
+/// Takes paths that another package has now out of the list of an installed one.
+pub(super) fn forget(tree: &Tree, package: &Package, lost: &[PathBuf]) -> Result<(), Error> {
+    let name = format!("{ADMIN}/info/{}.list", info_name(package));
+    let text = tree.read_text(&name)?;
+    let left = text.lines().filter(|line| !lost.iter().any(|path| Path::new(line.trim_start_matches('/')) == path));
+    let left: String = left.flat_map(|line| [line, "\n"]).collect();
+    Ok(tree.write(&name, left.as_bytes(), 0o644)?)
+}
+
 /// Which packages want to be told of which triggers.
 pub(super) struct Interests {
     /// Trigger name → packages with their options; names that begin with a slash are paths.

@@ -1,14 +1,15 @@
 //! The initrd of every kernel, and the modules that the spec wants in it.
 //!
-//! It takes half as long as all else, and depends on little of what specs add to their packages. So it is made with the packages, stays with them in the
-//! root cache, and is made again only where something has changed that it could depend on. What decides is the changes alone, never whether the root was
+//! It takes half as long as all else, and depends on little of what specs add to the packages of their profile. So it is made with these, stays with them in
+//! the root cache, and is made again only where something has changed that it could depend on. What decides is the changes alone, never whether the root was
 //! kept: the image is the same.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::Error;
+use super::changes::Change;
 use super::sandbox::Cell;
-use crate::progress::Cancel;
+use crate::progress::{Cancel, Event, Progress};
 use crate::tree::Tree;
 
 /// Where each kernel has its modules.
@@ -78,6 +79,104 @@ const INDIFFERENT: [&str; 28] = [
     "var",
 ];
 
+/// Where packages lay down what is new, and neither `mkinitramfs` nor a known hook looks for it; but for [`LOOKED_FOR`] and [`LOOKED_FOR_PROGRAMS`].
+const OPEN: [&str; 6] = ["etc", "opt", "usr/bin", "usr/lib", "usr/sbin", "usr/share"];
+
+/// Files and folders in the [`OPEN`] places that `mkinitramfs`, the programs that it runs, and the known hooks look for. (What they open was recorded with
+/// strace on Debian 12, with the packages of all hooks that it has; and read in their scripts.)
+const LOOKED_FOR: [&str; 46] = [
+    "etc/blkid.conf",
+    "etc/console-setup",
+    "etc/crypttab",
+    "etc/default/console-setup",
+    "etc/default/keyboard",
+    "etc/default/locale",
+    "etc/default/mdadm",
+    "etc/depmod.d",
+    "etc/dpkg",
+    "etc/e2fsck.conf",
+    "etc/fstab",
+    "etc/fstab.d",
+    "etc/initramfs",
+    "etc/initramfs-tools",
+    "etc/iscsi",
+    "etc/kernel",
+    "etc/ld.so.conf",
+    "etc/ld.so.conf.d",
+    "etc/ld.so.preload",
+    "etc/localtime",
+    "etc/lvm",
+    "etc/mdadm",
+    "etc/mke2fs.conf",
+    "etc/modprobe.d",
+    "etc/modules",
+    "etc/modules-load.d",
+    "etc/nsswitch.conf",
+    "etc/plymouth",
+    "etc/udev",
+    "etc/uswsusp.conf",
+    "etc/vconsole.conf",
+    "usr/lib/depmod.d",
+    "usr/lib/firmware",
+    "usr/lib/initramfs-tools",
+    "usr/lib/kernel",
+    "usr/lib/klibc",
+    "usr/lib/modprobe.d",
+    "usr/lib/modules",
+    "usr/lib/modules-load.d",
+    "usr/lib/systemd/network",
+    "usr/lib/udev",
+    "usr/share/consolefonts",
+    "usr/share/consoletrans",
+    "usr/share/initramfs-tools",
+    "usr/share/keymaps",
+    "usr/share/mdadm",
+];
+
+/// How the names of programs begin that they look for: of compressors those of the default configuration, which nothing but files in [`LOOKED_FOR`] changes.
+const LOOKED_FOR_PROGRAMS: [&str; 37] = [
+    "awk",
+    "blkid",
+    "bootctl",
+    "btrfs",
+    "busybox",
+    "ckbcomp",
+    "cpio",
+    "cryptsetup",
+    "dmsetup",
+    "e2fsck",
+    "fsck",
+    "getopt",
+    "gzip",
+    "hwclock",
+    "iscsi",
+    "iucode",
+    "kbd_mode",
+    "kmod",
+    "ld",
+    "loadkeys",
+    "logsave",
+    "lvm",
+    "mdadm",
+    "mdmon",
+    "mkinitramfs",
+    "modprobe",
+    "mount",
+    "nawk",
+    "ntfs-3g",
+    "pigz",
+    "plymouth",
+    "resume",
+    "run-parts",
+    "set",
+    "sync",
+    "udevadm",
+    "zstd",
+];
+
+/// What packages may also change, though it was there.
+const SHARED: [&str; 6] = ["etc/ld.so.cache", "etc/shells", "usr/share/applications", "usr/share/info", "usr/share/man", "usr/share/mime"];
+
 /// What makes initrds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Maker {
@@ -103,10 +202,31 @@ pub(super) fn make_early(tree: &Tree, cell: &Cell<'_>, cancel: &Cancel) -> Resul
     if can_tell(tree)? { make_all(tree, cell, cancel) } else { Ok(()) }
 }
 
-/// Makes the initrd of every kernel, after everything that it copies is in place, unless those from [`make_early`] are the same. `changes` is what has
-/// changed since.
-pub(super) fn make(tree: &Tree, changes: &[PathBuf], cell: &Cell<'_>, cancel: &Cancel) -> Result<(), Error> {
-    if can_tell(tree)? && changes.iter().all(|path| is_indifferent(path)) { Ok(()) } else { make_all(tree, cell, cancel) }
+/// Makes the initrds again after more packages, unless those from [`make_early`] are the same; where it cannot be told, that is for [`make`]. `changes` is
+/// what has changed since.
+pub(super) fn renew(tree: &Tree, changes: &[Change], cell: &Cell<'_>, progress: &dyn Progress, cancel: &Cancel) -> Result<(), Error> {
+    if !can_tell(tree)? {
+        return Ok(());
+    }
+    let depends = changes.iter().find(|change| !(is_indifferent(&change.path) || is_indifferent_of_packages(change)));
+    if depends.is_none() && is_made(tree)? {
+        return Ok(());
+    }
+    if let Some(change) = depends {
+        progress.report(Event::Note(&format!("the initrd may depend on /{}, which is not from the packages of the profile", change.path.display())));
+    }
+    make_all(tree, cell, cancel)
+}
+
+/// Makes the initrd of every kernel, after everything that it copies is in place, unless those that are there are the same. `changes` is what has changed
+/// since all packages were installed.
+pub(super) fn make(tree: &Tree, changes: &[Change], cell: &Cell<'_>, cancel: &Cancel) -> Result<(), Error> {
+    if can_tell(tree)? && changes.iter().all(|change| is_indifferent(&change.path)) { Ok(()) } else { make_all(tree, cell, cancel) }
+}
+
+/// Whether each kernel has its initrd.
+fn is_made(tree: &Tree) -> Result<bool, Error> {
+    Ok(kernels(tree)?.iter().all(|version| tree.exists(format!("boot/initrd.img-{version}"))))
 }
 
 /// Whether it is known what an initrd of this tree depends on. Of dracut's modules it is not.
@@ -127,6 +247,23 @@ fn is_indifferent(path: &Path) -> bool {
     // Folders on the way to such files come into being with them.
     let on_the_way = ["etc/systemd", "etc/systemd/network", "etc/netplan"].iter().any(|folder| path == Path::new(folder));
     networks || on_the_way || path.starts_with("etc/netplan") || INDIFFERENT.iter().any(|known| path.starts_with(known))
+}
+
+/// Whether no initrd depends on what packages have changed there.
+fn is_indifferent_of_packages(change: &Change) -> bool {
+    let path = &change.path;
+    if SHARED.iter().any(|known| path.starts_with(known)) {
+        return true;
+    }
+    // Which of several programs a name means.
+    let is_alternative = path.starts_with("etc/alternatives");
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let is_program = is_alternative || ["usr/bin", "usr/sbin"].iter().any(|folder| path.starts_with(folder));
+    let looked_for = LOOKED_FOR.iter().any(|known| path.starts_with(known))
+        || is_program && LOOKED_FOR_PROGRAMS.iter().any(|known| name.starts_with(known))
+        // Variants of libraries for better processors, which the linker prefers.
+        || path.components().any(|part| part.as_os_str() == "glibc-hwcaps");
+    (change.is_new || is_alternative) && !looked_for && OPEN.iter().any(|folder| path.starts_with(folder))
 }
 
 fn make_all(tree: &Tree, cell: &Cell<'_>, cancel: &Cancel) -> Result<(), Error> {
@@ -240,6 +377,39 @@ mod tests {
             "etc/passwd.d",
         ] {
             assert!(!is_indifferent(Path::new(path)), "{path}");
+        }
+    }
+
+    #[test]
+    fn of_packages_what_is_new_means_little_and_what_changes_much() {
+        let depends = |path: &str, is_new| !is_indifferent_of_packages(&Change { path: path.into(), is_new });
+        for path in [
+            "usr/bin/less",
+            "usr/lib/x86_64-linux-gnu/libgit.so.1",
+            "usr/share/doc/less/copyright",
+            "etc/nginx/nginx.conf",
+            "usr/lib/systemd/system/nginx.service",
+            "opt/x",
+        ] {
+            assert!(!depends(path, true), "{path}");
+            assert!(depends(path, false), "{path} was there");
+        }
+        assert!(!depends("etc/ld.so.cache", false) && !depends("etc/alternatives/pager", false) && depends("etc/alternatives/awk", false));
+        for path in [
+            "usr/bin/busybox",
+            "usr/sbin/fsck.xfs",
+            "usr/bin/zstd",
+            "usr/share/initramfs-tools/hooks/cryptroot",
+            "usr/lib/udev/rules.d/60-x.rules",
+            "usr/lib/modules/6.1/kernel/x.ko",
+            "usr/lib/firmware/x.bin",
+            "etc/modprobe.d/x.conf",
+            "etc/ld.so.conf.d/x.conf",
+            "usr/lib/x86_64-linux-gnu/glibc-hwcaps/x86-64-v3/libz.so.1",
+            "usr/local/bin/mv",
+            "boot/x",
+        ] {
+            assert!(depends(path, true), "{path}");
         }
     }
 

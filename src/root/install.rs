@@ -1,8 +1,10 @@
-//! Packages onto an empty tree: unpacked by this program, configured by the tree's own dpkg.
+//! Packages onto a tree, stage by stage: unpacked by this program, configured by the tree's own dpkg.
+//!
+//! The second stage knows nothing but what it finds in the tree, so that it makes the same of one that was kept.
 
+use std::collections::HashMap;
 use std::path::Path;
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::sync::{Mutex, Once, PoisonError};
 
 use rayon::prelude::*;
 
@@ -10,6 +12,7 @@ use super::archive::Origin;
 use super::claims::Claims;
 use super::deb::{Control, Deb};
 use super::dpkg::{self, Unpacked};
+use super::order::Stage;
 use super::plan::{Package, Plan};
 use super::sandbox::Cell;
 use super::site::{Directories, Site};
@@ -32,27 +35,44 @@ pub(super) const INITRD_LATER: (&str, &str) = ("/usr/sbin/update-initramfs", "#!
 /// The most that is kept of what one package prints while it is configured, in bytes.
 const SECTION_LIMIT: usize = 8 << 10;
 
-/// An installation in progress.
+/// The installation of a stage, in progress.
 pub(super) struct Installation<'a> {
-    pub(super) tree: &'a Tree,
-    pub(super) plan: &'a Plan,
-    pub(super) progress: &'a dyn Progress,
-    pub(super) cancel: &'a Cancel,
+    tree: &'a Tree,
+    plan: &'a Plan,
+    stage: Stage,
+    progress: &'a dyn Progress,
+    cancel: &'a Cancel,
+    /// Says that the configuration has begun.
+    configuring: Once,
 }
 
-impl Installation<'_> {
-    /// Installs all packages of the plan and leaves them configured.
-    pub(super) fn run(&self) -> Result<(), Error> {
+impl<'a> Installation<'a> {
+    pub(super) fn of(stage: Stage, tree: &'a Tree, plan: &'a Plan, progress: &'a dyn Progress, cancel: &'a Cancel) -> Self {
+        Self { tree, plan, stage, progress, cancel, configuring: Once::new() }
+    }
+
+    fn packages(&self) -> impl Iterator<Item = &Package> {
+        self.plan.packages.iter().filter(|package| self.stage.has(package))
+    }
+
+    /// Installs all packages of the stage and leaves them configured, but for what `last` does: it still belongs to [`Phase::Configure`].
+    pub(super) fn run(&self, last: impl FnOnce() -> Result<(), Error>) -> Result<(), Error> {
         let packages = &self.plan.packages;
-        self.prepare()?;
-        self.progress.report(Event::Start { phase: Phase::Unpack, total: Some(packages.iter().map(|package| package.size).sum()) });
+        self.progress.report(Event::Start { phase: Phase::Unpack, total: Some(self.packages().map(|package| package.size).sum()) });
+        let claims = match self.stage {
+            Stage::Base => {
+                self.prepare()?;
+                Claims::new(packages)
+            }
+            Stage::Rest => Claims::of_base(packages, self.tree)?,
+        };
         let controls = self.controls()?;
-        let has_preinst: Vec<bool> = controls.iter().map(|control| control.files.contains_key("preinst")).collect();
-        let claims = Claims::new(packages);
-        for round in order::rounds(packages, &has_preinst) {
+        let has_preinst: Vec<bool> =
+            (0..packages.len()).map(|number| controls.get(&number).is_some_and(|control| control.files.contains_key("preinst"))).collect();
+        for round in order::rounds(packages, self.stage, &has_preinst) {
             let members = &round.members;
-            for &number in members {
-                dpkg::write_control(self.tree, &packages[number], &controls[number])?;
+            for number in members {
+                dpkg::write_control(self.tree, &packages[*number], &controls[number])?;
             }
             let bootstrap = packages[members[0]].essential;
             if !bootstrap {
@@ -61,10 +81,13 @@ impl Installation<'_> {
                 self.preinsts(members, &controls)?;
             }
             let unpacked = self.unpack(members, &controls, &claims)?;
-            dpkg::record(self.tree, &unpacked, &claims.lost(), members)?;
+            let lost = claims.lost();
+            dpkg::record(self.tree, &unpacked, &lost, members)?;
+            for (number, paths) in lost.iter().filter(|(number, _)| !members.contains(number)) {
+                dpkg::forget(self.tree, &packages[*number], paths)?;
+            }
             if bootstrap {
                 self.preinsts(members, &controls)?;
-                self.progress.report(Event::Start { phase: Phase::Configure, total: Some(packages.len() as u64) });
                 for name in FIRST.into_iter().filter(|name| members.iter().any(|&number| packages[number].coordinates.name() == *name)) {
                     self.dpkg(&["--force-depends", "--configure", name])?;
                 }
@@ -78,6 +101,7 @@ impl Installation<'_> {
         }
         self.progress.report(Event::Finish { phase: Phase::Unpack });
         self.dpkg(&["--configure", "-a"])?;
+        last()?;
         self.progress.report(Event::Finish { phase: Phase::Configure });
         Ok(())
     }
@@ -98,12 +122,14 @@ impl Installation<'_> {
         Ok(self.tree.write(POLICY.0, POLICY.1, 0o755)?)
     }
 
-    /// Reads the control parts of all packages, and checks that each is what the repository said.
-    fn controls(&self) -> Result<Vec<Control>, Error> {
+    /// Reads the control parts of all packages of the stage, and checks that each is what the repository said.
+    fn controls(&self) -> Result<HashMap<usize, Control>, Error> {
         self.plan
             .packages
             .par_iter()
-            .map(|package| {
+            .enumerate()
+            .filter(|(_, package)| self.stage.has(package))
+            .map(|(number, package)| {
                 self.cancel.check()?;
                 let control = Deb::open(package)?.control()?;
                 let coordinates = &package.coordinates;
@@ -113,12 +139,12 @@ impl Installation<'_> {
                         return Err(Error::BadPackage { package: coordinates.to_string(), problem: format!("inside it says {field}: {found}") });
                     }
                 }
-                Ok(control)
+                Ok((number, control))
             })
             .collect()
     }
 
-    fn unpack<'p>(&'p self, members: &[usize], controls: &'p [Control], claims: &Claims<'_>) -> Result<Vec<Unpacked<'p>>, Error> {
+    fn unpack<'p>(&'p self, members: &[usize], controls: &'p HashMap<usize, Control>, claims: &Claims<'_>) -> Result<Vec<Unpacked<'p>>, Error> {
         let packages = &self.plan.packages;
         let diversions = dpkg::Diversions::load(self.tree)?;
         let directories = Directories::default();
@@ -134,7 +160,7 @@ impl Installation<'_> {
             .map(|_| {
                 let mut done = Vec::new();
                 while let Some(number) = next() {
-                    let (package, control) = (&packages[number], &controls[number]);
+                    let (package, control) = (&packages[number], &controls[&number]);
                     let mut deb = Deb::open(package)?;
                     deb.control()?;
                     let conffiles = dpkg::conffiles(control);
@@ -156,9 +182,9 @@ impl Installation<'_> {
         Ok(unpacked.into_iter().map(|(_, entry)| entry).collect())
     }
 
-    fn preinsts(&self, members: &[usize], controls: &[Control]) -> Result<(), Error> {
+    fn preinsts(&self, members: &[usize], controls: &HashMap<usize, Control>) -> Result<(), Error> {
         for number in order::by_pre_depends(members, &self.plan.packages) {
-            if controls[number].files.contains_key("preinst") {
+            if controls[&number].files.contains_key("preinst") {
                 self.preinst(&self.plan.packages[number])?;
             }
         }
@@ -191,6 +217,10 @@ impl Installation<'_> {
     fn dpkg(&self, arguments: &[&str]) -> Result<(), Error> {
         let mut command = vec!["dpkg", "--no-pager"];
         command.extend(arguments);
+        self.configuring.call_once(|| {
+            let total = self.packages().count() as u64;
+            self.progress.report(Event::Start { phase: Phase::Configure, total: Some(total) });
+        });
         let mut culprits: Vec<String> = Vec::new();
         // What was printed since the last package began: dpkg goes on after an error, and the end of its output is often about others.
         let (mut section, mut guilty) = (String::new(), String::new());

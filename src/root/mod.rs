@@ -49,20 +49,47 @@ pub(crate) use rpm::examine as examine_rpm;
 pub(crate) use rpm::testing::RpmBuilder;
 pub use workspace::Workspace;
 
+use self::changes::Snapshot;
+use self::install::Installation;
+use self::order::Stage;
 use self::sandbox::Cell;
 use crate::progress::{Cancel, Event, Phase, Progress};
 use crate::tree::Tree;
 
-/// Installs the packages of a plan into an empty tree, and makes its initrds.
+/// Installs the packages of a plan into a tree, and makes its initrds.
+///
+/// With [`Base::ToCome`] the tree is empty. Where there are packages beyond the base, it is called between the stages, when the tree is what
+/// [`Base::There`] asks for.
 ///
 /// # Errors
 /// The first problem; the tree is then of no use.
-pub fn install(tree: &Tree, plan: &Plan, progress: &dyn Progress, cancel: &Cancel) -> Result<(), Error> {
-    match plan.packaging {
-        Packaging::Deb => install::Installation { tree, plan, progress, cancel }.run()?,
-        Packaging::Rpm => rpm::Installation { tree, plan, progress, cancel }.run()?,
+pub fn install(tree: &Tree, plan: &Plan, base: Base<'_>, progress: &dyn Progress, cancel: &Cancel) -> Result<(), Error> {
+    let cell = Cell::new(tree.path(), plan.time).reporting_to(progress);
+    if plan.packaging == Packaging::Rpm {
+        rpm::Installation { tree, plan, progress, cancel }.run()?;
+        return initrd::make_early(tree, &cell, cancel);
     }
-    initrd::make_early(tree, &Cell::new(tree.path(), plan.time).reporting_to(progress), cancel)
+    let stage = |stage| Installation::of(stage, tree, plan, progress, cancel);
+    let has_rest = plan.packages.iter().any(|package| !package.base);
+    if let Base::ToCome(done) = base {
+        stage(Stage::Base).run(|| initrd::make_early(tree, &cell, cancel))?;
+        if has_rest {
+            done();
+        }
+    }
+    if has_rest {
+        let snapshot = Snapshot::take(tree)?;
+        stage(Stage::Rest).run(|| initrd::renew(tree, &snapshot.changes(tree)?, &cell, progress, cancel))?;
+    }
+    Ok(())
+}
+
+/// The packages of the first stage, with their initrds.
+pub enum Base<'a> {
+    /// They have to be installed.
+    ToCome(&'a mut dyn FnMut()),
+    /// They are in the tree.
+    There,
 }
 
 /// Writes an installed tree to a file that is made, for [`restore`].

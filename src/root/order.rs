@@ -1,4 +1,4 @@
-//! In which rounds packages are unpacked.
+//! In which rounds the packages of a stage are unpacked.
 //!
 //! Round 0 is the essential system: unpacked whole, then its preinst scripts, then configured. Afterwards scripts have a system to run in, and each
 //! round first configures what its preinst scripts rely on, then runs them, then unpacks, side by side. A package with a preinst script waits until all
@@ -9,6 +9,29 @@ use std::collections::BTreeSet;
 
 use super::plan::Package;
 
+/// A part of an installation. The second begins where the first has ended, with nothing left to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// What the profile wants.
+    Base,
+    /// What else the spec wants.
+    Rest,
+}
+
+impl Stage {
+    pub(super) fn has(self, package: &Package) -> bool {
+        package.base == (self == Self::Base)
+    }
+
+    /// Whether a package comes before all rounds of the stage but the first, and before all of the second stage.
+    fn is_first(self, package: &Package) -> bool {
+        match self {
+            Self::Base => package.essential,
+            Self::Rest => package.base,
+        }
+    }
+}
+
 /// One round.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Round {
@@ -18,18 +41,19 @@ pub(super) struct Round {
     pub(super) relies_on: Vec<usize>,
 }
 
-/// All rounds. `has_preinst` says which packages have a preinst script.
-pub(super) fn rounds(packages: &[Package], has_preinst: &[bool]) -> Vec<Round> {
+/// All rounds of a stage. `has_preinst` says which packages have a preinst script.
+pub(super) fn rounds(packages: &[Package], stage: Stage, has_preinst: &[bool]) -> Vec<Round> {
     let mut round: Vec<Option<usize>> = vec![None; packages.len()];
-    for number in 0..packages.len() {
-        settle(number, packages, has_preinst, &mut round, &mut Vec::new());
+    let own = |number: &usize| stage.has(&packages[*number]);
+    for number in (0..packages.len()).filter(own) {
+        settle(number, (packages, stage), has_preinst, &mut round, &mut Vec::new());
     }
     let last = round.iter().flatten().max().copied().unwrap_or(0);
     // dpkg refuses to configure a package again.
     let mut configured = BTreeSet::new();
     (0..=last)
         .map(|wanted| {
-            let members: Vec<usize> = (0..packages.len()).filter(|&number| round[number] == Some(wanted)).collect();
+            let members: Vec<usize> = (0..packages.len()).filter(own).filter(|&number| round[number] == Some(wanted)).collect();
             let mut relies_on = BTreeSet::new();
             for &number in members.iter().filter(|&&number| has_preinst[number] && wanted > 0) {
                 relies_on.extend(closure(&packages[number].pre_depends, packages));
@@ -54,7 +78,7 @@ fn closure(first: &[usize], packages: &[Package]) -> BTreeSet<usize> {
     closure
 }
 
-fn settle(number: usize, packages: &[Package], has_preinst: &[bool], round: &mut [Option<usize>], path: &mut Vec<usize>) -> usize {
+fn settle(number: usize, of: (&[Package], Stage), has_preinst: &[bool], round: &mut [Option<usize>], path: &mut Vec<usize>) -> usize {
     if let Some(known) = round[number] {
         return known;
     }
@@ -63,11 +87,12 @@ fn settle(number: usize, packages: &[Package], has_preinst: &[bool], round: &mut
         return 0;
     }
     path.push(number);
-    let own = if packages[number].essential {
+    let (packages, stage) = of;
+    let own = if stage.is_first(&packages[number]) {
         0
     } else if has_preinst[number] {
         let before = closure(&packages[number].pre_depends, packages);
-        1 + before.into_iter().map(|other| settle(other, packages, has_preinst, round, path)).max().unwrap_or(0)
+        1 + before.into_iter().map(|other| settle(other, of, has_preinst, round, path)).max().unwrap_or(0)
     } else {
         1
     };
@@ -106,7 +131,7 @@ mod tests {
         packages[0].pre_depends = vec![1, 2];
         packages[2].depends = vec![4];
         packages[3].pre_depends = vec![0];
-        let rounds = rounds(&packages, &[true, true, false, false, false]);
+        let rounds = rounds(&packages, Stage::Base, &[true, true, false, false, false]);
         assert_eq!(rounds[0], Round { members: vec![1], relies_on: vec![] });
         assert_eq!(rounds[1], Round { members: vec![2, 3, 4], relies_on: vec![] });
         assert_eq!(rounds[2], Round { members: vec![0], relies_on: vec![2, 4] });
@@ -117,8 +142,20 @@ mod tests {
         let mut packages = vec![package("lib"), package("tool"), package("app")];
         packages[1].pre_depends = vec![0];
         packages[2].pre_depends = vec![1];
-        let rounds = rounds(&packages, &[false, true, true]);
+        let rounds = rounds(&packages, Stage::Base, &[false, true, true]);
         assert_eq!(rounds.iter().map(|round| round.relies_on.clone()).collect::<Vec<_>>(), [vec![], vec![0], vec![1]]);
+    }
+
+    #[test]
+    fn the_second_stage_relies_on_the_first_without_asking() {
+        let mut packages = vec![package("app"), package("base"), package("lib")];
+        (packages[0].base, packages[2].base) = (false, false);
+        packages[0].pre_depends = vec![1, 2];
+        packages[1].essential = true;
+        let has_preinst = [true, true, false];
+        assert_eq!(rounds(&packages, Stage::Base, &has_preinst), [Round { members: vec![1], relies_on: vec![] }]);
+        let rest = rounds(&packages, Stage::Rest, &has_preinst);
+        assert_eq!(rest, [Round { members: vec![2], relies_on: vec![] }, Round { members: vec![0], relies_on: vec![2] }]);
     }
 
     #[test]
@@ -126,7 +163,7 @@ mod tests {
         let mut packages = vec![package("a"), package("b")];
         packages[0].pre_depends = vec![1];
         packages[1].pre_depends = vec![0];
-        assert_eq!(rounds(&packages, &[true, true]).iter().map(|round| round.members.len()).sum::<usize>(), 2);
+        assert_eq!(rounds(&packages, Stage::Base, &[true, true]).iter().map(|round| round.members.len()).sum::<usize>(), 2);
         assert_eq!(by_pre_depends(&[0, 1], &packages), [1, 0]);
     }
 }

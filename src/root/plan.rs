@@ -54,7 +54,9 @@ pub struct Package {
     pub source: Source,
     /// The length of the package file in bytes.
     pub size: u64,
-    /// Whether it belongs to the first stage: essential, or needed by an essential package.
+    /// Whether it belongs to the stage that is installed first: what the profile wants, and all that this needs.
+    pub base: bool,
+    /// Whether it is unpacked before all others: essential, or needed by an essential package.
     pub essential: bool,
     /// Whether several architectures of it can be installed (`Multi-Arch: same`): its database files carry the architecture.
     pub multi_arch_same: bool,
@@ -79,6 +81,8 @@ pub enum Source {
     },
     /// The package file itself, already checked.
     File(PathBuf),
+    /// Nowhere: it is installed already.
+    Installed,
 }
 
 /// A user.

@@ -79,7 +79,7 @@ fn closing_line(report: &Report, now: u64) -> String {
     }
 }
 
-/// `143 packages (3 fetched, 1.20 MiB; 140 from the package cache)`, or `143 packages from a kept root`.
+/// `143 packages (3 fetched, 1.20 MiB; 140 from the package cache)`, `143 packages from a kept root`, or of both.
 fn packages(counts: &PackageCounts, root: Option<RootOutcome>) -> String {
     if root == Some(RootOutcome::Hit) {
         return format!("{} from a kept root", text::count(counts.total as u64, "package"));
@@ -88,7 +88,11 @@ fn packages(counts: &PackageCounts, root: Option<RootOutcome>) -> String {
         0 => "0 fetched, ".to_owned(),
         number => format!("{number} fetched, {}; ", counts.fetched_bytes),
     };
-    format!("{} ({fetched}{} from the package cache)", text::count(counts.total as u64, "package"), counts.present)
+    let kept = match root {
+        Some(RootOutcome::Base { .. }) => format!("{} from a kept root, ", counts.total - counts.fetched - counts.present),
+        _ => String::new(),
+    };
+    format!("{} ({kept}{fetched}{} from the package cache)", text::count(counts.total as u64, "package"), counts.present)
 }
 
 /// ` from debian 2026-11-15, debian-security 2026-11-20`: each archive with the date of its newest suite.

@@ -1,4 +1,4 @@
-# A root of installed packages serves every spec that has the same ones.
+# A root of installed packages serves every spec that has the same ones, and that of the profile's every other.
 
 copy_of_seed || return
 ARTIFACT=$("$PYTHON" "$HERE/spec.py" artifact "$MINIMAL" raw)
@@ -28,10 +28,26 @@ check "without its packages a kept root serves, offline" eval 'ended_with 0 && c
 without_network composer off build "$PLACE/other.yml" -o "$PLACE/off" --offline --no-image-cache --no-root-cache
 check "--no-root-cache needs the packages" equals "$RC" 3
 
-# Other packages are another root.
+# Of one more package only that one is installed, onto what the profile has; from its packages alone it is the same image.
 "$PYTHON" "$HERE/spec.py" with-package "$PLACE/other.yml" less >"$PLACE/more.yml"
 composer more build "$PLACE/more.yml" -o "$PLACE/more" --json
-check "one more package is another root" eval 'ended_with 0 && equals "$(from_json "$OUT" root.outcome)" installed && equals "$(from_json "$OUT" root.kept)" true'
+check "with one more package the root of the profile serves" eval 'ended_with 0 && equals "$(from_json "$OUT" root.outcome)" base'
+check "all together are kept, too" equals "$(from_json "$OUT" root.kept)" true
+check "nothing else is fetched" at_most "$(fetched)" 1
+note "with one more package in $ELAPSED s"
+composer rebuilt build "$PLACE/more.yml" -o "$PLACE/rebuilt" --rebuild --json
+check "--rebuild installs them all" eval 'ended_with 0 && equals "$(from_json "$OUT" root.outcome)" installed'
+check "and the image is the same to the last byte" cmp "$PLACE/more/$ARTIFACT" "$PLACE/rebuilt/$ARTIFACT"
+rm -rf "$PLACE/rebuilt"
+
+# One that takes part in the making of initrds: they are made again.
+"$PYTHON" "$HERE/spec.py" with-package "$PLACE/other.yml" busybox >"$PLACE/hook.yml"
+composer hook build "$PLACE/hook.yml" -o "$PLACE/hook" --json --log-file "$PLACE/hook.log"
+check "a package with a hook has the initrd made again" eval 'ended_with 0 && equals "$(from_json "$OUT" root.outcome)" base &&
+    says "$PLACE/hook.log" "the initrd may depend on /.*busybox" "update-initramfs"'
+without_network composer unkept build "$PLACE/hook.yml" -o "$PLACE/unkept" --offline --no-image-cache --no-root-cache
+check "without kept roots it is the same" cmp "$PLACE/hook/$ARTIFACT" "$PLACE/unkept/$ARTIFACT"
+rm -rf "$PLACE/hook" "$PLACE/unkept"
 
 # A damaged root is installed again.
 "$PYTHON" - "$STORE/packs" <<'P'
@@ -46,7 +62,7 @@ for name in os.listdir(sys.argv[1]):
         pack.write(bytes([byte[0] ^ 1]))
 P
 composer damaged build "$PLACE/more.yml" -o "$PLACE/again" --no-image-cache --json
-check "a damaged root is installed again" eval 'ended_with 0 && equals "$(from_json "$OUT" root.outcome)" installed && says "$ERR" "root is damaged"'
+check "a damaged root is not used" eval 'ended_with 0 && ! equals "$(from_json "$OUT" root.outcome)" hit >/dev/null && says "$ERR" "root is damaged"'
 check "and the image is the same" cmp "$PLACE/more/$ARTIFACT" "$PLACE/again/$ARTIFACT"
 composer clean cache clean --roots
 composer left cache du --json
