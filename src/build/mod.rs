@@ -10,6 +10,7 @@
 
 mod annotations;
 mod archives;
+mod check;
 mod error;
 mod fetch;
 mod journal;
@@ -31,6 +32,7 @@ use std::path::Path;
 use std::time::{Instant, SystemTime};
 
 pub use annotations::{Annotations, Took};
+pub use check::{Checked, check};
 pub use error::Error;
 pub use fetch::{Fetched, fetch};
 pub use locked::{Disagreement, Locked, Renew, disagreement, key as locked_key, lock};
@@ -154,6 +156,14 @@ struct Chosen {
     gathered: Option<(Vec<crate::root::Source>, PackageCounts)>,
 }
 
+/// A raw disk that was made.
+struct Made {
+    lock: Lock,
+    counts: PackageCounts,
+    root: Option<RootOutcome>,
+    matched: Vec<Matched>,
+}
+
 enum Cached {
     Hit(Box<Report>),
     Miss(MissReason),
@@ -216,43 +226,51 @@ impl Build<'_> {
         let mapping = requirements()?;
         let scratch = self.scratch()?;
         let client = self.client()?;
-        let Chosen { lock, records, matched, mut gathered } = self.choose(&client, scratch.path())?;
-        let installed = ByteSize(records.iter().fold(0, |sum: u64, record| sum.saturating_add(record.installed_size)));
-        room::check(&self.request.spec.spec, installed)?;
-        let time = self.request.source_date_epoch.unwrap_or_else(|| lock.releases.iter().map(|release| release.date).max().unwrap_or(0));
+        let Chosen { lock, records, matched, gathered } = self.choose(&client, scratch.path())?;
+        room::check(&self.request.spec.spec, installed_size(&records))?;
+        let time = self.time(&lock);
         let dir = OutputDir::prepare(self.request)?;
         let raw = dir.partial()?;
+        let chosen = Chosen { lock, records, matched, gathered };
+        let Made { lock, counts, root, matched } = self.make(&mapping, &client, scratch.path(), chosen, time, raw.path())?;
+        Ok(Report { root, matched, ..self.finish(because, &lock, time, counts, &dir, raw)? })
+    }
+
+    /// The raw disk of these packages, in the file `raw`.
+    fn make(&self, mapping: &Mapping, client: &Client, scratch: &Path, chosen: Chosen, time: u64, raw: &Path) -> Result<Made, Error> {
+        let Chosen { lock, records, matched, mut gathered } = chosen;
+        let installed = installed_size(&records);
         let roots = self.roots.map(|store| root::Roots::new(store, self.request, &records, time, self.progress, self.cancel));
-        let saved = roots.as_ref().map_or(Ok(None), |roots| roots.take(scratch.path()))?;
+        let saved = roots.as_ref().map_or(Ok(None), |roots| roots.take(scratch))?;
         let layout = plan::disk(&self.request.spec, *self.request.spec.hash(self.request.source_date_epoch).digest(), time);
         let task = |records: &[PackageRecord], sources, start| worker::Task {
             root: plan::root(&self.request.spec, records, sources, time, self.request.workers.unpack),
             start,
             layout: layout.clone(),
             boot: plan::boot(&self.request.spec),
-            disk: std::path::absolute(raw.path()).unwrap_or_else(|_| raw.path().to_owned()),
-            scratch: scratch.path().to_owned(),
+            disk: std::path::absolute(raw).unwrap_or_else(|_| raw.to_owned()),
+            scratch: scratch.to_owned(),
             estimate: installed,
         };
         if let Some(saved) = saved {
-            worker::run(&mapping, &task(&[], Vec::new(), worker::Start::Saved(saved)), &|| (), self.progress, self.cancel)?;
+            worker::run(mapping, &task(&[], Vec::new(), worker::Start::Saved(saved)), &|| (), self.progress, self.cancel)?;
             let counts = PackageCounts { total: records.len(), ..PackageCounts::default() };
-            return Ok(Report { root: Some(RootOutcome::Hit), matched, ..self.finish(because, &lock, time, counts, &dir, raw)? });
+            return Ok(Made { lock, counts, root: Some(RootOutcome::Hit), matched });
         }
-        let save = roots.as_ref().and_then(|roots| roots.place(scratch.path(), installed));
+        let save = roots.as_ref().and_then(|roots| roots.place(scratch, installed));
         let mut counts = PackageCounts::default();
         let mut attempts = ATTEMPTS;
         loop {
-            let again = || packages::gather(self.request, self.packages, &client, &records, scratch.path(), self.progress, self.cancel);
+            let again = || packages::gather(self.request, self.packages, client, &records, scratch, self.progress, self.cancel);
             let (sources, found) = gathered.take().map_or_else(again, Ok)?;
             counts = found.after(counts);
             let keeping = roots.as_ref().zip(save.as_deref()).map(|(roots, path)| root::Keeping::new(roots, &lock, path));
             let keep = || keeping.iter().for_each(root::Keeping::keep);
             let start = worker::Start::Packages { save: save.clone() };
-            match worker::run(&mapping, &task(&records, sources, start), &keep, self.progress, self.cancel) {
+            match worker::run(mapping, &task(&records, sources, start), &keep, self.progress, self.cancel) {
                 Ok(()) => {
                     let root = roots.as_ref().map(|_| keeping.map_or(RootOutcome::Installed { kept: false }, root::Keeping::outcome));
-                    return Ok(Report { root, matched, ..self.finish(because, &lock, time, counts, &dir, raw)? });
+                    return Ok(Made { lock, counts, root, matched });
                 }
                 // The store has damaged bytes: they are marked as lost, and the package is fetched again.
                 Err(Error::Worker(failure)) if attempts > 1 && self.lost(&failure)? => attempts -= 1,
@@ -281,6 +299,11 @@ impl Build<'_> {
             begun: self.begun,
         }
         .build(because)
+    }
+
+    /// The latest time of any file: what the environment says, else the date of the newest repository.
+    fn time(&self, lock: &Lock) -> u64 {
+        self.request.source_date_epoch.unwrap_or_else(|| lock.releases.iter().map(|release| release.date).max().unwrap_or(0))
     }
 
     fn warn(&self, text: &str) {
@@ -460,6 +483,11 @@ fn requirements() -> Result<Mapping, Error> {
         return Err(Error::MissingPrograms(missing));
     }
     Ok(Mapping::of_this_process()?)
+}
+
+/// What packages take when they are installed, as they say.
+fn installed_size(records: &[PackageRecord]) -> ByteSize {
+    ByteSize(records.iter().fold(0, |sum: u64, record| sum.saturating_add(record.installed_size)))
 }
 
 fn release_dates(lock: &Lock) -> Vec<ReleaseDate> {

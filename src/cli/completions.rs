@@ -62,7 +62,8 @@ pub(super) fn images() -> Vec<CompletionCandidate> {
 
 /// The kept images, and files.
 pub(super) fn images_and_files(current: &OsStr) -> Vec<CompletionCandidate> {
-    let begins = |candidate: &CompletionCandidate| current.to_str().is_some_and(|current| candidate.get_value().to_string_lossy().starts_with(current));
+    let begins =
+        |candidate: &CompletionCandidate| current.to_str().is_some_and(|current| candidate.get_value().to_string_lossy().starts_with(current));
     images().into_iter().filter(begins).chain(PathCompleter::file().complete(current)).collect()
 }
 

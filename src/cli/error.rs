@@ -133,6 +133,12 @@ pub(crate) enum Error {
         /// How many.
         parts: usize,
     },
+    /// A check that built another image; how it differs is told already.
+    #[error("the image {image} is not the same when it is built again")]
+    NotTheSame {
+        /// Its short id.
+        image: String,
+    },
     /// Something that was asked for, and told, differs.
     #[error("the lock would change")]
     Differs {
@@ -176,7 +182,7 @@ impl Error {
             Self::Bill(error) => of_bill(error),
             Self::NotFetched { code, .. } | Self::Differs { code } => *code,
             Self::Store(error) => of_store(error),
-            Self::StoreDamaged { .. } | Self::Unread { .. } | Self::Cache(cache::Error::Mismatch { .. }) => exit::INTEGRITY,
+            Self::StoreDamaged { .. } | Self::Unread { .. } | Self::NotTheSame { .. } | Self::Cache(cache::Error::Mismatch { .. }) => exit::INTEGRITY,
             Self::Cache(cache::Error::Bundle(error)) if error.is_integrity() => exit::INTEGRITY,
             Self::Build(error) => error.exit_code(),
             Self::Transfer(error) => of_transfer(error),
@@ -221,6 +227,9 @@ impl Error {
             Self::StoreDamaged { repaired: false } => Some("“image-composer cache verify --repair” mends what can be mended".to_owned()),
             Self::Unreadable(error) => error.hint(),
             Self::Lock { .. } => Some("make it anew: image-composer lock SPEC --upgrade".to_owned()),
+            Self::NotTheSame { .. } => {
+                Some("look for what writes these files: a command of the spec, a package’s script, a local file that changes".to_owned())
+            }
             Self::Differs { .. } => Some("without --diff it is written".to_owned()),
             Self::StoreDamaged { repaired: true }
             | Self::Mistakes { .. }

@@ -135,7 +135,8 @@ fn program(bytes: &[u8]) -> (&'static str, Option<String>) {
 /// An entry by the Boot Loader Specification.
 fn loader_entry(text: &str) -> Entry {
     let values = |key: &str| {
-        let value = |line: &str| line.trim().strip_prefix(key).filter(|rest| rest.starts_with(char::is_whitespace)).map(|rest| rest.trim().to_owned());
+        let value =
+            |line: &str| line.trim().strip_prefix(key).filter(|rest| rest.starts_with(char::is_whitespace)).map(|rest| rest.trim().to_owned());
         text.lines().filter_map(value).collect::<Vec<_>>().join(" ")
     };
     let kernel = Some(values("linux")).filter(|kernel| !kernel.is_empty()).unwrap_or_else(|| values("efi"));
@@ -191,7 +192,10 @@ pub(super) fn kernels(disk: &Disk<'_>) -> Vec<Kernel> {
         let (name, folder) = (names.next().unwrap_or_default(), names.next().unwrap_or_default());
         let version = match name {
             "linux" | "vmlinuz" => Some(folder).filter(|folder| kernels.contains_key(*folder)),
-            _ => ["vmlinuz-", "vmlinux-", "Image-"].iter().find_map(|prefix| name.strip_prefix(prefix)).filter(|_| path.contains("/boot") || path.contains(":/")),
+            _ => ["vmlinuz-", "vmlinux-", "Image-"]
+                .iter()
+                .find_map(|prefix| name.strip_prefix(prefix))
+                .filter(|_| path.contains("/boot") || path.contains(":/")),
         };
         if let Some(version) = version.filter(|_| disk.node(*at).kind == Kind::File && kernels.len() < COUNT_LIMIT) {
             kernels.entry(version.to_owned()).or_default().images.push(path.into_owned());
@@ -218,7 +222,10 @@ mod tests {
         let text = "set timeout=1\nmenuentry 'Debian, with Linux' --class debian {\n\tlinux /boot/vmlinuz-6.1 root=UUID=1 ro\n\tinitrd /boot/initrd\n}\nmenuentry \"Firmware\" {\n\tfwsetup\n}\n";
         let entries = grub_entries(text);
         assert_eq!(entries.len(), 1);
-        assert_eq!((entries[0].title.as_str(), entries[0].kernel.as_str(), entries[0].options.as_str()), ("Debian, with Linux", "/boot/vmlinuz-6.1", "root=UUID=1 ro"));
+        assert_eq!(
+            (entries[0].title.as_str(), entries[0].kernel.as_str(), entries[0].options.as_str()),
+            ("Debian, with Linux", "/boot/vmlinuz-6.1", "root=UUID=1 ro")
+        );
         assert_eq!([title("'open"), title("é x"), title("")], ["open", "é", ""]);
     }
 

@@ -147,10 +147,11 @@ impl<'a> Disk<'a> {
             for (at, node) in files.nodes.iter().enumerate() {
                 let path = [prefix.as_slice(), if node.path.is_empty() && prefix.is_empty() { b"/" } else { &node.path }].concat();
                 let own = part.mount_point.as_deref();
-                let hidden = own.is_some() && mounts.iter().any(|place| {
-                    let deeper = own.is_none_or(|own| place.len() > own.len() && is_beneath(place, own));
-                    deeper && (path == *place || is_beneath(&path, place))
-                });
+                let hidden = own.is_some()
+                    && mounts.iter().any(|place| {
+                        let deeper = own.is_none_or(|own| place.len() > own.len() && is_beneath(place, own));
+                        deeper && (path == *place || is_beneath(&path, place))
+                    });
                 if !hidden {
                     self.tree.insert(path, (number, at));
                 }
@@ -222,7 +223,8 @@ impl Part<'_> {
 
     /// Whether a word of `/etc/fstab` means it.
     fn is_called(&self, key: &str, value: &str) -> bool {
-        let partition = |field: fn(&table::Partition) -> &String| self.partition.as_ref().map(field).is_some_and(|field| field.eq_ignore_ascii_case(value));
+        let partition =
+            |field: fn(&table::Partition) -> &String| self.partition.as_ref().map(field).is_some_and(|field| field.eq_ignore_ascii_case(value));
         let files = |field: fn(&FileSystem<'_>) -> String| {
             self.files.as_ref().map(|files| field(&files.filesystem)).is_some_and(|field| !field.is_empty() && field.eq_ignore_ascii_case(value))
         };

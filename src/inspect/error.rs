@@ -87,7 +87,9 @@ impl Error {
                 Some("name a file that is there, or the id of an image, as “image-composer cache list” shows it".to_owned())
             }
             Self::NotAFile(_) | Self::Empty(_) => Some("name a disk image: raw, qcow2, vhd, vhdx, vmdk or vdi, compressed or not".to_owned()),
-            Self::Format(formats::Error::NoRoom { .. }) => Some("set TMPDIR to a folder with more room: what is compressed is unpacked there".to_owned()),
+            Self::Format(formats::Error::NoRoom { .. }) => {
+                Some("set TMPDIR to a folder with more room: what is compressed is unpacked there".to_owned())
+            }
             Self::Format(error) => error.hint(),
             Self::Cache(error) => error.hint(),
             Self::Damaged { problem: Problem::Unsupported(_), .. } => Some("“image-composer inspect” shows what can be read of it".to_owned()),

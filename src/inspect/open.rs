@@ -96,6 +96,12 @@ impl<'s> Input<'s> {
         Ok(Self { name: record.spec_hash.short(), what: What::Image { store, record: Box::new(record), reader, lock } })
     }
 
+    /// The same under another name.
+    #[must_use = "it is the value that is called so"]
+    pub fn called(self, name: impl Into<String>) -> Self {
+        Self { name: name.into(), ..self }
+    }
+
     /// How it is called in messages: the path, or the short id.
     pub fn name(&self) -> &str {
         &self.name

@@ -101,7 +101,8 @@ fn installed(status: &[u8]) -> Result<Vec<Package>> {
                 }
             }
             Item::End => {
-                let (package, is_there) = std::mem::replace(&mut current, (Package { name: String::new(), version: String::new(), arch: String::new(), size: 0 }, false));
+                let (package, is_there) =
+                    std::mem::replace(&mut current, (Package { name: String::new(), version: String::new(), arch: String::new(), size: 0 }, false));
                 if is_there && !package.name.is_empty() {
                     list.push(package);
                 }

@@ -176,12 +176,7 @@ pub fn inspect(input: &Input<'_>, largest: usize, limits: Limits, cancel: &Cance
     })
 }
 
-fn or<T>(
-    read: Result<T, Problem>,
-    nothing: T,
-    place: &str,
-    noted: &mut impl FnMut(&str, Problem) -> Result<()>,
-) -> Result<T> {
+fn or<T>(read: Result<T, Problem>, nothing: T, place: &str, noted: &mut impl FnMut(&str, Problem) -> Result<()>) -> Result<T> {
     read.or_else(|problem| noted(place, problem).map(|()| nothing))
 }
 

@@ -92,7 +92,8 @@ pub(super) fn hostname(disk: &Disk<'_>) -> Result<Option<String>> {
 
 pub(super) fn users(disk: &Disk<'_>) -> Result<Vec<User>> {
     let (passwd, shadow) = (text(disk, "/etc/passwd")?.unwrap_or_default(), text(disk, "/etc/shadow")?);
-    let second = |line: &str, name: &str| line.split_once(':').filter(|(own, _)| *own == name).map(|(_, rest)| rest.split(':').next().map(Password::of));
+    let second =
+        |line: &str, name: &str| line.split_once(':').filter(|(own, _)| *own == name).map(|(_, rest)| rest.split(':').next().map(Password::of));
     let user = |line: &str| {
         let fields: Vec<&str> = line.split(':').collect();
         let [name, password, uid, gid, _, home, shell] = fields.as_slice() else { return None };
@@ -101,7 +102,14 @@ pub(super) fn users(disk: &Disk<'_>) -> Result<Vec<User>> {
             other => Some(Password::of(other)),
         };
         let shell = if shell.is_empty() { "/bin/sh" } else { shell };
-        Some(User { name: (*name).to_owned(), uid: uid.parse().ok()?, gid: gid.parse().ok()?, home: (*home).to_owned(), shell: shell.to_owned(), password })
+        Some(User {
+            name: (*name).to_owned(),
+            uid: uid.parse().ok()?,
+            gid: gid.parse().ok()?,
+            home: (*home).to_owned(),
+            shell: shell.to_owned(),
+            password,
+        })
     };
     Ok(passwd.lines().filter_map(user).take(USERS_LIMIT).collect())
 }

@@ -2,8 +2,10 @@
 
 use std::io;
 
+use image_composer::build::{Checked, PackageCounts};
 use image_composer::inspect::{Change, Difference, FileChange, FileState, FolderChange, PartitionReport};
-use image_composer::units::ByteSize;
+use image_composer::units::{ByteSize, human_duration};
+use serde::Serialize;
 
 use super::stream::Stream;
 use super::table::{Align, table};
@@ -11,6 +13,9 @@ use super::{Ui, data, lock, text};
 
 /// Files that are shown where not all are asked for.
 const SHOWN: usize = 50;
+
+/// Files that a check shows.
+const FIRST: usize = 10;
 
 /// Folders that are shown.
 const FOLDERS: usize = 10;
@@ -24,6 +29,73 @@ impl Ui {
         data::text(&report(difference, if all { usize::MAX } else { SHOWN }, self.out))?;
         self.say(&summary(difference));
         Ok(())
+    }
+}
+
+impl Ui {
+    /// Shows what came of a build beside a kept image: its first differences, or that there are none.
+    pub(crate) fn checked(self, checked: &Checked, json: bool) -> io::Result<()> {
+        let id = checked.kept.spec_hash.short();
+        let took = human_duration(checked.duration);
+        match &checked.difference {
+            None => self.say(&format!("{id} is the same, byte by byte, when it is built again: {}, {took}", ByteSize(checked.kept.raw_len))),
+            Some(difference) => self.say(&format!("{}, {took}", summary(difference))),
+        }
+        if json {
+            return data::json(&CheckedDocument::new(checked));
+        }
+        checked.difference.iter().try_for_each(|difference| data::text(&first_differences(difference)))
+    }
+}
+
+/// `build --check --json`.
+#[derive(Serialize)]
+struct CheckedDocument<'a> {
+    /// `same` or `differs`.
+    outcome: &'static str,
+    spec_hash: String,
+    name: &'a str,
+    version: &'a str,
+    /// BLAKE3 of the kept disk.
+    image_digest: String,
+    /// BLAKE3 of the disk that was built beside it.
+    built_digest: String,
+    /// `{"total", "fetched", "fetched_bytes", "present"}`.
+    packages: &'a PackageCounts,
+    /// As `diff --json` has it; null where the outcome is `same`.
+    difference: Option<&'a Difference>,
+    seconds: f64,
+}
+
+impl<'a> CheckedDocument<'a> {
+    fn new(of: &'a Checked) -> Self {
+        Self {
+            outcome: if of.difference.is_some() { "differs" } else { "same" },
+            spec_hash: of.kept.spec_hash.to_string(),
+            name: &of.kept.name,
+            version: &of.kept.version,
+            image_digest: of.kept.raw_digest.to_string(),
+            built_digest: of.digest.to_string(),
+            packages: &of.packages,
+            difference: of.difference.as_ref(),
+            seconds: of.duration.as_secs_f64(),
+        }
+    }
+}
+
+/// The first files that differ, with their partitions; the first byte where no file does.
+fn first_differences(of: &Difference) -> String {
+    let place = |number: Option<u32>| number.map_or_else(String::new, |number| format!("partition {number}: "));
+    let mut lines: String = of.files.iter().take(FIRST).map(|change| place(change.partition) + &file(change)).collect();
+    if of.files.len() > FIRST {
+        lines += &format!("… and {} more: --json has them all\n", of.files.len() - FIRST);
+    }
+    match &of.first_byte {
+        Some(first) if of.files.is_empty() => {
+            format!("{}byte {} of the disk, which belongs to no file that is read\n", place(first.partition), first.offset)
+        }
+        None if of.files.is_empty() => format!("the disk: {} -> {} bytes\n", of.size.from, of.size.to),
+        _ => lines,
     }
 }
 
@@ -86,7 +158,8 @@ fn telling(folders: &[FolderChange]) -> Vec<&FolderChange> {
             beneath.entry(parent).or_default().push(folder);
         }
     }
-    let is_explained = |folder: &&FolderChange| beneath.get(&folder.path).is_some_and(|children| children.iter().any(|child| explains(child, folder)));
+    let is_explained =
+        |folder: &&FolderChange| beneath.get(&folder.path).is_some_and(|children| children.iter().any(|child| explains(child, folder)));
     folders.iter().filter(|folder| !is_explained(folder)).collect()
 }
 
@@ -149,7 +222,15 @@ mod tests {
     }
 
     fn state(kind: &'static str, size: u64, mode: u16) -> FileState {
-        FileState { kind, size, mode: Some(format!("{mode:04o}")), uid: 0, gid: 0, target: (kind == "link").then(|| format!("to{size}")), modified: 5 }
+        FileState {
+            kind,
+            size,
+            mode: Some(format!("{mode:04o}")),
+            uid: 0,
+            gid: 0,
+            target: (kind == "link").then(|| format!("to{size}")),
+            modified: 5,
+        }
     }
 
     fn change(path: &str, change: Change, what: &[&'static str], from: Option<FileState>, to: Option<FileState>) -> FileChange {
@@ -173,7 +254,12 @@ mod tests {
                 change("/d\u{1b}", Change::Changed, &["link"], Some(state("link", 1, 0o777)), Some(state("link", 2, 0o777))),
                 change("/e", Change::Changed, &["kind", "owner"], Some(state("file", 1, 0o777)), Some(state("link", 2, 0o777))),
             ],
-            folders: vec![folder("/", 1 << 20, 2 << 20), folder("/usr", 1 << 20, 2 << 20), folder("/usr/a", 0, 700 << 10), folder("/usr/b", 0, 324 << 10)],
+            folders: vec![
+                folder("/", 1 << 20, 2 << 20),
+                folder("/usr", 1 << 20, 2 << 20),
+                folder("/usr/a", 0, 700 << 10),
+                folder("/usr/b", 0, 324 << 10),
+            ],
             first_byte: Some(FirstByte { offset: 1234, partition: Some(2) }),
         }
     }

@@ -96,11 +96,15 @@ impl Cursor<'_> {
     }
 
     fn fill(&self, buffer: &mut Vec<u8>, len: u64) -> Result<(), Problem> {
-        buffer.clear();
-        buffer.resize(len as usize, 0);
+        if buffer.len() as u64 != len {
+            buffer.resize(len as usize, 0);
+        }
         match self.rest().and_then(|run| run.at) {
             Some(at) => self.volume.fill(buffer, at),
-            None => Ok(()),
+            None => {
+                buffer.fill(0);
+                Ok(())
+            }
         }
     }
 

@@ -91,7 +91,8 @@ impl<'a> Fat<'a> {
             ..65_525 if root_entries > 0 => Width::Bits16,
             _ => Width::Bits32,
         };
-        let (root, id) = if width == Width::Bits32 { (Root::Chain(long(head, 44)?), 67) } else { (Root::Fixed(Run { len: root_len, at: Some(root_at) }), 39) };
+        let (root, id) =
+            if width == Width::Bits32 { (Root::Chain(long(head, 44)?), 67) } else { (Root::Fixed(Run { len: root_len, at: Some(root_at) }), 39) };
         let serial = long(head, id)?;
         let label = head.get(id + 4..id + 15)?;
         let label = if label.starts_with(b"NO NAME") { &[] } else { label.trim_ascii_end() };
