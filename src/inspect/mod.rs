@@ -14,6 +14,8 @@ mod boot;
 mod diff;
 mod disk;
 mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+mod examine;
 mod ext;
 mod fat;
 mod filesystem;
@@ -31,6 +33,8 @@ mod volume;
 pub use boot::{Boot, Entry, Kernel, Loader};
 pub use diff::{Change, Difference, FileChange, FileState, FirstByte, FolderChange, Options, Pair, PartitionChange, diff};
 pub use error::{Error, Result};
+#[cfg(any(test, feature = "fuzzing"))]
+pub use examine::examine;
 pub use node::Limits;
 pub use open::Input;
 pub use packages::{Package, PackageSource, Packages};

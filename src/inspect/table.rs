@@ -160,7 +160,10 @@ fn mbr(disk: &Volume<'_>, first: &[u8], entries: &[MbrEntry; 4]) -> Result<Table
     let signature = long(first, 440).unwrap_or_default();
     let partition = |number: u32, entry: &MbrEntry, base: u64| Partition {
         number,
-        kind: TYPES.iter().find(|row| row.mbr == entry.kind).map_or_else(|| format!("{:#04x}", entry.kind), |row| row.name.to_owned()),
+        kind: TYPES
+            .iter()
+            .find(|row| row.mbr == entry.kind && row.architecture.is_none())
+            .map_or_else(|| format!("{:#04x}", entry.kind), |row| row.name.to_owned()),
         name: String::new(),
         id: format!("{signature:08x}-{number:02x}"),
         start: (base + u64::from(entry.first)) * SECTORS[0],

@@ -85,9 +85,13 @@ fn short_name(entry: &[u8]) -> String {
     name.replace(['/', '\0'], "\u{fffd}")
 }
 
-/// Which letter a byte above ASCII is depends on a code page that nobody names.
+/// The letters above ASCII of the code page 437, which Linux takes where nobody names another.
+const ABOVE_ASCII: &str =
+    "ÇüéâäàåçêëèïîìÄÅÉæÆôöòûùÿÖÜ¢£¥₧ƒáíóúñÑªº¿⌐¬½¼¡«»░▒▓│┤╡╢╖╕╣║╗╝╜╛┐└┴┬├─┼╞╟╚╔╩╦╠═╬╧╨╤╥╙╘╒╓╫╪┘┌█▄▌▐▀αßΓπΣσµτΦΘΩδ∞φε∩≡±≥≤⌠⌡÷≈°∙·√ⁿ²■\u{a0}";
+
 fn letter(byte: u8) -> char {
-    if byte.is_ascii() { char::from(byte) } else { char::REPLACEMENT_CHARACTER }
+    let above = byte.checked_sub(128).and_then(|place| ABOVE_ASCII.chars().nth(place.into()));
+    above.unwrap_or(char::from(byte))
 }
 
 /// A long name, whose entries come last part first.

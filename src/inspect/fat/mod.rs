@@ -5,6 +5,7 @@ mod folder;
 mod tests;
 
 use std::cell::RefCell;
+use std::collections::HashSet;
 
 use super::node::{Kind, Limits, Node, Walk};
 use super::problem::{Problem, Result};
@@ -170,10 +171,10 @@ impl<'a> Fat<'a> {
     /// The clusters of a file from this one on, `limit` bytes of them at most.
     fn chain(&self, first: u32, limit: u64) -> Result<Vec<Run>> {
         let (mut runs, mut number, mut len) = (Vec::new(), first, 0);
-        // A chain that is longer than the disk goes in a circle.
-        for _ in 0..=self.clusters {
-            if number == END || len >= limit {
-                return Ok(runs);
+        let mut seen = HashSet::new();
+        while number != END && len < limit {
+            if !seen.insert(number) {
+                return Err(Problem::Wrong("the clusters of a file go in a circle"));
             }
             let place = number.checked_sub(2).filter(|place| *place < self.clusters);
             let at = self.data + u64::from(place.ok_or(Problem::Wrong("a file has a cluster that there is not"))?) * self.cluster;
@@ -185,7 +186,7 @@ impl<'a> Fat<'a> {
             len += part;
             number = self.entry(number)?;
         }
-        Err(Problem::Wrong("the clusters of a file go in a circle"))
+        Ok(runs)
     }
 
     /// All names, the root first.
