@@ -5,10 +5,9 @@
 
 use std::time::{Duration, Instant};
 
+use super::make::{Made, installed_size};
 use super::output::digest_of;
-use super::{
-    Build, Caches, Chosen, Error, Made, PackageCounts, Request, archives, installed_size, journal, refresh, requirements, room, tidy, with_causes,
-};
+use super::{Build, Caches, Chosen, Error, PackageCounts, Request, archives, journal, refresh, requirements, room, tidy, with_causes};
 use crate::cache::{ImageCache, ImageRecord};
 use crate::digest::Digest;
 use crate::inspect::{self, Difference, Input, Limits, Options};

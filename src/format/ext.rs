@@ -106,7 +106,6 @@ impl Superblock {
         // A block of bits each says which are in use; with clusters of blocks it counts more of them.
         let counts = 1..=8 * block;
         let consistent = blocks_per_group > 0
-            && blocks_per_group <= u64::from(u32::MAX)
             && counts.contains(&inodes_per_group)
             && blocks < 1 << 48
             && free_blocks <= blocks

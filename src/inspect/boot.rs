@@ -92,7 +92,9 @@ pub(super) fn read(disk: &Disk<'_>) -> Result<Boot> {
             {
                 let text = String::from_utf8_lossy(&bytes);
                 let mut entries = if is_entry { vec![loader_entry(&text)] } else { grub_entries(&text) };
-                entries.iter_mut().for_each(|entry| entry.path.clone_from(&shown));
+                for entry in &mut entries {
+                    entry.path.clone_from(&shown);
+                }
                 boot.entries.extend(entries);
             }
         }
@@ -176,13 +178,14 @@ pub(super) fn kernels(disk: &Disk<'_>) -> Vec<Kernel> {
     for (path, at) in &disk.tree {
         let path = String::from_utf8_lossy(path);
         let node = disk.node(*at);
-        if let Some((version, inside)) = beneath_modules(&path) {
-            if node.kind == Kind::File && kernels.len() < COUNT_LIMIT {
-                let kernel = kernels.entry(version.to_owned()).or_default();
-                if [".ko", ".ko.xz", ".ko.zst", ".ko.gz"].iter().any(|end| inside.ends_with(end)) {
-                    kernel.modules += 1;
-                    kernel.modules_size = kernel.modules_size.saturating_add(node.size);
-                }
+        if let Some((version, inside)) = beneath_modules(&path)
+            && node.kind == Kind::File
+            && kernels.len() < COUNT_LIMIT
+        {
+            let kernel = kernels.entry(version.to_owned()).or_default();
+            if [".ko", ".ko.xz", ".ko.zst", ".ko.gz"].iter().any(|end| inside.ends_with(end)) {
+                kernel.modules += 1;
+                kernel.modules_size = kernel.modules_size.saturating_add(node.size);
             }
         }
     }

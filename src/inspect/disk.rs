@@ -225,12 +225,11 @@ impl Part<'_> {
     fn is_called(&self, key: &str, value: &str) -> bool {
         let partition =
             |field: fn(&table::Partition) -> &String| self.partition.as_ref().map(field).is_some_and(|field| field.eq_ignore_ascii_case(value));
-        let files = |field: fn(&FileSystem<'_>) -> String| {
-            self.files.as_ref().map(|files| field(&files.filesystem)).is_some_and(|field| !field.is_empty() && field.eq_ignore_ascii_case(value))
-        };
+        let filesystem = self.files.as_ref().map(|files| &files.filesystem);
+        let is = |found: Option<String>| found.is_some_and(|found| !found.is_empty() && found.eq_ignore_ascii_case(value));
         match key {
-            "UUID" => files(|filesystem| filesystem.uuid()),
-            "LABEL" => files(|filesystem| filesystem.label()),
+            "UUID" => is(filesystem.map(FileSystem::uuid)),
+            "LABEL" => is(filesystem.map(FileSystem::label)),
             "PARTUUID" => partition(|partition| &partition.id),
             "PARTLABEL" => partition(|partition| &partition.name),
             _ => false,

@@ -30,7 +30,7 @@ pub struct Input<'s> {
 
 enum What<'s> {
     File { path: PathBuf, source: FileSource, format: FileFormat, _unpacked: Option<tempfile::NamedTempFile> },
-    Image { store: &'s Store, record: Box<ImageRecord>, reader: ImageReader, lock: Option<Lock> },
+    Image { store: &'s Store, record: Box<ImageRecord>, reader: Box<ImageReader>, lock: Option<Lock> },
 }
 
 /// An image of the store as bytes at offsets.
@@ -93,7 +93,7 @@ impl<'s> Input<'s> {
             Err(error) if error.is_damage() => None,
             Err(error) => return Err(error.into()),
         };
-        Ok(Self { name: record.spec_hash.short(), what: What::Image { store, record: Box::new(record), reader, lock } })
+        Ok(Self { name: record.spec_hash.short(), what: What::Image { store, record: Box::new(record), reader: Box::new(reader), lock } })
     }
 
     /// The same under another name.

@@ -100,7 +100,9 @@ fn the_same_disks_are_the_same_in_every_format() {
 fn change(bytes: &mut [u8], old: &[u8], new: &[u8]) {
     let places: Vec<usize> = memchr::memmem::find_iter(bytes, old).collect();
     assert!(!places.is_empty() && old.len() == new.len(), "{}", String::from_utf8_lossy(old));
-    places.into_iter().for_each(|at| bytes[at..at + new.len()].copy_from_slice(new));
+    for at in places {
+        bytes[at..at + new.len()].copy_from_slice(new);
+    }
 }
 
 #[test]

@@ -117,3 +117,46 @@ impl ImageReader {
         io::Error::new(io::ErrorKind::InvalidData, Damage { object: Object::Chunk(job.digest), path: self.layout.pack(&job.row.pack), problem })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::super::tests::{image, keep, store};
+    use super::*;
+
+    #[test]
+    fn stretches_of_an_image_are_those_of_its_file() {
+        let (_dir, store) = store();
+        let dir = tempfile::tempdir().unwrap();
+        let (raw, bytes) = image(dir.path(), 40);
+        let reader = store.image_reader(&keep(&store, &raw).0).unwrap();
+        assert_eq!(reader.len(), bytes.len() as u64);
+        // Backwards, across chunks and holes.
+        for at in (0..bytes.len()).rev().step_by(300_007) {
+            let mut buffer = vec![1; 700_000.min(bytes.len() - at)];
+            reader.fill(&mut buffer, at as u64).unwrap();
+            assert!(buffer == bytes[at..at + buffer.len()], "at {at}");
+        }
+        reader.fill(&mut [], reader.len()).unwrap();
+        assert_eq!(reader.fill(&mut [0; 2], reader.len() - 1).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        assert_eq!(reader.fill(&mut [0; 2], u64::MAX).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    #[test]
+    fn damage_is_found_where_it_is() {
+        let (_dir, store) = store();
+        let dir = tempfile::tempdir().unwrap();
+        let (raw, bytes) = image(dir.path(), 41);
+        let reader = store.image_reader(&keep(&store, &raw).0).unwrap();
+        let pack = fs::read_dir(store.dir().join("packs")).unwrap().next().unwrap().unwrap().path();
+        let mut content = fs::read(&pack).unwrap();
+        content[1 << 20] ^= 4;
+        fs::OpenOptions::new().write(true).open(&pack).unwrap().write_all_at(&content, 0).unwrap();
+        let mut buffer = vec![0; 4096];
+        let read: Vec<_> = (0..bytes.len() as u64 - 4096).step_by(4096).map(|at| reader.fill(&mut buffer, at)).collect();
+        let wrong: Vec<_> = read.into_iter().filter_map(io::Result::err).collect();
+        assert!((1..300).contains(&wrong.len()), "only one chunk is: {}", wrong.len());
+        assert!(wrong.into_iter().all(|error| error.downcast::<Damage>().is_ok()));
+    }
+}

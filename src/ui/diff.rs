@@ -86,10 +86,8 @@ impl<'a> CheckedDocument<'a> {
 /// The first files that differ, with their partitions; the first byte where no file does.
 fn first_differences(of: &Difference) -> String {
     let place = |number: Option<u32>| number.map_or_else(String::new, |number| format!("partition {number}: "));
-    let mut lines: String = of.files.iter().take(FIRST).map(|change| place(change.partition) + &file(change)).collect();
-    if of.files.len() > FIRST {
-        lines += &format!("… and {} more: --json has them all\n", of.files.len() - FIRST);
-    }
+    let lines = of.files.iter().take(FIRST).map(|change| place(change.partition) + &file(change));
+    let lines: String = lines.chain(rest(of, FIRST, "--json has them all")).collect();
     match &of.first_byte {
         Some(first) if of.files.is_empty() => {
             format!("{}byte {} of the disk, which belongs to no file that is read\n", place(first.partition), first.offset)
@@ -110,7 +108,9 @@ pub(super) fn summary(of: &Difference) -> String {
     }
     let packages = of.packages.as_ref().map_or_else(|| "packages are not known".to_owned(), |packages| text::count(packages.len() as u64, "package"));
     let files = text::count(of.files.len() as u64, "file");
-    format!("{pair} differ: {packages}, {files}, {} of content", growth(of.files_total.from.bytes, of.files_total.to.bytes))
+    let (from, to) = (of.files_total.from.bytes, of.files_total.to.bytes);
+    let bytes = if from == to { "as many bytes".to_owned() } else { format!("{} of content", growth(from, to)) };
+    format!("{pair} differ: {packages}, {files}, {bytes}")
 }
 
 fn first_byte(of: &Difference) -> String {
@@ -123,11 +123,7 @@ pub(super) fn report(of: &Difference, shown: usize, stream: Stream) -> String {
     let mut sections = Vec::new();
     sections.push(of.packages.iter().flatten().map(lock::line).collect::<String>());
     sections.push(of.partitions.iter().map(|change| partition(change.number, change.from.as_ref(), change.to.as_ref())).collect());
-    let mut files: String = of.files.iter().take(shown).map(file).collect();
-    if of.files.len() > shown {
-        files += &format!("… and {} more: --all shows them\n", of.files.len() - shown);
-    }
-    sections.push(files);
+    sections.push(of.files.iter().take(shown).map(file).chain(rest(of, shown, "--all shows them")).collect());
     let row = |folder: &FolderChange| {
         let size = |bytes| ByteSize(bytes).to_string();
         [growth(folder.from, folder.to), size(folder.from), size(folder.to), text::printable(&folder.path).replace(['\t', '\n'], " ")]
@@ -138,6 +134,11 @@ pub(super) fn report(of: &Difference, shown: usize, stream: Stream) -> String {
     }
     sections.retain(|section| !section.is_empty());
     sections.join("\n")
+}
+
+/// How many files are not shown, and how they are.
+fn rest(of: &Difference, shown: usize, how: &str) -> Option<String> {
+    of.files.len().checked_sub(shown).filter(|rest| *rest > 0).map(|rest| format!("… and {rest} more: {how}\n"))
 }
 
 /// `+1.20 MiB`.
@@ -267,11 +268,11 @@ mod tests {
     #[test]
     fn what_differs_is_a_line_each() {
         let mut of = difference();
-        let mut shown = format!("{}\n{}\n", report(&of, 4, Stream::PLAIN), summary(&of));
+        let whole = format!("{}\n{}", report(&of, 4, Stream::PLAIN), summary(&of));
         (of.packages, of.files) = (Some(Vec::new()), Vec::new());
-        shown += &format!("{}\n", summary(&of));
+        let hidden = summary(&of);
         of.same = true;
-        shown += &summary(&of);
+        let shown = [whole, hidden, summary(&of)].join("\n");
         insta::assert_snapshot!(shown);
     }
 

@@ -31,11 +31,8 @@ fn report(of: &Inspection, all_packages: bool, stream: Stream) -> String {
     let mut lines = vec![("image", [&of.image, of.format.as_deref().unwrap_or("cached")].join(", ")), ("size", ByteSize(of.size).to_string())];
     if let Some(os) = &of.os {
         let name = if os.name.is_empty() { format!("{} {}", os.id, os.version) } else { os.name.clone() };
-        lines.push(("system", [name.trim(), of.hostname.as_deref().unwrap_or_default()].join(", host name ")));
-        if of.hostname.is_none() {
-            lines.pop();
-            lines.push(("system", name));
-        }
+        let host = of.hostname.as_ref().map(|host| format!(", host name {host}")).unwrap_or_default();
+        lines.push(("system", name.trim().to_owned() + &host));
     }
     lines.push(("table", of.table.as_ref().map_or_else(|| "none".to_owned(), |table| format!("{}, {}", table.kind, table.id))));
     lines.push(("boot", boot(&of.boot)));

@@ -99,13 +99,11 @@ impl Cursor<'_> {
         if buffer.len() as u64 != len {
             buffer.resize(len as usize, 0);
         }
-        match self.rest().and_then(|run| run.at) {
-            Some(at) => self.volume.fill(buffer, at),
-            None => {
-                buffer.fill(0);
-                Ok(())
-            }
+        if let Some(at) = self.rest().and_then(|run| run.at) {
+            return self.volume.fill(buffer, at);
         }
+        buffer.fill(0);
+        Ok(())
     }
 
     fn advance(&mut self, len: u64) {

@@ -65,15 +65,14 @@ impl<'a> Ext<'a> {
             return Err(Problem::Wrong("a folder names an inode that there is not"));
         }
         let known = self.group.borrow().filter(|(known, _)| *known == group).map(|(_, table)| table);
-        let table = match known {
-            Some(table) => table,
-            None => {
-                let len = self.superblock.descriptor_len;
-                let descriptor = self.volume.read(self.superblock.descriptors.saturating_add(group * len), len)?;
-                let (table, _) = self.superblock.group(&descriptor).ok_or(Problem::Wrong("a folder names an inode that was never used"))?;
-                *self.group.borrow_mut() = Some((group, table));
-                table
-            }
+        let table = if let Some(table) = known {
+            table
+        } else {
+            let len = self.superblock.descriptor_len;
+            let descriptor = self.volume.read(self.superblock.descriptors.saturating_add(group * len), len)?;
+            let (table, _) = self.superblock.group(&descriptor).ok_or(Problem::Wrong("a folder names an inode that was never used"))?;
+            *self.group.borrow_mut() = Some((group, table));
+            table
         };
         let len = self.superblock.inode_len as u64;
         let bytes = self.volume.read(table.saturating_add(place * len), len)?;

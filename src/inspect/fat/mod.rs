@@ -160,7 +160,7 @@ impl<'a> Fat<'a> {
         Ok(match self.width {
             Width::Bits12 => {
                 let both = short()?;
-                let value = if number % 2 == 0 { both & 0xfff } else { both >> 4 };
+                let value = if number.is_multiple_of(2) { both & 0xfff } else { both >> 4 };
                 if value >= 0xff8 { END } else { value }
             }
             Width::Bits16 => Some(short()?).filter(|value| *value < 0xfff8).unwrap_or(END),
