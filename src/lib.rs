@@ -18,6 +18,8 @@ pub mod build;
 
 pub mod transfer;
 
+pub mod inspect;
+
 pub mod spec;
 
 pub mod config;

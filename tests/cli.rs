@@ -13,6 +13,7 @@ mod cli {
     mod config;
     mod face;
     mod folders;
+    mod inspect;
     mod limits;
     mod lock;
     mod mistakes;

@@ -8,7 +8,7 @@ use super::worker::WorkerFailure;
 use crate::cache::{self, Coordinates};
 use crate::root::sandbox::SandboxError;
 use crate::units::ByteSize;
-use crate::{disk, fetch, repo, resolve, store};
+use crate::{disk, fetch, inspect, repo, resolve, store};
 
 /// A build that failed.
 #[derive(Debug, thiserror::Error)]
@@ -120,6 +120,12 @@ pub enum Error {
     /// The store.
     #[error(transparent)]
     Store(#[from] store::Error),
+    /// No image is kept that a check could compare with.
+    #[error("no image of {} is kept, so there is nothing to check", .0.display())]
+    NothingToCheck(PathBuf),
+    /// A check that cannot look into an image.
+    #[error(transparent)]
+    Inspect(#[from] inspect::Error),
     /// A scratch directory outside the store.
     #[error("no temporary directory can be made")]
     Scratch(#[source] std::io::Error),
@@ -181,6 +187,8 @@ impl Error {
             Self::Disk(error) => error.hint(),
             Self::Cache(error) => error.hint(),
             Self::Store(error) => error.hint(),
+            Self::NothingToCheck(spec) => Some(format!("build it first: image-composer build {}", spec.display())),
+            Self::Inspect(error) => error.hint(),
             Self::Scratch(_) => Some("set TMPDIR to a directory with room that can be written to".to_owned()),
             Self::Output { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
                 Some("free space there, or choose another folder with -o".to_owned())
@@ -220,6 +228,7 @@ impl Error {
             | Self::Disk(disk::Error::Cancelled(_))
             | Self::Format(disk::formats::Error::Cancelled(_))
             | Self::Store(store::Error::Cancelled(_))
+            | Self::Inspect(inspect::Error::Cancelled(_))
             | Self::Cache(cache::Error::Store(store::Error::Cancelled(_))) => true,
             Self::Client(error) => error.is_cancelled(),
             Self::Repository(error) => error.is_cancelled(),
@@ -242,7 +251,8 @@ impl Error {
             | Self::LockDisagrees { .. }
             | Self::NotInLock(_)
             | Self::Resolve(resolve::Error::Unknown(_)) => 2,
-            Self::NotAvailableOffline { .. } | Self::MetadataOffline { .. } => 3,
+            Self::NotAvailableOffline { .. } | Self::MetadataOffline { .. } | Self::NothingToCheck(_) => 3,
+            Self::Inspect(error) if error.is_damage() => 4,
             Self::Repository(error) if error.is_not_available() => 3,
             Self::Repository(error) if error.is_integrity() => 4,
             Self::Download(error) if error.is_integrity() => 4,

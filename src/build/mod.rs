@@ -10,10 +10,12 @@
 
 mod annotations;
 mod archives;
+mod check;
 mod error;
 mod fetch;
 mod journal;
 mod locked;
+mod make;
 mod output;
 mod packages;
 mod plan;
@@ -32,6 +34,7 @@ use std::path::Path;
 use std::time::{Instant, SystemTime};
 
 pub use annotations::{Annotations, Took};
+pub use check::{Checked, check};
 pub use error::Error;
 pub use fetch::{Fetched, fetch};
 pub use locked::{Disagreement, Locked, Renew, disagreement, key as locked_key, lock};
@@ -50,7 +53,7 @@ use crate::repo::{self, LoadOptions, PackageRecord, Universe};
 use crate::resolve::{self, Lock, Matched};
 use crate::root::sandbox::Mapping;
 use crate::spec::model::Image;
-use crate::store::{self, Options, Scratch, Store};
+use crate::store::{self, Scratch, Store};
 use crate::time;
 use crate::transfer::partial::Partial;
 use crate::units::{ByteSize, human_duration};
@@ -130,9 +133,6 @@ fn journal<'p>(request: &Request, hash: SpecHash, command: &str, progress: &'p d
 fn now() -> u64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
-
-/// How often a build begins again because packages in the store turn out to be damaged. A disk that damages more is no place for a store.
-const ATTEMPTS: u32 = 5;
 
 /// One build under way.
 struct Build<'a> {
@@ -218,119 +218,8 @@ impl Build<'_> {
         Some(near)
     }
 
-    /// The way of a miss: from repositories to the output files.
-    fn build(&self, because: MissReason) -> Result<Report, Error> {
-        let mapping = requirements()?;
-        let scratch = self.scratch()?;
-        let client = self.client()?;
-        let Chosen { lock, records, matched, mut gathered } = self.choose(&client, scratch.path())?;
-        let installed = ByteSize(records.iter().fold(0, |sum: u64, record| sum.saturating_add(record.installed_size)));
-        room::check(&self.request.spec.spec, installed)?;
-        let time = self.request.source_date_epoch.unwrap_or_else(|| lock.releases.iter().map(|release| release.date).max().unwrap_or(0));
-        let dir = OutputDir::prepare(self.request)?;
-        let raw = dir.partial()?;
-        let roots = self.roots.map(|store| root::Roots::new(store, self.request, &records, time, self.progress, self.cancel)).transpose()?;
-        let taken = roots.as_ref().map_or(Ok(root::Taken::Nothing), |roots| roots.take(scratch.path()))?;
-        let layout = plan::disk(&self.request.spec, *self.request.spec.hash(self.request.source_date_epoch).digest(), time);
-        let task = |records: &[PackageRecord], sources, start| worker::Task {
-            root: plan::root(&self.request.spec, records, sources, time, self.request.workers.unpack),
-            start,
-            layout: layout.clone(),
-            boot: plan::boot(&self.request.spec),
-            disk: std::path::absolute(raw.path()).unwrap_or_else(|_| raw.path().to_owned()),
-            scratch: scratch.path().to_owned(),
-            estimate: installed,
-        };
-        let base = match taken {
-            root::Taken::Whole(saved) => {
-                worker::run(&mapping, &task(&[], Vec::new(), worker::Start::Saved(saved)), &|_| (), self.progress, self.cancel)?;
-                let counts = PackageCounts { total: records.len(), ..PackageCounts::default() };
-                return Ok(Report { root: Some(RootOutcome::Hit), matched, ..self.finish(because, &lock, time, counts, &dir, raw)? });
-            }
-            root::Taken::Base(path) => Some(path),
-            root::Taken::Nothing => None,
-        };
-        let places = roots.as_ref().map(|roots| roots.places(scratch.path(), installed, base.is_some())).unwrap_or_default();
-        let mut counts = PackageCounts::default();
-        let mut attempts = ATTEMPTS;
-        loop {
-            let again = || self.sources(&client, &records, base.is_some(), scratch.path());
-            let (sources, found) = gathered.take().map_or_else(again, Ok)?;
-            counts = found.after(counts);
-            let keeping = roots.as_ref().map(|roots| root::Keeping::new(roots, &lock, &records, &places));
-            let keep = |what| keeping.iter().for_each(|keeping| keeping.keep(what));
-            let save = places.whole.clone();
-            let start = match &base {
-                Some(base) => worker::Start::Base { base: base.clone(), save },
-                None => worker::Start::Packages { save_base: places.base.clone(), save },
-            };
-            match worker::run(&mapping, &task(&records, sources, start), &keep, self.progress, self.cancel) {
-                Ok(()) => {
-                    let root = keeping.map(|keeping| match (&base, keeping.has_kept()) {
-                        (Some(_), kept) => RootOutcome::Base { kept },
-                        (None, kept) => RootOutcome::Installed { kept },
-                    });
-                    return Ok(Report { root, matched, ..self.finish(because, &lock, time, counts, &dir, raw)? });
-                }
-                // The store has damaged bytes: they are marked as lost, and the package is fetched again.
-                Err(Error::Worker(failure)) if attempts > 1 && self.lost(&failure)? => attempts -= 1,
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
-    /// Where the bytes of the packages are that are not installed yet.
-    fn sources(
-        &self,
-        client: &Client,
-        records: &[PackageRecord],
-        has_base: bool,
-        scratch: &Path,
-    ) -> Result<(Vec<crate::root::Source>, PackageCounts), Error> {
-        let to_install = plan::relations(&self.request.spec, records).into_iter().map(|relations| !(has_base && relations.base));
-        let to_install: Vec<bool> = to_install.collect();
-        let wanted: Vec<PackageRecord> = records.iter().zip(&to_install).filter(|(_, wanted)| **wanted).map(|(record, _)| record.clone()).collect();
-        let (sources, counts) = packages::gather(self.request, self.packages, client, &wanted, scratch, self.progress, self.cancel)?;
-        let mut sources = sources.into_iter();
-        let each = to_install.into_iter().map(|wanted| if wanted { sources.next() } else { None }.unwrap_or(crate::root::Source::Installed));
-        Ok((each.collect(), PackageCounts { total: records.len(), ..counts }))
-    }
-
-    /// The same for a store that has no room for what the build needs: it is only looked at then, and the rest lies among the temporary files.
-    fn build_beside(&self, because: MissReason, full: Error) -> Result<Report, Error> {
-        let Some(store) = self.packages.or(self.images).filter(|store| store.is_writable()) else { return Err(full) };
-        let options = Options { cancel: self.cancel.clone(), look_only: true, ..Options::from_env()? };
-        let looking = Store::open_with(store.dir(), options)?;
-        let room = tidy::room_hint(store, &self.request.limits).map_or_else(String::new, |hint| format!("; {hint}"));
-        self.warn(&format!("there is no room in the store {}: the build goes on beside it, and keeps nothing{room}", store.dir().display()));
-        let packages = self.packages.map(|_| &looking);
-        Build {
-            request: self.request,
-            hash: self.hash,
-            images: None,
-            packages,
-            roots: None,
-            journal: self.journal,
-            progress: self.progress,
-            cancel: self.cancel,
-            begun: self.begun,
-        }
-        .build(because)
-    }
-
     fn warn(&self, text: &str) {
         self.progress.report(Event::Warning(text));
-    }
-
-    /// Whether the worker failed because of a blob that is damaged; it is marked as lost.
-    fn lost(&self, failure: &worker::WorkerFailure) -> Result<bool, Error> {
-        match (self.packages, &failure.unreadable_blob) {
-            (Some(store), Some(digest)) => match store.verify_blob(digest) {
-                Err(error) if error.is_damage() => Ok(true),
-                other => other.map(|()| false).map_err(Error::from),
-            },
-            _ => Ok(false),
-        }
     }
 
     /// From the raw disk to the report.

@@ -91,7 +91,7 @@ pub(super) fn write_all(
     converted.into_iter().map(|(artifact, partial)| dir.publish(partial, artifact)).collect()
 }
 
-fn digest_of(raw: &Partial) -> Result<Digest, Error> {
+pub(super) fn digest_of(raw: &Partial) -> Result<Digest, Error> {
     let mut hasher = blake3::Hasher::new();
     hasher.update_mmap_rayon(raw.path()).map_err(Error::output(raw.path()))?;
     Ok(hasher.finalize().into())

@@ -8,16 +8,20 @@ use crate::resolve::{self, Lock, PackageChange};
 /// The longest lock that is read, in bytes.
 const LOCK_LIMIT: usize = 64 << 20;
 
+/// The packages of a kept image; none where they are not known.
+pub(super) fn kept_lock(cache: &ImageCache<'_>, image: &ImageRecord) -> Result<Option<Lock>, Error> {
+    match cache.read_lock(image) {
+        Ok(bytes) => Ok(cbor::decode(&bytes, LOCK_LIMIT).ok().filter(|_| image.imported.is_none())),
+        Err(error) if error.is_damage() => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
 impl Build<'_> {
     /// Asks the repositories, and compares the packages that they have for the spec with those of the image. A release that only has another date is no
     /// difference. An image whose packages are not known is not current.
     pub(super) fn is_current(&self, cache: &ImageCache<'_>, image: &ImageRecord) -> Result<bool, Error> {
-        let kept: Option<Lock> = match cache.read_lock(image) {
-            Ok(bytes) => cbor::decode(&bytes, LOCK_LIMIT).ok(),
-            Err(error) if error.is_damage() => None,
-            Err(error) => return Err(error.into()),
-        };
-        let Some(kept) = kept.filter(|_| image.imported.is_none()) else { return Ok(false) };
+        let Some(kept) = kept_lock(cache, image)? else { return Ok(false) };
         let (now, ..) = self.resolve(self.universe(&self.client()?)?)?;
         let changes = resolve::changes(&kept, &now);
         for change in &changes {

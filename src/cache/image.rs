@@ -11,7 +11,7 @@ use crate::format::record::{FORMAT, ImageDocument, Import, RECORD_LIMIT};
 use crate::format::row::ImageRow;
 use crate::format::totals::UsageRow;
 use crate::progress::{Cancel, Progress};
-use crate::store::{self, Counted, Object, Output, Published, ReadTxn, StagedBlob, StagedImage, Store, Used, failpoint};
+use crate::store::{self, Counted, Damage, ImageReader, Object, Output, Published, ReadTxn, StagedBlob, StagedImage, Store, Used, failpoint};
 
 /// The longest lock and the longest annotations, in bytes.
 const DOCUMENT_LIMIT: u64 = 64 << 20;
@@ -270,6 +270,28 @@ impl<'a> ImageCache<'a> {
             self.mark_damaged(image)?;
         }
         Ok(written?)
+    }
+
+    /// The disk, for who looks at parts of it.
+    ///
+    /// # Errors
+    /// [`store::Error::Damaged`] when a part is missing: from now on [`ImageCache::lookup`] has a miss for this image.
+    pub fn reader(&self, image: &ImageRecord) -> Result<ImageReader> {
+        let reader = self.store.read_manifest(&image.manifest).and_then(|manifest| self.store.image_reader(&manifest));
+        if reader.as_ref().is_err_and(store::Error::is_damage) {
+            self.mark_damaged(image)?;
+        }
+        Ok(reader?)
+    }
+
+    /// Takes notice of damage that a reader of the image came upon.
+    ///
+    /// # Errors
+    /// An index that cannot be written to.
+    pub fn note_damage(&self, image: &ImageRecord, damage: Damage) -> Result<()> {
+        self.store.mark_lost(damage)?;
+        self.mark_damaged(image)?;
+        Ok(())
     }
 
     /// The lock of an image, in canonical CBOR.

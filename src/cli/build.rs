@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use image_composer::build::{Caches, build};
+use image_composer::build::{Caches, Request, build};
 use image_composer::config::Storage;
 use image_composer::progress::Cancel;
 use image_composer::spec;
 use image_composer::spec::model::CacheUse;
+use image_composer::store::Store;
 
 use super::network::Network;
 use super::sbom::{self, Sbom};
@@ -43,6 +44,10 @@ pub(super) struct Arguments {
     /// Ask the repositories although the image is in the cache, and build only if they have other packages for it
     #[arg(long, conflicts_with_all = ["rebuild", "offline", "locked", "no_cache", "no_image_cache"])]
     refresh: bool,
+
+    /// Build again beside the image in the cache, from the same packages, and show what differs first; with exit code 4 if anything does
+    #[arg(long, conflicts_with_all = ["rebuild", "refresh", "sbom", "output", "no_cache", "no_image_cache"])]
+    check: bool,
 
     /// Write the log of the build into this file: phases with their times, what hit and missed, what packages' scripts and commands print
     #[arg(long, value_name = "FILE")]
@@ -89,13 +94,16 @@ Examples:
   image-composer build debian12.yml -o out/
   image-composer build debian12.yml --offline --no-image-cache
   image-composer lock debian12.yml && image-composer build debian12.yml --locked
+  image-composer build debian12.yml --check
   image-composer build debian12.yml --sbom spdx --sbom provenance
   image-composer build debian12.yml --mirror debian=https://mirror.example/debian
 
 JSON: one object with spec_hash, name, version, image {outcome: hit|built, …}, packages {total, fetched, \
 fetched_bytes, present} or null, root {outcome: hit|installed, …} or null, matched [{wanted, packages}] (what patterns of package names and a kernel's version meant), releases [{archive, suite, date}], image_digest, disk_size, \
 outputs [{path, size, allocated}], seconds, phases [{phase, seconds}], warnings, collection {packages, images, roots, freed, \
-unmet} (what went so that the caches keep to their limits) or null. Sizes are bytes, dates are seconds since 1970. Fields may be added, none goes. An error is told on standard error only.";
+unmet} (what went so that the caches keep to their limits) or null. Sizes are bytes, dates are seconds since 1970. \
+JSON with --check: {outcome: same|differs, spec_hash, name, version, image_digest, built_digest, packages, difference, seconds}, where difference is what \
+“diff --times --json” has of the kept image and the one built beside it, or null. Fields may be added, none goes. An error is told on standard error only.";
 
 pub(super) fn run(session: &Session, arguments: Arguments) -> Result {
     let cancel = Cancel::default();
@@ -119,6 +127,10 @@ pub(super) fn run(session: &Session, arguments: Arguments) -> Result {
         }
         request.locked = Some(file);
     }
+    if arguments.check && !caches.images {
+        let hint = "it compares with the image that is kept: leave the cache on in command, spec and configuration";
+        return Err(Error::usage("--check needs the image cache, and it is off", hint));
+    }
     request.output_dir = arguments.output;
     request.rebuild = arguments.rebuild;
     request.log = arguments.log_file.as_deref().map(Session::log_file).transpose()?;
@@ -126,6 +138,9 @@ pub(super) fn run(session: &Session, arguments: Arguments) -> Result {
     request.refresh = arguments.refresh;
     let store = if caches.packages || caches.images { Some(session.open_store(&config, &cancel)?) } else { None };
 
+    if let Some(store) = store.as_ref().filter(|_| arguments.check) {
+        return check(session, request, store, arguments.json, &cancel);
+    }
     let outcome = build(&request, store.as_ref(), &*session.view, &cancel);
     session.view.close();
     if let Some(store) = &store {
@@ -135,6 +150,15 @@ pub(super) fn run(session: &Session, arguments: Arguments) -> Result {
     let billed = sbom::write(store.as_ref(), &mut report, &arguments.sbom, &request.output_dir);
     session.ui.built(&report, arguments.json)?;
     billed
+}
+
+fn check(session: &Session, request: Request, store: &Store, json: bool, cancel: &Cancel) -> Result {
+    let outcome = image_composer::build::check(request, store, &*session.view, cancel);
+    session.view.close();
+    session.warn_of_damage(store);
+    let checked = outcome?;
+    session.ui.checked(&checked, json)?;
+    if checked.difference.is_some() { Err(Error::NotTheSame { image: checked.kept.spec_hash.short() }) } else { Ok(()) }
 }
 
 impl Switches {

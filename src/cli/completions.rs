@@ -1,10 +1,10 @@
 //! `completions SHELL`: what makes a shell ask this program how a command line goes on, and the answers.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 
 use clap::{Args, CommandFactory as _};
 use clap_complete::CompleteEnv;
-use clap_complete::engine::CompletionCandidate;
+use clap_complete::engine::{CompletionCandidate, PathCompleter, ValueCompleter as _};
 use clap_complete::env::Shells;
 use image_composer::cache::{ImageCache, PackageCache};
 use image_composer::config::Environment;
@@ -58,6 +58,13 @@ pub(super) fn images() -> Vec<CompletionCandidate> {
     };
     let images = store().and_then(|store| ImageCache::new(&store).list().ok()).unwrap_or_default();
     images.into_iter().map(candidate).collect()
+}
+
+/// The kept images, and files.
+pub(super) fn images_and_files(current: &OsStr) -> Vec<CompletionCandidate> {
+    let begins =
+        |candidate: &CompletionCandidate| current.to_str().is_some_and(|current| candidate.get_value().to_string_lossy().starts_with(current));
+    images().into_iter().filter(begins).chain(PathCompleter::file().complete(current)).collect()
 }
 
 /// The kept images, and the names of the kept packages.

@@ -7,7 +7,7 @@ use image_composer::cache::{self, SpecHash};
 use image_composer::config::{ConfigError, NoStoreError};
 use image_composer::spec::LoadError;
 use image_composer::yaml::{Diagnostic, ReadError};
-use image_composer::{bill, build, store, transfer};
+use image_composer::{bill, build, inspect, store, transfer};
 
 use super::exit;
 use crate::ui::Problem;
@@ -122,6 +122,23 @@ pub(crate) enum Error {
         /// What is wrong with it.
         problem: String,
     },
+    /// An image that cannot be looked into.
+    #[error(transparent)]
+    Inspect(inspect::Error),
+    /// Parts of an image that cannot be read; which is told already.
+    #[error("{} of {image} cannot be read", if *.parts == 1 { "a part".to_owned() } else { format!("{parts} parts") })]
+    Unread {
+        /// The file, or the id of the image.
+        image: String,
+        /// How many.
+        parts: usize,
+    },
+    /// A check that built another image; how it differs is told already.
+    #[error("the image {image} is not the same when it is built again")]
+    NotTheSame {
+        /// Its short id.
+        image: String,
+    },
     /// Something that was asked for, and told, differs.
     #[error("the lock would change")]
     Differs {
@@ -165,10 +182,11 @@ impl Error {
             Self::Bill(error) => of_bill(error),
             Self::NotFetched { code, .. } | Self::Differs { code } => *code,
             Self::Store(error) => of_store(error),
-            Self::StoreDamaged { .. } | Self::Cache(cache::Error::Mismatch { .. }) => exit::INTEGRITY,
+            Self::StoreDamaged { .. } | Self::Unread { .. } | Self::NotTheSame { .. } | Self::Cache(cache::Error::Mismatch { .. }) => exit::INTEGRITY,
             Self::Cache(cache::Error::Bundle(error)) if error.is_integrity() => exit::INTEGRITY,
             Self::Build(error) => error.exit_code(),
             Self::Transfer(error) => of_transfer(error),
+            Self::Inspect(error) => of_inspect(error),
             Self::Cache(_) | Self::NotKept { .. } | Self::Signals(_) | Self::Output(_) => exit::FAILED,
         }
     }
@@ -203,10 +221,15 @@ impl Error {
                 Some("its files are written; make room in the store or raise the limits of the image cache, and build again".to_owned())
             }
             Self::Transfer(error) => error.hint(),
+            Self::Inspect(error) => error.hint(),
+            Self::Unread { .. } => Some("copy or fetch it again; what is shown is what can be read".to_owned()),
             Self::Ambiguous { .. } => Some("give more digits".to_owned()),
             Self::StoreDamaged { repaired: false } => Some("“image-composer cache verify --repair” mends what can be mended".to_owned()),
             Self::Unreadable(error) => error.hint(),
             Self::Lock { .. } => Some("make it anew: image-composer lock SPEC --upgrade".to_owned()),
+            Self::NotTheSame { .. } => {
+                Some("look for what writes these files: a command of the spec, a package’s script, a local file that changes".to_owned())
+            }
             Self::Differs { .. } => Some("without --diff it is written".to_owned()),
             Self::StoreDamaged { repaired: true }
             | Self::Mistakes { .. }
@@ -237,6 +260,15 @@ fn of_store(error: &store::Error) -> u8 {
     }
 }
 
+fn of_inspect(error: &inspect::Error) -> u8 {
+    match error {
+        inspect::Error::Cancelled(_) | inspect::Error::Format(image_composer::disk::formats::Error::Cancelled(_)) => exit::INTERRUPTED,
+        error if error.is_damage() => exit::INTEGRITY,
+        error if error.is_usage() => exit::USAGE,
+        _ => exit::FAILED,
+    }
+}
+
 fn of_transfer(error: &transfer::Error) -> u8 {
     use transfer::Error::{Cancelled, Empty, Exists, Format, Io, Misnamed, NoFormat, NotAFile, OtherSize, Store};
     match error {
@@ -255,6 +287,15 @@ impl From<transfer::Error> for Error {
             transfer::Error::Store(error) => Self::Store(error),
             transfer::Error::Cache(error) => error.into(),
             other => Self::Transfer(other),
+        }
+    }
+}
+
+impl From<inspect::Error> for Error {
+    fn from(error: inspect::Error) -> Self {
+        match error {
+            inspect::Error::Cache(error) => error.into(),
+            other => Self::Inspect(other),
         }
     }
 }

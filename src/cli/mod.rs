@@ -4,9 +4,11 @@ mod build;
 mod cache;
 mod completions;
 mod config;
+mod diff;
 mod error;
 mod exit;
 mod fetch;
+mod inspect;
 mod lock;
 mod man;
 mod mirror;
@@ -118,6 +120,8 @@ enum Command {
     Fetch(fetch::Arguments),
     Validate(validate::Arguments),
     Resolve(resolve::Arguments),
+    Inspect(inspect::Arguments),
+    Diff(diff::Arguments),
     Cache(cache::Arguments),
     Config(config::Arguments),
     Schema(schema::Arguments),
@@ -146,6 +150,8 @@ pub(crate) fn main(arguments: Vec<OsString>) -> u8 {
         Command::Fetch(arguments) => fetch::run(&session, &arguments),
         Command::Validate(arguments) => validate::run(&session, &arguments),
         Command::Resolve(arguments) => resolve::run(&session, &arguments),
+        Command::Inspect(arguments) => inspect::run(&session, &arguments),
+        Command::Diff(arguments) => diff::run(&session, &arguments),
         Command::Cache(arguments) => cache::run(&session, &arguments),
         Command::Config(arguments) => config::run(&session, &arguments),
         Command::Schema(arguments) => schema::run(&arguments),

@@ -26,6 +26,11 @@ impl Uuid {
         &self.0
     }
 
+    /// The identifier with these bytes, in the order of the text.
+    pub(crate) fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
     /// The bytes as a partition table has them: the first three fields are little-endian (UEFI specification, appendix A).
     pub(super) fn to_guid(self) -> [u8; 16] {
         let mut guid = self.0;

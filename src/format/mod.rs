@@ -17,11 +17,15 @@
 //! | [`zeros`] | a hole as a zstd frame |
 //! | [`row`] | the rows of the index |
 //! | [`totals`] | its counters |
+//!
+//! `ext` is the form of others' bytes: the file systems that are in images, for those who cut and those who look into them.
 
 pub mod blob;
 pub mod bundle;
 pub mod cbor;
+pub(crate) mod ext;
 pub mod manifest;
+pub(crate) mod number;
 pub mod pack;
 pub mod record;
 pub mod row;

@@ -28,13 +28,14 @@ use crate::store::BundleReader;
 pub type Target = fn(&[u8]) -> bool;
 
 /// All targets by their names: those of the files in `fuzz/fuzz_targets/`, and of the folders of seeds.
-pub const TARGETS: [(&str, Target); 18] = [
+pub const TARGETS: [(&str, Target); 19] = [
     ("blob", blob),
     ("bundle", bundle),
     ("cbor", cbor),
     ("deb", deb),
     ("disk", disk),
     ("frames", frames),
+    ("inspect", inspect),
     ("manifest", manifest),
     ("pack", pack),
     ("packages", packages),
@@ -250,6 +251,33 @@ pub fn disk(bytes: &[u8]) -> bool {
     let source = Sparse { len: u64::from(u32::from_le_bytes([a, b, c, d])), parts: parts(rest) };
     let _ = formats::recognise(&source);
     walk(&source, format).is_ok()
+}
+
+/// A raw disk with file systems: `length of the disk u32`, then what is not zero in it, as for [`disk`]. The checksums of a GPT are made right.
+pub fn inspect(bytes: &[u8]) -> bool {
+    const LIMITS: crate::inspect::Limits = crate::inspect::Limits { names: 1000, bytes: 1 << 20 };
+    let Some((len, rest)) = bytes.split_first_chunk::<4>() else { return false };
+    let source = Sparse { len: u64::from(u32::from_le_bytes(*len)).min(64 << 20), parts: parts(rest) };
+    let Some(header) = gpt(&source) else { return crate::inspect::examine(&source, LIMITS).is_ok() };
+    let mut parts = source.parts;
+    parts.push((512, &header));
+    crate::inspect::examine(&Sparse { parts, ..source }, LIMITS).is_ok()
+}
+
+/// The header of a GPT with the right checksums.
+fn gpt(disk: &Sparse<'_>) -> Option<Vec<u8>> {
+    let mut header = vec![0; 512];
+    disk.fill(&mut header, 512).ok().filter(|()| header.starts_with(b"EFI PART"))?;
+    let number = |header: &[u8], at: usize| u32::from_le_bytes(header[at..at + 4].try_into().expect("four bytes"));
+    let (count, len) = (number(&header, 80).min(1024), number(&header, 84).min(4096));
+    let mut entries = vec![0; (count * len) as usize];
+    disk.fill(&mut entries, u64::from(number(&header, 72)).checked_mul(512)?).ok()?;
+    header[88..92].copy_from_slice(&crc32fast::hash(&entries).to_le_bytes());
+    header[16..20].fill(0);
+    let summed = header.get(..number(&header, 12) as usize)?;
+    let sum = crc32fast::hash(summed);
+    header[16..20].copy_from_slice(&sum.to_le_bytes());
+    Some(header)
 }
 
 /// Reads a disk as an import does, but into nothing, and no longer than is bearable.

@@ -177,7 +177,7 @@ pub(super) fn quarantine(layout: &Layout, path: &Path) -> Result<()> {
 
 impl Problem {
     /// The same problem for a second reader. (I/O errors cannot be cloned: kind and text are kept.)
-    fn again(&self) -> Self {
+    pub(crate) fn again(&self) -> Self {
         let copy = |error: &io::Error| io::Error::new(error.kind(), error.to_string());
         match self {
             Self::Missing => Self::Missing,

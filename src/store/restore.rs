@@ -31,7 +31,7 @@ thread_local! {
 }
 
 #[derive(Default)]
-struct Decoder {
+pub(super) struct Decoder {
     decompressor: Option<zstd::bulk::Decompressor<'static>>,
     stored: Vec<u8>,
     raw: Vec<u8>,
@@ -50,18 +50,18 @@ pub struct Output<'a> {
 }
 
 /// A chunk of the image, and where its parts go.
-struct Job {
-    digest: Digest,
-    row: ChunkRow,
-    targets: Vec<Target>,
+pub(super) struct Job {
+    pub(super) digest: Digest,
+    pub(super) row: ChunkRow,
+    pub(super) targets: Vec<Target>,
 }
 
 /// Bytes `offset..offset + length` of a chunk go to `at`.
 #[derive(Clone, Copy)]
-struct Target {
-    at: u64,
-    offset: u32,
-    length: u32,
+pub(super) struct Target {
+    pub(super) at: u64,
+    pub(super) offset: u32,
+    pub(super) length: u32,
 }
 
 impl Store {
@@ -121,7 +121,7 @@ impl Store {
     }
 
     /// [`Store::plan`] once no pack was written anew between the look at a row and the opening of its file: a file that is open is there to the end.
-    fn settled_plan(&self, manifest: &Manifest) -> Result<(Vec<Job>, HashMap<Digest, File>, u64)> {
+    pub(super) fn settled_plan(&self, manifest: &Manifest) -> Result<(Vec<Job>, HashMap<Digest, File>, u64)> {
         for _ in 1..PLANS {
             match self.plan(manifest) {
                 Err(Error::Damaged(Damage { object: Object::Pack(_), problem: Problem::Missing, .. })) => {}
@@ -225,7 +225,7 @@ impl Decoder {
     }
 
     /// Decodes one chunk, and proves that it is the one wanted and long enough for all its targets.
-    fn decode(&mut self, frame: &[u8], job: &Job) -> Result<&[u8], Problem> {
+    pub(super) fn decode(&mut self, frame: &[u8], job: &Job) -> Result<&[u8], Problem> {
         let decompressor = match &mut self.decompressor {
             Some(decompressor) => decompressor,
             none => none.insert(zstd::bulk::Decompressor::new().map_err(Problem::Compression)?),

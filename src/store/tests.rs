@@ -10,7 +10,7 @@ use crate::format::manifest::{Extent, Manifest};
 use crate::format::row::{ChunkRow, Row};
 use crate::progress::{Cancel, Silent};
 
-fn store() -> (tempfile::TempDir, Store) {
+pub(super) fn store() -> (tempfile::TempDir, Store) {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).unwrap();
     (dir, store)
@@ -215,7 +215,7 @@ fn a_wait_for_another_process_ends_when_the_user_stops() {
 }
 
 /// An image with data, zeros that are written and zeros that are not, at odd places.
-fn image(dir: &Path, seed: u64) -> (PathBuf, Vec<u8>) {
+pub(super) fn image(dir: &Path, seed: u64) -> (PathBuf, Vec<u8>) {
     let mut bytes = vec![0; (24 << 20) + 777];
     bytes[..3 << 20].copy_from_slice(&noise(3 << 20, seed));
     bytes[5 << 20..6 << 20].copy_from_slice(&noise(1 << 20, seed + 1));
@@ -229,7 +229,7 @@ fn image(dir: &Path, seed: u64) -> (PathBuf, Vec<u8>) {
     (path, bytes)
 }
 
-fn keep(store: &Store, raw: &Path) -> (Manifest, u64) {
+pub(super) fn keep(store: &Store, raw: &Path) -> (Manifest, u64) {
     let image = store.stage_image(raw, &Silent, &Cancel::default()).unwrap();
     let txn = store.write().unwrap();
     assert!(txn.publish_image(store, &image).unwrap());

@@ -38,7 +38,7 @@ impl Ui {
     }
 }
 
-fn line(change: &PackageChange) -> String {
+pub(super) fn line(change: &PackageChange) -> String {
     match change {
         PackageChange::Added { name, version } => format!("+ {name} {version}\n"),
         PackageChange::Removed { name, version } => format!("- {name} {version}\n"),

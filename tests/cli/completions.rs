@@ -37,7 +37,7 @@ fn bash_completes_commands_and_what_is_kept() {
     assert!(!home.path().join("store").exists(), "and a question makes none");
     keep_two_images(home.path());
     keep_packages(home.path(), &[["bash", "5.2", "amd64"], ["bash", "5.3", "amd64"]]);
-    for command in ["cache info", "cache export", "cache pin", "cache unpin", "cache clean"] {
+    for command in ["inspect", "diff 3f9a", "cache info", "cache export", "cache pin", "cache unpin", "cache clean"] {
         let mut found = bash(home.path(), &format!("image-composer {command} 3f"));
         found.sort_unstable();
         assert_eq!(found, ["3f9a00000000", "3f9b00000000"], "{command}");

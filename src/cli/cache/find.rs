@@ -13,7 +13,7 @@ const NEAR_FROM: usize = 6;
 ///
 /// # Errors
 /// [`Error::NoSuchImage`] or [`Error::Ambiguous`], with what was perhaps meant.
-pub(super) fn image(session: &Session, id: &str, cancel: &Cancel) -> Result<(Store, ImageRecord)> {
+pub(in crate::cli) fn image(session: &Session, id: &str, cancel: &Cancel) -> Result<(Store, ImageRecord)> {
     let Some(store) = session.existing_store_until(cancel)? else { return Err(not_found(id, &[])) };
     let image = in_store(&store, id)?;
     Ok((store, image))
@@ -23,7 +23,7 @@ pub(super) fn image(session: &Session, id: &str, cancel: &Cancel) -> Result<(Sto
 ///
 /// # Errors
 /// As for [`image`].
-pub(super) fn in_store(store: &Store, id: &str) -> Result<ImageRecord> {
+pub(in crate::cli) fn in_store(store: &Store, id: &str) -> Result<ImageRecord> {
     let cache = ImageCache::new(store);
     let found = if id.is_empty() { Found::None } else { cache.find(id)? };
     match found {
@@ -61,7 +61,7 @@ pub(super) fn no_entry(word: &str, hint: impl Into<String>) -> Error {
 }
 
 /// Nothing has this id; the hint says which image was perhaps meant.
-fn not_found(id: &str, images: &[ImageRecord]) -> Error {
+pub(in crate::cli) fn not_found(id: &str, images: &[ImageRecord]) -> Error {
     let hint = if let Some(hint) = meant(id, images) {
         hint
     } else if images.is_empty() {

@@ -5,7 +5,7 @@ mod clean;
 mod dir;
 mod du;
 mod export;
-mod find;
+pub(super) mod find;
 mod gc;
 mod import;
 mod info;

@@ -51,6 +51,23 @@ fn what_qemu_img_wrote_is_read() {
 }
 
 #[test]
+fn disks_are_read_here_and_there() {
+    let expected = fs::read(fixture("disk.raw").path()).unwrap();
+    for (name, format) in READ {
+        let file = FileSource::new(fixture(name).reopen().unwrap()).unwrap();
+        let disk = DiskSource::new(open(&file, format).unwrap());
+        assert_eq!(disk.len(), expected.len() as u64);
+        // Backwards and across the borders of all blocks.
+        for at in (0..expected.len()).rev().step_by(50_021) {
+            let mut buffer = vec![1; 70_000.min(expected.len() - at)];
+            disk.fill(&mut buffer, at as u64).unwrap();
+            assert!(buffer == expected[at..at + buffer.len()], "{name} at {at}");
+        }
+        assert_eq!(disk.fill(&mut [0; 2], disk.len() - 1).unwrap_err().kind(), std::io::ErrorKind::UnexpectedEof, "{name}");
+    }
+}
+
+#[test]
 fn a_vhd_whose_length_was_rounded_up_to_its_geometry_is_read() {
     let expected = fs::read(fixture("disk.raw").path()).unwrap();
     let disk = fs::read(unpacked(fixture("geometry.vhd").path(), None, UNBOUNDED).unwrap().path()).unwrap();

@@ -73,6 +73,11 @@ pub(super) trait Blocks {
     /// checks. `offset` is below the disk's length.
     fn run(&mut self, source: &dyn Source, offset: u64) -> Result<(u64, Run), Problem>;
 
+    /// Where the block begins that has this offset, if it is compressed: such a block is decoded from there on.
+    fn block(&self, offset: u64) -> u64 {
+        offset
+    }
+
     /// Decodes the compressed bytes of a run, and fills `raw` with what its first `raw.len()` bytes are.
     fn decode(&mut self, packed: &[u8], raw: &mut [u8]) -> Result<(), Problem> {
         let _ = (packed, raw);
@@ -124,6 +129,19 @@ impl<'a> Disk<'a> {
             Run::Packed { offset, len } => within(self.source, offset, len.into())?,
         }
         if len == 0 { Err(Problem::Wrong("a part of it is empty")) } else { Ok((len, run)) }
+    }
+
+    /// The same from the beginning of the compressed block on that has this offset; [`Disk::run`] where it is not compressed. Returns also where it
+    /// begins.
+    ///
+    /// # Errors
+    /// As for [`Disk::run`].
+    pub(super) fn block(&mut self, offset: u64) -> Result<(u64, u64, Run), Problem> {
+        let (len, run) = self.run(offset)?;
+        match (run, self.blocks.block(offset).min(offset)) {
+            (Run::Packed { .. }, begin) if begin < offset => self.run(begin).map(|(len, run)| (begin, len, run)),
+            _ => Ok((offset, len, run)),
+        }
     }
 
     /// Reads the bytes of a run into `raw`: `raw.len()` of them from `skip` on. A compressed run is read from its beginning on.

@@ -7,7 +7,7 @@ use memchr::memchr;
 
 /// What comes next in a control file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Item<'a> {
+pub(crate) enum Item<'a> {
     /// A field of the current paragraph.
     Field(Field<'a>),
     /// The paragraph is over. Never comes twice in a row, and always comes last.
@@ -16,28 +16,28 @@ pub(super) enum Item<'a> {
 
 /// A field: a name, and all lines of its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Field<'a> {
+pub(crate) struct Field<'a> {
     /// As it is written; names are compared without regard to case.
-    pub(super) name: &'a [u8],
+    pub(crate) name: &'a [u8],
     /// Without surrounding white space. Continuation lines keep their line breaks and indents.
-    pub(super) value: &'a [u8],
+    pub(crate) value: &'a [u8],
     /// Where the field begins in the file, in bytes.
-    pub(super) offset: usize,
+    pub(crate) offset: usize,
 }
 
 impl<'a> Field<'a> {
     /// Whether this is the field `name`.
-    pub(super) fn is(&self, name: &str) -> bool {
+    pub(crate) fn is(&self, name: &str) -> bool {
         self.name.eq_ignore_ascii_case(name.as_bytes())
     }
 
     /// The value, where it is text.
-    pub(super) fn text(&self) -> Option<&'a str> {
+    pub(crate) fn text(&self) -> Option<&'a str> {
         std::str::from_utf8(self.value).ok()
     }
 
     /// The lines of the value without surrounding white space, empty ones and comments left out.
-    pub(super) fn lines(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+    pub(crate) fn lines(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         self.value.split(|byte| *byte == b'\n').filter(|line| !line.starts_with(b"#")).map(<[u8]>::trim_ascii).filter(|line| !line.is_empty())
     }
 }
@@ -52,7 +52,7 @@ pub struct SyntaxError {
 
 /// Reads a control file item by item.
 #[derive(Debug)]
-pub(super) struct Scanner<'a> {
+pub(crate) struct Scanner<'a> {
     text: &'a [u8],
     at: usize,
     in_paragraph: bool,
@@ -60,7 +60,7 @@ pub(super) struct Scanner<'a> {
 
 impl<'a> Scanner<'a> {
     /// A scanner at the begin of `text`.
-    pub(super) fn new(text: &'a [u8]) -> Self {
+    pub(crate) fn new(text: &'a [u8]) -> Self {
         Self { text, at: 0, in_paragraph: false }
     }
 

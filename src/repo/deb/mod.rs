@@ -1,6 +1,6 @@
 //! Debian repositories.
 
-mod control;
+pub(crate) mod control;
 pub mod folder;
 pub mod packages;
 pub mod relation;

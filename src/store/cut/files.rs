@@ -8,6 +8,7 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
 use super::{BLOCK, ext4};
+use crate::format::number::{huge, long};
 use crate::format::tree::{self, HEAD_LEN, Head};
 
 /// Extents at most: those of 2 million files take 32 MiB. The rest of a disk with more is cut as if nothing were known of it.
@@ -109,17 +110,4 @@ fn partitions(disk: &File, len: u64) -> Vec<Range<u64>> {
         (entry[..16] != [0; 16] && range.start < range.end && range.end <= len).then_some(range)
     };
     entries.chunks_exact(ENTRY_LEN).filter_map(range).collect()
-}
-
-/// Little-endian numbers; none beyond the end.
-pub(super) fn short(bytes: &[u8], at: usize) -> Option<u16> {
-    Some(u16::from_le_bytes(bytes.get(at..at + 2)?.try_into().ok()?))
-}
-
-pub(super) fn long(bytes: &[u8], at: usize) -> Option<u32> {
-    Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
-}
-
-pub(super) fn huge(bytes: &[u8], at: usize) -> Option<u64> {
-    Some(u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?))
 }

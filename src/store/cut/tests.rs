@@ -179,7 +179,7 @@ fn disk_with_ext4() -> (Vec<u8>, Vec<Range<u64>>) {
     put(1024 + 128 + 40, &(3 * START as u64 / 512 - 1).to_le_bytes());
     // The superblock: 512 blocks of 4 KiB, 32 inodes of 256 bytes, extents and 64 bits.
     let superblock = START + 1024;
-    for (at, number) in [(0, 32_u32), (4, 512), (24, 2), (32, 32_768), (40, 32), (96, 0x2c2), (100, 0x400)] {
+    for (at, number) in [(0, 32_u32), (4, 512), (24, 2), (32, 32_768), (40, 32), (76, 1), (96, 0x2c2), (100, 0x400)] {
         put(superblock + at, &number.to_le_bytes());
     }
     put(superblock + 56, &0xef53_u16.to_le_bytes());

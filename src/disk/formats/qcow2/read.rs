@@ -143,6 +143,10 @@ impl Blocks for Clusters {
         Ok((cluster - within, run))
     }
 
+    fn block(&self, offset: u64) -> u64 {
+        offset & !((1 << self.cluster_bits) - 1)
+    }
+
     fn decode(&mut self, packed: &[u8], raw: &mut [u8]) -> Result<(), Problem> {
         let cluster = 1 << self.cluster_bits;
         self.raw.resize(cluster, 0);

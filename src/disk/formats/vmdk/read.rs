@@ -107,6 +107,10 @@ impl Blocks for Grains {
         Ok((self.grain - within, run))
     }
 
+    fn block(&self, offset: u64) -> u64 {
+        offset / self.grain * self.grain
+    }
+
     fn decode(&mut self, packed: &[u8], raw: &mut [u8]) -> Result<(), Problem> {
         // The last grain of a disk may be shorter.
         inflate(Decompress::new(true), packed, raw).map_err(Problem::Compression)

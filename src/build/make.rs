@@ -1,0 +1,149 @@
+//! The way of a miss: from repositories to a raw disk.
+
+use std::path::Path;
+
+use super::output::OutputDir;
+use super::{Build, Chosen, Error, MissReason, PackageCounts, Report, RootOutcome, packages, plan, requirements, room, root, tidy, worker};
+use crate::fetch::Client;
+use crate::repo::PackageRecord;
+use crate::resolve::{Lock, Matched};
+use crate::root::Source;
+use crate::root::sandbox::Mapping;
+use crate::store::{Options, Store};
+use crate::units::ByteSize;
+
+/// How often a build begins again because packages in the store turn out to be damaged. A disk that damages more is no place for a store.
+const ATTEMPTS: u32 = 5;
+
+/// A raw disk that was made.
+pub(super) struct Made {
+    pub(super) lock: Lock,
+    pub(super) counts: PackageCounts,
+    pub(super) root: Option<RootOutcome>,
+    pub(super) matched: Vec<Matched>,
+}
+
+impl Build<'_> {
+    /// The way of a miss: from repositories to the output files.
+    pub(super) fn build(&self, because: MissReason) -> Result<Report, Error> {
+        let mapping = requirements()?;
+        let scratch = self.scratch()?;
+        let client = self.client()?;
+        let Chosen { lock, records, matched, gathered } = self.choose(&client, scratch.path())?;
+        room::check(&self.request.spec.spec, installed_size(&records))?;
+        let time = self.time(&lock);
+        let dir = OutputDir::prepare(self.request)?;
+        let raw = dir.partial()?;
+        let chosen = Chosen { lock, records, matched, gathered };
+        let Made { lock, counts, root, matched } = self.make(&mapping, &client, scratch.path(), chosen, time, raw.path())?;
+        Ok(Report { root, matched, ..self.finish(because, &lock, time, counts, &dir, raw)? })
+    }
+
+    /// The raw disk of these packages, in the file `raw`.
+    pub(super) fn make(&self, mapping: &Mapping, client: &Client, scratch: &Path, chosen: Chosen, time: u64, raw: &Path) -> Result<Made, Error> {
+        let Chosen { lock, records, matched, mut gathered } = chosen;
+        let installed = installed_size(&records);
+        let roots = self.roots.map(|store| root::Roots::new(store, self.request, &records, time, self.progress, self.cancel)).transpose()?;
+        let taken = roots.as_ref().map_or(Ok(root::Taken::Nothing), |roots| roots.take(scratch))?;
+        let layout = plan::disk(&self.request.spec, *self.request.spec.hash(self.request.source_date_epoch).digest(), time);
+        let task = |records: &[PackageRecord], sources, start| worker::Task {
+            root: plan::root(&self.request.spec, records, sources, time, self.request.workers.unpack),
+            start,
+            layout: layout.clone(),
+            boot: plan::boot(&self.request.spec),
+            disk: std::path::absolute(raw).unwrap_or_else(|_| raw.to_owned()),
+            scratch: scratch.to_owned(),
+            estimate: installed,
+        };
+        let base = match taken {
+            root::Taken::Whole(saved) => {
+                worker::run(mapping, &task(&[], Vec::new(), worker::Start::Saved(saved)), &|_| (), self.progress, self.cancel)?;
+                let counts = PackageCounts { total: records.len(), ..PackageCounts::default() };
+                return Ok(Made { lock, counts, root: Some(RootOutcome::Hit), matched });
+            }
+            root::Taken::Base(path) => Some(path),
+            root::Taken::Nothing => None,
+        };
+        let places = roots.as_ref().map(|roots| roots.places(scratch, installed, base.is_some())).unwrap_or_default();
+        let mut counts = PackageCounts::default();
+        let mut attempts = ATTEMPTS;
+        loop {
+            let again = || self.sources(client, &records, base.is_some(), scratch);
+            let (sources, found) = gathered.take().map_or_else(again, Ok)?;
+            counts = found.after(counts);
+            let keeping = roots.as_ref().map(|roots| root::Keeping::new(roots, &lock, &records, &places));
+            let keep = |what| keeping.iter().for_each(|keeping| keeping.keep(what));
+            let save = places.whole.clone();
+            let start = match &base {
+                Some(base) => worker::Start::Base { base: base.clone(), save },
+                None => worker::Start::Packages { save_base: places.base.clone(), save },
+            };
+            match worker::run(mapping, &task(&records, sources, start), &keep, self.progress, self.cancel) {
+                Ok(()) => {
+                    let root = keeping.map(|keeping| match (&base, keeping.has_kept()) {
+                        (Some(_), kept) => RootOutcome::Base { kept },
+                        (None, kept) => RootOutcome::Installed { kept },
+                    });
+                    return Ok(Made { lock, counts, root, matched });
+                }
+                // The store has damaged bytes: they are marked as lost, and the package is fetched again.
+                Err(Error::Worker(failure)) if attempts > 1 && self.lost(&failure)? => attempts -= 1,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Where the bytes of the packages are that are not installed yet.
+    fn sources(&self, client: &Client, records: &[PackageRecord], has_base: bool, scratch: &Path) -> Result<(Vec<Source>, PackageCounts), Error> {
+        let to_install = plan::relations(&self.request.spec, records).into_iter().map(|relations| !(has_base && relations.base));
+        let to_install: Vec<bool> = to_install.collect();
+        let wanted: Vec<PackageRecord> = records.iter().zip(&to_install).filter(|(_, wanted)| **wanted).map(|(record, _)| record.clone()).collect();
+        let (sources, counts) = packages::gather(self.request, self.packages, client, &wanted, scratch, self.progress, self.cancel)?;
+        let mut sources = sources.into_iter();
+        let each = to_install.into_iter().map(|wanted| if wanted { sources.next() } else { None }.unwrap_or(Source::Installed));
+        Ok((each.collect(), PackageCounts { total: records.len(), ..counts }))
+    }
+
+    /// The same for a store that has no room for what the build needs: it is only looked at then, and the rest lies among the temporary files.
+    pub(super) fn build_beside(&self, because: MissReason, full: Error) -> Result<Report, Error> {
+        let Some(store) = self.packages.or(self.images).filter(|store| store.is_writable()) else { return Err(full) };
+        let options = Options { cancel: self.cancel.clone(), look_only: true, ..Options::from_env()? };
+        let looking = Store::open_with(store.dir(), options)?;
+        let room = tidy::room_hint(store, &self.request.limits).map_or_else(String::new, |hint| format!("; {hint}"));
+        self.warn(&format!("there is no room in the store {}: the build goes on beside it, and keeps nothing{room}", store.dir().display()));
+        let packages = self.packages.map(|_| &looking);
+        Build {
+            request: self.request,
+            hash: self.hash,
+            images: None,
+            packages,
+            roots: None,
+            journal: self.journal,
+            progress: self.progress,
+            cancel: self.cancel,
+            begun: self.begun,
+        }
+        .build(because)
+    }
+
+    /// The latest time of any file: what the environment says, else the date of the newest repository.
+    pub(super) fn time(&self, lock: &Lock) -> u64 {
+        self.request.source_date_epoch.unwrap_or_else(|| lock.releases.iter().map(|release| release.date).max().unwrap_or(0))
+    }
+
+    /// Whether the worker failed because of a blob that is damaged; it is marked as lost.
+    fn lost(&self, failure: &worker::WorkerFailure) -> Result<bool, Error> {
+        match (self.packages, &failure.unreadable_blob) {
+            (Some(store), Some(digest)) => match store.verify_blob(digest) {
+                Err(error) if error.is_damage() => Ok(true),
+                other => other.map(|()| false).map_err(Error::from),
+            },
+            _ => Ok(false),
+        }
+    }
+}
+
+/// What packages take when they are installed, as they say.
+pub(super) fn installed_size(records: &[PackageRecord]) -> ByteSize {
+    ByteSize(records.iter().fold(0, |sum: u64, record| sum.saturating_add(record.installed_size)))
+}
