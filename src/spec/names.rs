@@ -1,5 +1,6 @@
 //! What names may look like. Each check answers with what was expected, to stand after “must be”.
 
+use crate::distro::Packaging;
 use crate::repo::pattern;
 
 /// Words of what was expected.
@@ -19,6 +20,12 @@ pub(super) fn image_part(text: &str) -> Result<(), Expected> {
     check(holds, "1 to 64 ASCII letters, digits, “.”, “_”, “+” and “-”, and begin with a letter or digit")
 }
 
+/// An RPM package's name: what Fedora's packages have (Packaging Guidelines, “Naming”), and `%`-less at that.
+fn rpm_package(text: &str) -> bool {
+    let fits = (1..=255).contains(&text.len()) && text.starts_with(|char: char| char.is_ascii_alphanumeric());
+    fits && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-._".contains(&byte))
+}
+
 /// A package's name (Debian Policy §5.6.1).
 pub(super) fn package(text: &str) -> Result<(), Expected> {
     let fits = (2..=255).contains(&text.len()) && text.starts_with(|char: char| char.is_ascii_lowercase() || char.is_ascii_digit());
@@ -26,12 +33,20 @@ pub(super) fn package(text: &str) -> Result<(), Expected> {
     check(holds, "a package name: at least two lower case letters, digits, “+”, “-” and “.”, and begin with a letter or digit")
 }
 
-/// What stands between a name and a version: what apt writes, and what the names of package files have.
-pub(super) const BEFORE_VERSION: [char; 2] = ['=', '_'];
+/// What stands between a name and a version: what apt writes, and, but for RPM, whose names may have it, what the names of package files have.
+pub(super) fn before_version(packaging: Packaging) -> &'static [char] {
+    match packaging {
+        Packaging::Deb => &['=', '_'],
+        Packaging::Rpm => &['='],
+    }
+}
 
 /// What `packages` can have: a name, a name with a version (Debian Policy §5.6.12; `*` at its end leaves the rest open), or a pattern of names (`glob(7)`).
-pub(super) fn packages(text: &str) -> Result<(), Expected> {
-    let (name, version) = text.split_once(BEFORE_VERSION).map_or((text, None), |(name, version)| (name, Some(version)));
+pub(super) fn packages(text: &str, packaging: Packaging) -> Result<(), Expected> {
+    let (name, version) = text.split_once(before_version(packaging)).map_or((text, None), |(name, version)| (name, Some(version)));
+    if packaging == Packaging::Rpm {
+        return rpm_packages(name, version);
+    }
     let holds = if pattern::is_pattern(name) {
         let sign = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+-.*?[]!^".contains(&byte);
         version.is_none() && name.len() <= 255 && name.bytes().all(sign) && name.bytes().any(|byte| byte.is_ascii_alphanumeric())
@@ -46,9 +61,21 @@ pub(super) fn packages(text: &str) -> Result<(), Expected> {
     )
 }
 
+fn rpm_packages(name: &str, version: Option<&str>) -> Result<(), Expected> {
+    let holds = if pattern::is_pattern(name) {
+        let sign = |byte: u8| byte.is_ascii_alphanumeric() || b"+-._*?[]!^".contains(&byte);
+        version.is_none() && name.len() <= 255 && name.bytes().all(sign) && name.bytes().any(|byte| byte.is_ascii_alphanumeric())
+    } else {
+        let sign = |byte: u8| byte.is_ascii_alphanumeric() || b".+-_~^:".contains(&byte);
+        let version = version.map(|version| version.strip_suffix('*').unwrap_or(version));
+        rpm_package(name) && version.is_none_or(|version| (1..=255).contains(&version.len()) && version.bytes().all(sign))
+    };
+    check(holds, "a package name (letters, digits, “+”, “-”, “.” and “_”, a letter or digit first), a pattern of names, or name=version-release")
+}
+
 /// A package's name, or a pattern of names.
-pub(super) fn package_or_pattern(text: &str) -> Result<(), Expected> {
-    check(!text.contains(BEFORE_VERSION) && packages(text).is_ok(), "a package name, or a pattern of names")
+pub(super) fn package_or_pattern(text: &str, packaging: Packaging) -> Result<(), Expected> {
+    check(!text.contains(before_version(packaging)) && packages(text, packaging).is_ok(), "a package name, or a pattern of names")
 }
 
 /// The beginning of a kernel's version, as it stands in a package's version or name.
@@ -172,6 +199,7 @@ mod tests {
         assert_eq!(sort(image_part, &["a", "debian-12_x+1.0", "", ".a", "-a", "a b", "a/b", "é", "..", &"a".repeat(65)]), ["a", "debian-12_x+1.0"]);
         assert_eq!(sort(package, &["g++", "0ad", "libc6.1", "a", "-a", "Bash", "a=1", "a:amd64", "linux*", ""]), ["g++", "0ad", "libc6.1"]);
         let wanted = ["g++", "linux-image-*", "lib[a-c]1", "curl=7.88*", "a1=1:2.0~rc1-1+b1", "*", "a*=1", "a1=", "a1=*", "gcc:arm64", "a1 b1", "A*"];
+        let packages = |text: &str| packages(text, Packaging::Deb);
         assert_eq!(sort(packages, &wanted), ["g++", "linux-image-*", "lib[a-c]1", "curl=7.88*", "a1=1:2.0~rc1-1+b1"]);
         assert_eq!(sort(kernel_version, &["6", "6.1.0-43", "v6", "", "6 1"]), ["6", "6.1.0-43"]);
         assert_eq!(sort(module, &["xe", "snd-hda_intel", "-a", "a.ko", "", "../a"]), ["xe", "snd-hda_intel"]);

@@ -87,3 +87,28 @@ fn what_people_say_about_an_image_is_kept() {
     let expected = serde_json::json!({"description": "For kiosks", "keywords": ["kiosk", "edge"], "weight": "0.5", "stars": 3});
     assert_eq!(spec.metadata, Some(expected));
 }
+
+#[test]
+fn names_are_those_of_the_distributions_packages() {
+    let spec = |dist: &str, package: &str| {
+        let text = format!("image: {{name: a, version: '1'}}\ntarget: {{dist: {dist}, arch: x86_64}}\nsystemConfig: {{packages: ['{package}']}}\n");
+        parse(&text).map(|loaded| loaded.spec.system.packages)
+    };
+    for (written, means) in [
+        ("NetworkManager", "NetworkManager"),
+        ("python3-mod_wsgi", "python3-mod_wsgi"),
+        ("R", "R"),
+        ("vim=2:9.1-1.azl3", "vim=2:9.1-1.azl3"),
+        ("kernel=6.6*", "kernel=6.6*"),
+        ("lib*_x", "lib*_x"),
+    ] {
+        assert!(spec("azl3", written).unwrap().contains(&means.to_owned()), "{written}");
+    }
+    for wrong in ["a b", "-a", "a=", "a=1/2", "a=1-1^2 3", "*", "a/b"] {
+        assert!(spec("azl3", wrong).is_err(), "{wrong}");
+    }
+    assert!(spec("debian12", "vim_2:9.0").unwrap().contains(&"vim=2:9.0".to_owned()));
+    assert!(spec("debian12", "NetworkManager").is_err());
+    let folder = "image: {name: a, version: '1'}\ntarget: {dist: azl3, arch: x86_64}\npackageRepositories: [{path: debs}]\n";
+    assert!(parse(folder).unwrap_err().to_string().contains("RPM"));
+}

@@ -10,6 +10,7 @@ use super::suite::{RELEASE_LIMIT, SIGNATURE_LIMIT, Tried, join};
 use super::{ArchiveConfig, INDEX_LIMIT, Load, SuiteConfig};
 use crate::digest::{Digest, Sha256};
 use crate::fetch::{self, Response, Validators};
+use crate::progress::Event;
 use crate::repo::deb::release::IndexFile;
 use crate::repo::error::{Cause, Error, Failure, Missing};
 use crate::repo::pattern;
@@ -49,6 +50,11 @@ impl Load<'_> {
         };
         let (packages, proof) = self.primary(config, archive, suite, kept, &proven)?;
         self.warn_of_unproven(&config.id, &packages.unproven);
+        if let Some((name, problem)) = packages.unusable.first() {
+            let others = packages.unusable.len() - 1;
+            let others = if others == 0 { String::new() } else { format!(" (and {others} others, each for a reason of its own)") };
+            self.progress.report(Event::Warning(&format!("{name} of {} is left out: {problem}{others}", config.id)));
+        }
         let allowed = packages.records.into_iter().filter(|record| pattern::allows(&config.allow, record.coordinates.name()));
         let records = allowed.map(|record| PackageRecord { filename: suite.path(&record.filename), ..record }).collect();
         if !self.options.offline {

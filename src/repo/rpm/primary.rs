@@ -51,6 +51,8 @@ pub struct Packages {
     pub records: Vec<PackageRecord>,
     /// The names of packages that carry no SHA-256 digest: nothing proves their files, so they are left out.
     pub unproven: Vec<String>,
+    /// Packages whose description cannot be used, each with the reason; they are left out, too.
+    pub unusable: Vec<(String, String)>,
 }
 
 /// Reads the packages for systems of the architecture `arch`; those of `noarch` are for all.
@@ -69,28 +71,31 @@ pub fn parse(input: impl BufRead, archive: &Arc<Archive>, arch: &str) -> Result<
             Step::Open(element) if element.name == "package" && draft.is_none() => draft = Some(Draft::default()),
             Step::Close(name) if name == "package" => {
                 let Some(done) = draft.take() else { continue };
-                let name = done.name.clone();
-                let outcome = done.finish(archive, arch).map_err(|problem| XmlError { package: Some(name), ..steps.error(problem) })?;
-                match outcome {
-                    Outcome::Record(record) => packages.records.push(*record),
-                    Outcome::Unproven(name) => packages.unproven.push(name),
-                    Outcome::Skipped => {}
+                let name = cut(done.name.trim());
+                match done.finish(archive, arch) {
+                    Ok(Outcome::Record(record)) => packages.records.push(*record),
+                    Ok(Outcome::Unproven(name)) => packages.unproven.push(name),
+                    Ok(Outcome::Skipped) => {}
+                    Err(problem) => packages.unusable.push((name, problem)),
                 }
-                if packages.records.len() > PACKAGE_LIMIT {
+                if packages.records.len() + packages.unusable.len() > PACKAGE_LIMIT {
                     return Err(steps.error(format!("it has more than {PACKAGE_LIMIT} packages")));
                 }
             }
             Step::End => break,
             step => {
-                if let Some(draft) = &mut draft
-                    && let Err(problem) = draft.take(step)
-                {
-                    return Err(named(steps.error(problem), Some(draft)));
+                if let Some(draft) = draft.as_mut().filter(|draft| draft.problem.is_none() || draft.is_named_by(&step)) {
+                    draft.problem = draft.take(step).err().or(draft.problem.take());
                 }
             }
         }
     }
     if is_metadata { Ok(packages) } else { Err(steps.error("it is no list of packages")) }
+}
+
+/// A hostile name is not told whole.
+fn cut(name: &str) -> String {
+    name.chars().take(80).collect()
 }
 
 fn named(error: XmlError, draft: Option<&Draft>) -> XmlError {
@@ -135,9 +140,21 @@ struct Draft {
     /// The element whose text is being read.
     open: String,
     file: String,
+    /// Why it cannot be used; the rest of it is only read for its name and architecture.
+    problem: Option<String>,
 }
 
 impl Draft {
+    /// Whether a step still says what the package is, when nothing else of it matters any more.
+    fn is_named_by(&self, step: &Step) -> bool {
+        match step {
+            Step::Open(element) => matches!(element.name.as_str(), "name" | "arch"),
+            Step::Text(_) => matches!(self.open.as_str(), "name" | "arch"),
+            Step::Close(name) => matches!(name.as_str(), "name" | "arch"),
+            Step::End => false,
+        }
+    }
+
     fn take(&mut self, step: Step) -> Result<(), String> {
         match step {
             Step::Open(element) => self.open(&element)?,
@@ -260,6 +277,9 @@ impl Draft {
         let (name, own_arch) = (self.name.trim(), self.arch.trim());
         if own_arch != arch && own_arch != "noarch" {
             return Ok(Outcome::Skipped);
+        }
+        if let Some(problem) = self.problem {
+            return Err(problem);
         }
         let version = self.version.ok_or("it has no version")?;
         // Versions are in an order only where all have a release; rpm makes no package without one.

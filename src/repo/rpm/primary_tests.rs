@@ -88,16 +88,17 @@ fn a_package_is_read_whole() {
 fn other_machines_and_other_digests_are_left_out() {
     let text = primary("a 1-1\nb 1-1\nc 1-1").replacen("x86_64", "i686", 1).replacen("x86_64", "noarch", 1).replacen("sha256", "sha", 1);
     let archive = Arc::new(Archive { id: "test".to_owned(), mirrors: Vec::new(), pin: 500 });
-    let Packages { records, unproven } = parse(text.as_bytes(), &archive, "x86_64").unwrap();
+    let Packages { records, unproven, unusable } = parse(text.as_bytes(), &archive, "x86_64").unwrap();
     assert_eq!(records.iter().map(|record| record.coordinates.name()).collect::<Vec<_>>(), ["b", "c"]);
-    assert_eq!(unproven, [""; 0]);
+    assert_eq!((unproven.len(), unusable.len()), (0, 0));
     let text = primary("a 1-1").replace("sha256", "sha");
     assert_eq!(parse(text.as_bytes(), &archive, "x86_64").unwrap().unproven, ["a"]);
 }
 
 #[test]
-fn hostile_lists_are_refused_by_name() {
-    let good = primary("a 1-1: requires b >= 2");
+fn a_package_that_cannot_be_used_is_left_out_and_the_others_are_not() {
+    let good = primary("a 1-1: requires b >= 2\nc 1-1: requires d");
+    let archive = Arc::new(Archive { id: "test".to_owned(), mirrors: Vec::new(), pin: 500 });
     for (from, to, reason) in [
         ("p/a.rpm", "../a.rpm", "leads out"),
         ("p/a.rpm", "/etc/passwd", "leads out"),
@@ -107,17 +108,26 @@ fn hostile_lists_are_refused_by_name() {
         ("GE", "XX", "no comparison"),
         (" package=\"10\"", "", "no size"),
         ("<name>a</name>", "<name>a/../b</name>", "cannot be the name"),
-        ("</metadata>", "", "in the middle"),
-        ("</format>", "", "byte"),
-        ("&gt;", "&gt;", ""),
     ] {
-        if reason.is_empty() {
-            continue;
-        }
+        let packages = parse(good.replacen(from, to, 1).as_bytes(), &archive, "x86_64").unwrap();
+        assert_eq!(packages.records.len(), 1, "{to}");
+        assert_eq!(packages.records[0].coordinates.name(), "c");
+        let [(name, problem)] = &packages.unusable[..] else { panic!("{to}: {:?}", packages.unusable) };
+        assert!(name.starts_with('a') && problem.contains(reason), "{to}: {name}: {problem}");
+    }
+    // One of another architecture says nothing to anybody.
+    let foreign = good.replacen("p/a.rpm", "../a.rpm", 1).replacen("x86_64", "s390x", 1);
+    assert_eq!(parse(foreign.as_bytes(), &archive, "x86_64").unwrap().unusable, []);
+}
+
+#[test]
+fn hostile_lists_are_refused() {
+    let good = primary("a 1-1: requires b >= 2");
+    for (from, to, reason) in [("</metadata>", "", "in the middle"), ("</format>", "", "byte")] {
         let error = refused(&good.replace(from, to));
         assert!(error.contains(reason), "{to}: {error}");
     }
-    assert!(refused(&good.replace("../", "").replace("p/a.rpm", "../a.rpm")).contains("package a"));
+    assert!(refused(&good.replace("</metadata>", "").replace("</package>", "")).contains("package a"));
     assert!(refused("<html/>").contains("no list of packages"));
     assert!(refused(&format!("<metadata><package><name>{}", "a".repeat(9 << 20))).contains("too long"));
 }

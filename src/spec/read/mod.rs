@@ -11,7 +11,7 @@ mod target;
 mod users;
 
 use super::draft::{CacheDraft, Draft};
-use crate::distro::BootProvider;
+use crate::distro::{BootProvider, Packaging};
 use crate::yaml::{Field, Fields, Kind, Node, Report};
 
 /// What the document says; its mistakes go to `report`. Local files are looked up beside the file that names them.
@@ -26,7 +26,8 @@ pub(super) fn document(root: &Node, report: &Report) -> Option<Draft> {
     let image = document.required("image").and_then(|field| image::read(&field));
     let target = document.required("target").and_then(|field| target::read(&field));
     let arch = target.as_ref().map(|(target, _)| target.arch);
-    let system = document.optional("systemConfig").map(|field| system::read(&field, arch));
+    let packaging = target.as_ref().map_or(Packaging::Deb, |(_, profile)| profile.packaging);
+    let system = document.optional("systemConfig").map(|field| system::read(&field, arch, packaging));
     // A boot loader that is wrong is the default here: its own mistake is told.
     let bootloader = system.as_ref().and_then(|system| system.bootloader).unwrap_or(BootProvider::SystemdBoot);
     let disk = document.optional("disk").map(|field| disk::read(&field, disk::Machine { arch, bootloader }));

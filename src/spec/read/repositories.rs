@@ -8,7 +8,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::{checked, checked_list, local};
-use crate::distro::{Architecture, Profile};
+use crate::distro::{Architecture, Packaging, Profile};
 use crate::repo::deb::folder::{self, FolderError};
 use crate::spec::model::{PackageFile, PackageFolder, PackageRepository, RepositoryKey, Unverified};
 use crate::spec::names;
@@ -23,6 +23,7 @@ const DEFAULT_PRIORITY: i32 = 500;
 /// The repositories with an address, and those that are folders. `profile` and `arch` are none if the target is wrong: what depends on it is not checked
 /// then.
 pub(super) fn read(field: &Field<'_>, profile: Option<&Profile>, arch: Option<Architecture>) -> (Vec<PackageRepository>, Vec<PackageFolder>) {
+    let packaging = profile.map_or(Packaging::Deb, |profile| profile.packaging);
     let (mut repositories, mut folders) = (Vec::new(), Vec::new());
     // What each identity stands for.
     let mut known: BTreeMap<String, String> = BTreeMap::new();
@@ -30,12 +31,12 @@ pub(super) fn read(field: &Field<'_>, profile: Option<&Profile>, arch: Option<Ar
     for item in field.list().unwrap_or_default() {
         let Some(mut fields) = item.fields() else { continue };
         let (id, what, is_folder) = if let Some(path) = fields.optional("path") {
-            let Some(folder) = read_folder(fields, &path, arch) else { continue };
+            let Some(folder) = read_folder(fields, &path, arch, packaging) else { continue };
             let id = folder.id.clone();
             folders.push(folder);
             (id, format!("the folder in line {}", item.place().line), true)
         } else {
-            let Some(repository) = read_repository(fields) else { continue };
+            let Some(repository) = read_repository(fields, packaging) else { continue };
             let (id, codename, url) = (repository.id.clone(), repository.codename.clone(), repository.url.clone());
             repositories.push(repository);
             if let Some(first) = seen.insert((id.clone(), codename), item.place()) {
@@ -56,7 +57,7 @@ pub(super) fn read(field: &Field<'_>, profile: Option<&Profile>, arch: Option<Ar
     (repositories, folders)
 }
 
-fn read_repository(mut fields: Fields<'_>) -> Option<PackageRepository> {
+fn read_repository(mut fields: Fields<'_>, packaging: Packaging) -> Option<PackageRepository> {
     fields.refuse("packages", "put them into a folder, and name it in path");
     let id = fields.optional("id").map(|field| checked(&field, names::repository_part));
     let codename = fields.required("codename").and_then(|field| checked(&field, names::codename));
@@ -71,7 +72,7 @@ fn read_repository(mut fields: Fields<'_>) -> Option<PackageRepository> {
         components(&field)
     });
     let proof = proof(&mut fields);
-    let (allow_packages, priority) = choice(&mut fields);
+    let (allow_packages, priority) = choice(&mut fields, packaging);
     fields.finish();
 
     let url = url?;
@@ -82,7 +83,11 @@ fn read_repository(mut fields: Fields<'_>) -> Option<PackageRepository> {
 }
 
 /// `path`: a folder of packages.
-fn read_folder(mut fields: Fields<'_>, path: &Field<'_>, arch: Option<Architecture>) -> Option<PackageFolder> {
+fn read_folder(mut fields: Fields<'_>, path: &Field<'_>, arch: Option<Architecture>, packaging: Packaging) -> Option<PackageFolder> {
+    if packaging == Packaging::Rpm {
+        path.error_with_hint("cannot be used for RPM packages yet", "make a repository of the folder (createrepo_c), and give its url as file://…");
+        return None;
+    }
     if let Some(url) = fields.optional("url") {
         url.error_with_hint("cannot be given beside path: a repository is at one place", "leave one of them out");
     }
@@ -97,7 +102,7 @@ fn read_folder(mut fields: Fields<'_>, path: &Field<'_>, arch: Option<Architectu
     }
     let codename = fields.optional("codename");
     let id = fields.optional("id").or(codename).map(|field| checked(&field, names::repository_part));
-    let (allow_packages, priority) = choice(&mut fields);
+    let (allow_packages, priority) = choice(&mut fields, packaging);
     fields.finish();
 
     let id = id.unwrap_or_else(|| id_of_folder(path));
@@ -179,10 +184,11 @@ fn in_words(error: &FolderError) -> String {
 }
 
 /// What is taken from a repository, and in which order: the names and patterns that are allowed, and the priority.
-fn choice(fields: &mut Fields<'_>) -> (Vec<String>, Option<i32>) {
+fn choice(fields: &mut Fields<'_>, packaging: Packaging) -> (Vec<String>, Option<i32>) {
     // Both ways of writing are in use.
     let lists = [fields.optional("allowPackages"), fields.optional("AllowPackages")];
-    let allow: BTreeSet<String> = lists.iter().flatten().flat_map(|field| checked_list(field, names::package_or_pattern)).collect();
+    let allow: BTreeSet<String> =
+        lists.iter().flatten().flat_map(|field| checked_list(field, |text| names::package_or_pattern(text, packaging))).collect();
     let priority = fields.optional("priority").map(|field| field.integer(-9999, 9999));
     let priority = priority.map_or(Some(DEFAULT_PRIORITY), |written| written.and_then(|located| i32::try_from(located.value).ok()));
     (allow.into_iter().collect(), priority)

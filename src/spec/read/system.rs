@@ -1,7 +1,7 @@
 //! `systemConfig`, without its users.
 
 use super::{checked, files, network, one_line, users};
-use crate::distro::{Architecture, BootProvider};
+use crate::distro::{Architecture, BootProvider, Packaging};
 use crate::resolve;
 use crate::spec::draft::SystemDraft;
 use crate::spec::names;
@@ -23,7 +23,7 @@ const CMDLINE_LIMIT: usize = 1900;
 const COMMAND_LIMIT: usize = 64 << 10;
 
 /// `arch` is none if the target is wrong: what depends on it is not checked then.
-pub(super) fn read(field: &Field<'_>, arch: Option<Architecture>) -> SystemDraft {
+pub(super) fn read(field: &Field<'_>, arch: Option<Architecture>, packaging: Packaging) -> SystemDraft {
     let mut draft = SystemDraft::default();
     let Some(mut system) = field.fields() else { return draft };
     for (name, instead) in BY_FILES {
@@ -38,12 +38,12 @@ pub(super) fn read(field: &Field<'_>, arch: Option<Architecture>) -> SystemDraft
     draft.description = system.optional("description").and_then(|field| checked(&field, description));
     draft.hostname = system.optional("hostname").and_then(|field| checked(&field, names::hostname));
     draft.network = system.optional("network").and_then(|field| network::read(&field));
-    draft.packages = system.optional("packages").map(|field| packages(&field)).unwrap_or_default();
+    draft.packages = system.optional("packages").map(|field| packages(&field, packaging)).unwrap_or_default();
     draft.users = system.optional("users").map(|field| users::read(&field)).unwrap_or_default();
     draft.additional_files = system.optional("additionalFiles").map(|field| files::read(&field)).unwrap_or_default();
     draft.configurations = system.optional("configurations").map(|field| configurations(&field)).unwrap_or_default();
     if let Some(kernel) = system.optional("kernel").and_then(|field| field.fields()) {
-        read_kernel(kernel, &mut draft);
+        read_kernel(kernel, packaging, &mut draft);
     }
     draft.bootloader = system.optional("bootloader").and_then(|field| bootloader(&field, arch));
     system.finish();
@@ -69,17 +69,18 @@ fn immutability(field: &Field<'_>) {
 }
 
 /// Package names, patterns of them, and names with versions; architectures are told apart from nonsense.
-fn packages(field: &Field<'_>) -> Vec<String> {
+fn packages(field: &Field<'_>, packaging: Packaging) -> Vec<String> {
+    let mark = names::before_version(packaging);
     let package = |item: &Field<'_>| {
         let text = item.text()?.value;
         let bare = text.split([':', '<', '>', ' ', '/']).next().unwrap_or_default();
-        if bare.len() < text.len() && !bare.contains(names::BEFORE_VERSION) && names::package(bare).is_ok() {
+        if bare.len() < text.len() && !bare.contains(mark) && names::packages(bare, packaging).is_ok() {
             let hint = format!("write “{bare}”, or {bare}=VERSION");
             item.error_with_hint("has an architecture, a suite or a range of versions, which is not supported", hint);
             return None;
         }
         // One way of writing for one package.
-        checked(item, names::packages).map(|text| text.replacen('_', "=", 1))
+        checked(item, |text| names::packages(text, packaging)).map(|text| text.replacen(mark, "=", 1))
     };
     field.list().unwrap_or_default().iter().filter_map(package).collect()
 }
@@ -98,13 +99,13 @@ fn configurations(field: &Field<'_>) -> Vec<String> {
     field.list().unwrap_or_default().iter().filter_map(command).collect()
 }
 
-fn read_kernel(mut kernel: Fields<'_>, draft: &mut SystemDraft) {
+fn read_kernel(mut kernel: Fields<'_>, packaging: Packaging, draft: &mut SystemDraft) {
     kernel.refuse("name", "name the kernel's package in systemConfig.kernel.packages");
     kernel.refuse("uki", "kernel and initrd are files of their own: leave it out");
     let version = kernel.optional("version");
     draft.kernel_version = version.as_ref().and_then(|field| checked(field, names::kernel_version));
     if let Some(field) = kernel.optional("packages") {
-        let packages = packages(&field);
+        let packages = packages(&field, packaging);
         if field.list().is_some_and(|items| items.is_empty()) {
             field.error_with_hint("is an empty list", "leave it out for the distribution's kernel");
         } else if let Some(version) = version.filter(|_| !packages.iter().any(|name| resolve::is_kernel(name))) {
