@@ -74,7 +74,8 @@ Exit status:
   1    failed
   2    wrong usage, configuration or spec
   3    not found, or not available offline
-  4    bytes that are not what they should be: a bad signature, digest or file of the store
+  4    bytes that are not what they should be: a bad signature, digest or file of the store, an image that
+       is another one when it is built again
   5    the store is busy
   130  interrupted";
 

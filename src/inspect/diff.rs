@@ -164,7 +164,8 @@ pub fn diff(a: &Input<'_>, b: &Input<'_>, options: Options, limits: Limits, canc
 /// A disk, if all of it can be read.
 fn read<'d>(input: &Input<'_>, source: &'d dyn Source, limits: Limits, cancel: &Cancel) -> Result<Disk<'d>> {
     let mut disk = Disk::read(source, limits, cancel).map_err(|problem| input.error("the disk", problem))?;
-    match disk.problems.pop() {
+    // The first is told; the others may only follow from it.
+    match std::mem::take(&mut disk.problems).into_iter().next() {
         Some((place, problem)) => Err(input.error(&place, problem)),
         None => Ok(disk),
     }

@@ -43,6 +43,22 @@ fn kept(key: impl Fn(SpecHash, &LockFile) -> SpecHash) -> super::folders::World 
 }
 
 #[test]
+fn packages_of_an_image_without_a_database_are_those_that_are_kept_with_it() {
+    let world = kept(|hash, _| hash);
+    let (_, out, _) = world.run(&["cache", "list", "--json"]);
+    let id = json_of(&out)["images"][0]["spec_hash"].as_str().unwrap()[..12].to_owned();
+    let (status, out, err) = world.run(&["inspect", &id, "--json"]);
+    assert_eq!((status, err.as_str()), (0, ""));
+    let packages = &json_of(&out)["packages"];
+    assert_eq!((&packages["source"], packages["list"].as_array().unwrap().len()), (&json!("record"), 23));
+    let (_, out, _) = world.run(&["inspect", &id]);
+    assert!(out.contains("packages 23 (by what is kept with the image)"), "{out}");
+    let (status, out, err) = world.run(&["diff", &id, "raw", "--json"]);
+    assert_eq!((status, err.as_str()), (0, ""));
+    assert_eq!((&json_of(&out)["same"], &json_of(&out)["packages"]), (&json!(true), &json!(null)), "nobody knows those of the file");
+}
+
+#[test]
 fn bills_are_written_beside_the_image_and_printed_the_same() {
     let world = kept(|hash, _| hash);
     let words = ["build", "spec.yml", "--offline", "-o", "out", "--sbom", "spdx", "--sbom", "cyclonedx", "--sbom", "provenance"];

@@ -9,7 +9,8 @@ cut_partitions "$RAW" "$PARTS"
 ROOT=$(part_with "$PARTS" ext4) ESP=$(part_with "$PARTS" vfat)
 from_root() { debugfs -R "cat $1" "$ROOT" 2>/dev/null; }
 
-without_network as_user nobody composer file inspect "$RAW" --json
+as_nobody() { local WRAP=("${WRAP[@]}" setpriv --reuid nobody --regid nogroup --clear-groups --reset-env --); "$@"; }
+without_network as_nobody composer file inspect "$RAW" --json
 check "an ordinary user looks into a file" ended_with 0
 note "inspect of a raw file: $ELAPSED s"
 cp "$OUT" "$PLACE/file.json"
@@ -35,7 +36,7 @@ HASH=$(from_root /etc/shadow | awk -F : '$1 == "root" { print $2 }')
 check "there is a password, and nothing of it is told" eval '[[ ${#HASH} -gt 20 ]] && ! grep -F -e "$HASH" "$PLACE/file.json" "$ERR"'
 check "the kernel is that of the modules" equals "$(ours kernels.0.version)" \
     "$(debugfs -R "ls -p /usr/lib/modules" "$ROOT" 2>/dev/null | awk -F / '$6 !~ /^\.*$/ { print $6 }')"
-check "the boot loader is found" eval 'ours "boot.efi.*.name" | grep -qx systemd-boot'
+check "the boot loader is found" equals "$(ours "boot.efi.*.name" | LC_ALL=C sort -u)" systemd-boot
 
 composer image inspect "${ID:0:12}" --json
 note "inspect of a cached image: $ELAPSED s"
@@ -59,12 +60,12 @@ for file in json.load(open(sys.argv[1]))["files"]:
     elif path not in ("/", "/boot/efi") and not path.startswith("/boot/efi/"):
         kind = {"file": "f", "folder": "d", "link": "l"}.get(at["kind"], "?")
         size = at["size"] if kind == "f" else 0
-        print(kind, int(at["mode"], 8), at["uid"], at["gid"], size, at["modified"], at["target"] or "", path)
+        print(kind, f"{int(at['mode'], 8):o}", at["uid"], at["gid"], size, at["modified"], at["target"] or "", path)
 P
 mkdir "$PLACE/mounted"
 # shellcheck disable=SC2016  # expanded by the inner shell
-unshare --mount --propagation private -- sh -c 'mount -o ro,noload,loop "$1" "$2" && cd "$2" && find . -mindepth 1 -printf "%y %m %U %G %s %Ts %l %p\n"' sh "$ROOT" "$PLACE/mounted" |
-    sed 's|\./|/|' | awk '{ $2 = strtonum("0" $2); if ($1 != "f") $5 = 0; print }' | sed 's/  */ /g' | grep -v ' /boot/efi\(/.*\)\?$' | LC_ALL=C sort >"$PLACE/kernel"
+unshare --mount --propagation private -- sh -c 'mount -o ro,noload,loop "$1" "$2" && cd "$2" && find . -mindepth 1 -printf "%y %m %U %G %s %Ts %l /%P\n"' sh "$ROOT" "$PLACE/mounted" |
+    awk '{ if ($1 != "f") $5 = 0; print }' | sed 's/  */ /g' | grep -v ' /boot/efi\(/.*\)\?$' | LC_ALL=C sort >"$PLACE/kernel"
 "$PYTHON" "$PLACE/names.py" "$PLACE/all.json" root | sed 's/  */ /g' | LC_ALL=C sort >"$PLACE/ours"
 check "names, modes, owners, sizes, times and links are those that the kernel sees" eval 'cmp "$PLACE/ours" "$PLACE/kernel" && at_least "$(wc -l <"$PLACE/ours")" 5000'
 check "the files of the EFI partition are those of mdir" equals "$("$PYTHON" "$PLACE/names.py" "$PLACE/all.json" esp | LC_ALL=C sort)" \
