@@ -1,7 +1,7 @@
 //! The profiles of RPM distributions.
 //!
 //! They are written from what the distributions publish (addresses, names of keys and packages) and **have not been run against their mirrors**. Only Azure Linux
-//! signs its `repomd.xml`; CentOS and Fedora sign their packages alone, and their lists are taken from addresses that prove themselves.
+//! signs its `repomd.xml`; in `CentOS` and Fedora packages alone are signed, and their lists are taken from addresses that prove themselves.
 
 use super::{Architecture, BootProvider, Keyring, Packaging, Profile, ProfileArchive};
 
