@@ -67,6 +67,17 @@ mmdebstrap_and_disk() {
 export -f mmdebstrap_and_disk
 export WORK MEMORY
 
+# What no set has, and little comes with.
+readonly MORE=(bc tree lsof zip ed)
+
+# add_package SET PACKAGE: the spec $WORK/SET-more.yml.
+add_package() {
+    if grep -q '^  packages:' "$WORK/$1.yml"; then
+        sed "s/^  packages:/&\n    - $2/" "$WORK/$1.yml"
+    else
+        cat "$WORK/$1.yml" && printf '  packages: [ %s ]\n' "$2"
+    fi >"$WORK/$1-more.yml"
+}
 
 for set in "${SETS[@]}"; do make_repository "$set"; done
 for ((round = 0; round < ROUNDS; round++)); do
@@ -79,6 +90,10 @@ for ((round = 0; round < ROUNDS; round++)); do
         sed "s/hostname: .*/hostname: round-$round/" "$WORK/$set.yml" >"$WORK/$set-other.yml"
         measure "$set" root bash -c 'ours "$@"' bash "$set-other" --offline
         measure "$set" hit bash -c 'ours "$@"' bash "$set-other" --offline
+        # A package that no round before had; fetched first, so that no network is measured.
+        add_package "$set" "${MORE[round % ${#MORE[@]}]}"
+        "$PROGRAM" fetch "$WORK/$set-more.yml" --progress none >/dev/null
+        measure "$set" more bash -c 'ours "$@"' bash "$set-more" --offline
         rm -rf --one-file-system "$WORK/out" "$MEMORY/root" "$WORK/peer.ext4"
     done
 done
@@ -100,6 +115,7 @@ print("| set | work | wall | CPU | to the peer: wall | CPU |\n|---|---|---|---|-
 names = {
     "packages": "image-composer, packages there, no root kept",
     "root": "image-composer, another host name: the kept root",
+    "more": "image-composer, a package more: the kept root of the profile",
     "hit": "image-composer, nothing changed: the kept image",
     "mmdebstrap": "mmdebstrap and mke2fs",
 }
