@@ -98,7 +98,11 @@ impl Build<'_> {
         let to_install = plan::relations(&self.request.spec, records).into_iter().map(|relations| !(has_base && relations.base));
         let to_install: Vec<bool> = to_install.collect();
         let wanted: Vec<PackageRecord> = records.iter().zip(&to_install).filter(|(_, wanted)| **wanted).map(|(record, _)| record.clone()).collect();
-        let (sources, counts) = packages::gather(self.request, self.packages, client, &wanted, scratch, self.progress, self.cancel)?;
+        let gathered = packages::gather(self.request, self.packages, client, &wanted, scratch, self.progress, self.cancel);
+        let (sources, counts) = gathered.map_err(|error| match error {
+            Error::NotAvailableOffline { missing, spec, .. } => Error::NotAvailableOffline { missing, total: records.len(), spec },
+            other => other,
+        })?;
         let mut sources = sources.into_iter();
         let each = to_install.into_iter().map(|wanted| if wanted { sources.next() } else { None }.unwrap_or(Source::Installed));
         Ok((each.collect(), PackageCounts { total: records.len(), ..counts }))
