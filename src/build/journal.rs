@@ -14,6 +14,7 @@ use std::io::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::timings::{ITEMS_LIMIT, ItemSpan, PhaseSpan, Timings};
 use crate::progress::{Event, Phase, Progress, Tally};
 use crate::text;
 use crate::time;
@@ -33,6 +34,7 @@ pub(super) struct Journal<'a> {
 #[derive(Default)]
 struct Notes {
     phases: Vec<(Tally, Instant, Option<Duration>)>,
+    items: Vec<ItemSpan>,
     warnings: Vec<String>,
     text: String,
     /// How many lines the text has no room for.
@@ -48,17 +50,15 @@ impl<'a> Journal<'a> {
         Self { next, begun: Instant::now(), secrets, notes: Mutex::new(Notes { file, ..Notes::default() }) }
     }
 
-    /// The phases that have begun, in that order; one that begins several times takes as long as all of these.
-    pub(super) fn phases(&self) -> Vec<(Phase, Duration)> {
-        let mut phases: Vec<(Phase, Duration)> = Vec::new();
-        for (tally, start, took) in &self.lock().phases {
-            let took = took.unwrap_or_else(|| start.elapsed());
-            match phases.iter_mut().find(|(phase, _)| *phase == tally.phase) {
-                Some((_, sum)) => *sum += took,
-                None => phases.push((tally.phase, took)),
-            }
-        }
-        phases
+    /// What has happened until now, and when.
+    pub(super) fn timings(&self) -> Timings {
+        let notes = self.lock();
+        let span = |(tally, start, took): &(Tally, Instant, Option<Duration>)| PhaseSpan {
+            phase: tally.phase,
+            begun: start.duration_since(self.begun),
+            took: took.unwrap_or_else(|| start.elapsed()),
+        };
+        Timings { phases: notes.phases.iter().map(span).collect(), items: notes.items.clone() }
     }
 
     /// All warnings.
@@ -162,6 +162,12 @@ impl Progress for Journal<'_> {
                     tally.advance(by);
                 }
             }
+            Event::Item { phase, name, bytes, took } => {
+                if notes.items.len() < ITEMS_LIMIT {
+                    let begun = self.begun.elapsed().saturating_sub(took);
+                    notes.items.push(ItemSpan { phase, name: self.without_secrets(name), bytes, begun, took });
+                }
+            }
             Event::Finish { phase } => {
                 if let Some((tally, start, took)) = notes.under_way(phase) {
                     *took = Some(start.elapsed());
@@ -209,6 +215,7 @@ mod tests {
         journal.report(Event::Warning("http://me:secret@h/debian is slow"));
         journal.report(Event::Output("Setting up b ..."));
         journal.report(Event::Advance { phase: Phase::Configure, by: 2 });
+        journal.report(Event::Item { phase: Phase::Configure, name: "b", bytes: 7, took: Duration::ZERO });
         journal.report(Event::Finish { phase: Phase::Configure });
         journal.report(Event::Note("two\nlines"));
         assert_eq!(
@@ -226,7 +233,9 @@ mod tests {
             ]
         );
         assert_eq!(std::fs::read_to_string(&path).unwrap(), journal.text());
-        assert_eq!((journal.warnings().len(), journal.phases().len()), (1, 1));
+        let Timings { phases, items } = journal.timings();
+        assert_eq!((journal.warnings().len(), phases.len()), (1, 1));
+        assert_eq!((items[0].phase, items[0].name.as_str(), items[0].bytes, items.len()), (Phase::Configure, "b", 7, 1));
     }
 
     #[test]

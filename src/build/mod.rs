@@ -27,6 +27,7 @@ mod room;
 mod root;
 mod signatures;
 mod tidy;
+mod timings;
 mod why;
 pub mod worker;
 
@@ -42,6 +43,7 @@ pub use report::{ImageOutcome, MissReason, Output, PackageCounts, Report, RootOu
 pub use request::{Caches, Request, Workers};
 pub use signatures::{Flaw, Unproven};
 pub use tidy::{Collection, room_hint, tidy};
+pub use timings::{ItemSpan, PhaseSpan, Timings};
 pub use why::{Change, Difference, Nearest, differences, nearest};
 
 use crate::cache::{self, ImageCache, ImageRecord, MetadataCache, NewImage, ReleaseDate, SpecHash};
@@ -116,7 +118,7 @@ pub fn build(request: &Request, store: Option<&Store>, progress: &dyn Progress, 
     journal.note(&format!("done in {}", human_duration(report.duration)));
     journal.close();
     report.nearest = near;
-    (report.phases, report.warnings) = (journal.phases(), journal.warnings());
+    (report.timings, report.warnings) = (journal.timings(), journal.warnings());
     Ok(report)
 }
 
@@ -319,7 +321,7 @@ impl Build<'_> {
     }
 
     fn annotations(&self) -> Annotations {
-        let phases = self.journal.phases().into_iter().map(|(phase, took)| Took { phase, millis: took.as_millis() as u64 }).collect();
+        let phases = self.journal.timings().sums().into_iter().map(|(phase, took)| Took { phase, millis: took.as_millis() as u64 }).collect();
         let inputs = self.request.inputs();
         Annotations { inputs, phases, log: Some(self.journal.text()), builder: Some(env!("CARGO_PKG_VERSION").to_owned()) }
     }
@@ -353,7 +355,7 @@ impl Build<'_> {
             disk_size: spec.disk.size,
             outputs,
             duration: self.begun.elapsed(),
-            phases: Vec::new(),
+            timings: Timings::default(),
             warnings: Vec::new(),
             collection: None,
             nearest: None,

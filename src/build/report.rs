@@ -7,10 +7,10 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::tidy::Collection;
+use super::timings::Timings;
 use super::why::Nearest;
 use crate::cache::{Import, ReleaseDate, SpecHash};
 use crate::digest::Digest;
-use crate::progress::Phase;
 use crate::resolve::Matched;
 use crate::units::ByteSize;
 
@@ -41,8 +41,9 @@ pub struct Report {
     pub outputs: Vec<Output>,
     /// Wall time of the whole command.
     pub duration: Duration,
-    /// Wall time of each phase, in the order in which they began.
-    pub phases: Vec<(Phase, Duration)>,
+    /// What was done, and when.
+    #[serde(skip)]
+    pub timings: Timings,
     /// What a person should know although the build succeeded.
     pub warnings: Vec<String>,
     /// What went so that the caches keep to their limits; none where nothing had to.

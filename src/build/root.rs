@@ -1,4 +1,7 @@
 //! The installed tree of a build: from the root cache, or from packages, and then into it.
+//!
+//! Two trees of a build are kept: that of all its packages, and that of the profile's alone, with which every other spec of the same profile, kernel and boot
+//! loader begins. What decides is the packages: the second is the first of a spec that adds none.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -129,7 +132,7 @@ impl<'a> Roots<'a> {
 pub(super) struct Keeping<'a> {
     roots: &'a Roots<'a>,
     lock: &'a Lock,
-    /// How many packages of the lock are the base's, by name.
+    /// The names of the packages of the lock that are the base's.
     base: Vec<&'a str>,
     places: &'a Places,
     begun: Instant,

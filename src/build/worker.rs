@@ -75,6 +75,7 @@ pub enum Saved {
 enum Message {
     Start { phase: Phase, total: Option<u64> },
     Advance { phase: Phase, by: u64 },
+    Item { phase: Phase, name: String, bytes: u64, took: Duration },
     Finish { phase: Phase },
     Warning(String),
     Note(String),
@@ -106,6 +107,7 @@ impl Progress for Wire {
         send(&match event {
             Event::Start { phase, total } => Message::Start { phase, total },
             Event::Advance { phase, by } => Message::Advance { phase, by },
+            Event::Item { phase, name, bytes, took } => Message::Item { phase, name: name.to_owned(), bytes, took },
             Event::Finish { phase } => Message::Finish { phase },
             Event::Warning(text) => Message::Warning(text.to_owned()),
             Event::Note(text) => Message::Note(text.to_owned()),
@@ -244,6 +246,7 @@ fn listen(messages: &mpsc::Receiver<Message>, saved: &dyn Fn(Saved), progress: &
         match messages.recv_timeout(Duration::from_millis(50)) {
             Ok(Message::Start { phase, total }) => progress.report(Event::Start { phase, total }),
             Ok(Message::Advance { phase, by }) => progress.report(Event::Advance { phase, by }),
+            Ok(Message::Item { phase, name, bytes, took }) => progress.report(Event::Item { phase, name: &name, bytes, took }),
             Ok(Message::Finish { phase }) => progress.report(Event::Finish { phase }),
             Ok(Message::Warning(text)) => progress.report(Event::Warning(&text)),
             Ok(Message::Note(text)) => progress.report(Event::Note(&text)),

@@ -1,14 +1,15 @@
 //! `build`: a spec becomes an image.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
-use image_composer::build::{Caches, Request, build};
+use image_composer::build::{Caches, Output, Report, Request, build};
 use image_composer::config::Storage;
 use image_composer::progress::Cancel;
 use image_composer::spec;
 use image_composer::spec::model::CacheUse;
 use image_composer::store::Store;
+use image_composer::units::ByteSize;
 
 use super::network::Network;
 use super::sbom::{self, Sbom};
@@ -57,6 +58,10 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "BILL", value_enum, conflicts_with_all = ["no_cache", "no_image_cache"])]
     sbom: Vec<Sbom>,
 
+    /// Show where the time went, and write it as a page for browsers: <name>-<version>.timings.html
+    #[arg(long, conflicts_with = "check")]
+    timings: bool,
+
     #[command(flatten)]
     switches: Switches,
 
@@ -96,10 +101,11 @@ Examples:
   image-composer lock debian12.yml && image-composer build debian12.yml --locked
   image-composer build debian12.yml --check
   image-composer build debian12.yml --sbom spdx --sbom provenance
+  image-composer build debian12.yml --timings -o out/
   image-composer build debian12.yml --mirror debian=https://mirror.example/debian
 
 JSON: one object with spec_hash, name, version, image {outcome: hit|built, …}, packages {total, fetched, \
-fetched_bytes, present} or null, root {outcome: hit|installed, …} or null, matched [{wanted, packages}] (what patterns of package names and a kernel's version meant), releases [{archive, suite, date}], image_digest, disk_size, \
+fetched_bytes, present} or null, root {outcome: hit|base|installed, …} or null, matched [{wanted, packages}] (what patterns of package names and a kernel's version meant), releases [{archive, suite, date}], image_digest, disk_size, \
 outputs [{path, size, allocated}], seconds, phases [{phase, seconds}], warnings, collection {packages, images, roots, freed, \
 unmet} (what went so that the caches keep to their limits) or null. Sizes are bytes, dates are seconds since 1970. \
 JSON with --check: {outcome: same|differs, spec_hash, name, version, image_digest, built_digest, packages, difference, seconds}, where difference is what \
@@ -147,9 +153,23 @@ pub(super) fn run(session: &Session, arguments: Arguments) -> Result {
         session.warn_of_damage(store);
     }
     let mut report = outcome?;
+    if arguments.timings {
+        write_timings(session, &mut report, &request.output_dir)?;
+    }
     let billed = sbom::write(store.as_ref(), &mut report, &arguments.sbom, &request.output_dir);
     session.ui.built(&report, arguments.json)?;
     billed
+}
+
+/// Shows where the time went, writes it beside the output files, and adds the page to them.
+fn write_timings(session: &Session, report: &mut Report, folder: &Path) -> Result {
+    session.ui.timings(report);
+    let path = folder.join(format!("{}-{}.timings.html", report.name, report.version));
+    let page = crate::ui::timings_page(report);
+    let size = ByteSize(page.len() as u64);
+    std::fs::write(&path, page).map_err(|source| image_composer::build::Error::Output { path: path.clone(), source })?;
+    report.outputs.push(Output { path, size, allocated: size });
+    Ok(())
 }
 
 fn check(session: &Session, request: Request, store: &Store, json: bool, cancel: &Cancel) -> Result {

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
 use reqwest::Url;
 use reqwest::header::RANGE;
@@ -109,6 +110,7 @@ impl<T: Send> Download<'_, T> {
     }
 
     fn one(&self, request: &PackageRequest) -> Result<T, Vec<FailureReason>> {
+        let begun = Instant::now();
         let mut partial = Partial::open(self.partials, &request.sha256, request.size, self.cancel).map_err(|error| vec![error.into()])?;
         let mut counted = Counted { progress: self.progress, bytes: 0 };
         counted.reached(partial.length());
@@ -143,6 +145,8 @@ impl<T: Send> Download<'_, T> {
             // The package is where it should be; only room is lost.
             self.progress.report(Event::Warning(&format!("{error}: a finished download could not be removed")));
         }
+        let name = request.coordinates.name();
+        self.progress.report(Event::Item { phase: Phase::Download, name, bytes: request.size, took: begun.elapsed() });
         Ok(value)
     }
 

@@ -6,6 +6,7 @@ mod tally;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 pub use tally::{Tally, label};
 
@@ -59,6 +60,17 @@ pub enum Event<'a> {
         phase: Phase,
         /// By how much since the last report.
         by: u64,
+    },
+    /// One of the things that a phase consists of is done.
+    Item {
+        /// Which phase: [`Phase::Download`] and [`Phase::Unpack`] have packages, [`Phase::Configure`] packages and programs of the image.
+        phase: Phase,
+        /// The package or the program.
+        name: &'a str,
+        /// How long its file is in bytes; 0 where it has none.
+        bytes: u64,
+        /// How long it took, until now.
+        took: Duration,
     },
     /// A phase is over.
     Finish {

@@ -273,7 +273,7 @@ fn make_all(tree: &Tree, cell: &Cell<'_>, cancel: &Cancel) -> Result<(), Error> 
         match maker {
             Maker::InitramfsTools => {
                 let command = ["update-initramfs", "-c", "-k", &version];
-                cell.run(&format!("update-initramfs for kernel {version}"), &command, b"", &mut |_| {}, cancel)?;
+                cell.run_timed(&format!("update-initramfs for kernel {version}"), &command, cancel)?;
             }
             Maker::Dracut => {
                 copy_kernel(tree, &version)?;
@@ -281,7 +281,7 @@ fn make_all(tree: &Tree, cell: &Cell<'_>, cancel: &Cancel) -> Result<(), Error> 
                 let compression = if tree.exists("usr/bin/zstd") { "--zstd" } else { "--gzip" };
                 let image = format!("/boot/initramfs-{version}.img");
                 let command = ["dracut", "--force", "--no-hostonly", "--reproducible", compression, &image, &version];
-                cell.run(&format!("dracut for kernel {version}"), &command, b"", &mut |_| {}, cancel)?;
+                cell.run_timed(&format!("dracut for kernel {version}"), &command, cancel)?;
             }
         }
     }

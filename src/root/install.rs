@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Mutex, Once, PoisonError};
+use std::time::Instant;
 
 use rayon::prelude::*;
 
@@ -34,6 +35,20 @@ pub(super) const INITRD_LATER: (&str, &str) = ("/usr/sbin/update-initramfs", "#!
 
 /// The most that is kept of what one package prints while it is configured, in bytes.
 const SECTION_LIMIT: usize = 8 << 10;
+
+/// The package that dpkg configures at the moment, and since when.
+#[derive(Default)]
+struct SettingUp(Option<(String, Instant)>);
+
+impl SettingUp {
+    /// Takes note that the package before is done, and that another one begins; none where the name is empty.
+    fn next(&mut self, name: &str, progress: &dyn Progress) {
+        if let Some((before, begun)) = &self.0 {
+            progress.report(Event::Item { phase: Phase::Configure, name: before, bytes: 0, took: begun.elapsed() });
+        }
+        self.0 = (!name.is_empty()).then(|| (name.to_owned(), Instant::now()));
+    }
+}
 
 /// The installation of a stage, in progress.
 pub(super) struct Installation<'a> {
@@ -160,6 +175,7 @@ impl<'a> Installation<'a> {
             .map(|_| {
                 let mut done = Vec::new();
                 while let Some(number) = next() {
+                    let begun = Instant::now();
                     let (package, control) = (&packages[number], &controls[&number]);
                     let mut deb = Deb::open(package)?;
                     deb.control()?;
@@ -167,7 +183,9 @@ impl<'a> Installation<'a> {
                     let job = Job { number, name: package.coordinates.name(), origin: &Origin::of(package), conffiles: &conffiles };
                     let paths = unpacker.unpack(&job, deb.data()?)?;
                     deb.finish()?;
-                    self.progress.report(Event::Advance { phase: Phase::Unpack, by: package.size });
+                    let (name, bytes) = (package.coordinates.name(), package.size);
+                    self.progress.report(Event::Advance { phase: Phase::Unpack, by: bytes });
+                    self.progress.report(Event::Item { phase: Phase::Unpack, name, bytes, took: begun.elapsed() });
                     done.push((number, Unpacked { package, control, paths }));
                 }
                 Ok(done)
@@ -221,11 +239,13 @@ impl<'a> Installation<'a> {
             let total = self.packages().count() as u64;
             self.progress.report(Event::Start { phase: Phase::Configure, total: Some(total) });
         });
+        let mut setting_up = SettingUp::default();
         let mut culprits: Vec<String> = Vec::new();
         // What was printed since the last package began: dpkg goes on after an error, and the end of its output is often about others.
         let (mut section, mut guilty) = (String::new(), String::new());
         let mut line = |line: &str| {
-            if line.starts_with("Setting up ") {
+            if let Some(package) = line.strip_prefix("Setting up ") {
+                setting_up.next(package.split([' ', ':']).next().unwrap_or_default(), self.progress);
                 self.progress.report(Event::Advance { phase: Phase::Configure, by: 1 });
                 section.clear();
             }
@@ -240,6 +260,7 @@ impl<'a> Installation<'a> {
             }
         };
         let result = self.cell().run("dpkg --configure", &command, b"", &mut line, self.cancel);
+        setting_up.next("", self.progress);
         match result {
             Err(Error::Script { status, .. }) if !culprits.is_empty() => {
                 Err(Error::Script { what: format!("configuring {}", culprits.join(", ")), status, output: guilty.trim_end().to_owned() })

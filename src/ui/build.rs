@@ -130,7 +130,7 @@ fn details(report: &Report) -> Vec<String> {
         let ReleaseDate { archive, suite, date } = release;
         format!("metadata: {archive} {suite} of {}", time::moment(*date))
     }));
-    lines.extend(report.phases.iter().map(|(phase, took)| format!("{}: {}", label(*phase), human_duration(*took))));
+    lines.extend(report.timings.sums().iter().map(|(phase, took)| format!("{}: {}", label(*phase), human_duration(*took))));
     lines.extend(report.outputs.iter().map(|output| format!("{}: {}, {} on disk", output.path.display(), output.size, output.allocated)));
     lines
 }
@@ -141,7 +141,6 @@ mod tests {
     use image_composer::cache::SpecHash;
     use image_composer::cache::collect::Limit;
     use image_composer::digest::Digest;
-    use image_composer::progress::Phase;
     use image_composer::units::ByteSize;
 
     use super::*;
@@ -167,7 +166,7 @@ mod tests {
             disk_size: ByteSize(2 << 30),
             outputs: vec![Output { path: "out/minimal-1.0.raw".into(), size: ByteSize(2 << 30), allocated: ByteSize(400 << 20) }],
             duration: Duration::from_millis(900),
-            phases: vec![(Phase::Write, Duration::from_millis(800))],
+            timings: crate::ui::timings::tests::timings(),
             warnings: vec!["careful".to_owned()],
             collection: None,
             nearest: None,

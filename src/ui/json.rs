@@ -88,7 +88,7 @@ impl<'a> From<&'a Report> for Build<'a> {
             disk_size: report.disk_size.0,
             outputs: report.outputs.iter().map(file).collect(),
             seconds: report.duration.as_secs_f64(),
-            phases: report.phases.iter().map(|(phase, took)| Took { phase: *phase, seconds: took.as_secs_f64() }).collect(),
+            phases: report.timings.sums().iter().map(|(phase, took)| Took { phase: *phase, seconds: took.as_secs_f64() }).collect(),
             warnings: &report.warnings,
             collection: report.collection.as_ref(),
             nearest: report.nearest.as_ref().map(Near::from),

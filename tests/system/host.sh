@@ -20,6 +20,7 @@ readonly NEEDED=(
     "ip iproute2"
     "python3 python3"
     "cc gcc libc6-dev"
+    "chromium chromium"
 )
 
 # The packages of NEEDED that are not there.

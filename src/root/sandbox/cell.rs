@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Instant;
 
 use nix::sched::CloneFlags;
 use rustix::fs::{Mode, OFlags};
@@ -12,7 +13,7 @@ use rustix::mount::{MountFlags, UnmountFlags};
 use serde::{Deserialize, Serialize};
 
 use super::{CELL, DOOR, SandboxError, die_with_parent, rights, this_program};
-use crate::progress::{Cancel, Event, Progress, Silent};
+use crate::progress::{Cancel, Event, Phase, Progress, Silent};
 use crate::root::Error;
 
 /// How much of a program's output an error shows: the end of it, in bytes.
@@ -92,6 +93,17 @@ impl<'p> Cell<'p> {
     pub fn with_tree(mut self, tree: &Path, at: &str) -> Self {
         self.room.inner = Some((tree.to_owned(), at.to_owned()));
         self
+    }
+
+    /// Runs a command that takes its time, and reports how long it took as an item of [`Phase::Configure`].
+    ///
+    /// # Errors
+    /// As [`Cell::run`].
+    pub fn run_timed(&self, what: &str, command: &[&str], cancel: &Cancel) -> Result<(), Error> {
+        let begun = Instant::now();
+        self.run(what, command, b"", &mut |_| {}, cancel)?;
+        self.progress.report(Event::Item { phase: Phase::Configure, name: what, bytes: 0, took: begun.elapsed() });
+        Ok(())
     }
 
     /// Runs a command, gives it `input`, and hands each line that it prints (on either stream) to `line`.

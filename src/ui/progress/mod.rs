@@ -92,7 +92,7 @@ impl Progress for View {
     fn report(&self, event: Event<'_>) {
         let line = match (&self.kind, event) {
             (Kind::Objects(objects), event) => objects.report(event),
-            (_, Event::Note(_) | Event::Output(_)) => None,
+            (_, Event::Note(_) | Event::Output(_) | Event::Item { .. }) => None,
             (_, Event::Warning(message)) => Some(self.stream.warning(message)),
             (Kind::Bars(bars), event) => bars.report(event),
             (Kind::Lines(lines), event) => lines.report(event),

@@ -96,7 +96,7 @@ fn take(under_way: &mut Vec<(Tally, Duration, Duration)>, event: Event<'_>, now:
             Line::Finish { phase, done: tally.done, seconds: now.saturating_sub(started).as_secs_f64() }
         }
         Event::Warning(message) => Line::Warning { message },
-        Event::Note(_) | Event::Output(_) => return None,
+        Event::Note(_) | Event::Output(_) | Event::Item { .. } => return None,
     };
     Some(line.text())
 }
