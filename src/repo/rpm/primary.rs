@@ -234,8 +234,6 @@ impl Draft {
         };
         let version = comparison.zip(version(element));
         if list == List::Provides {
-            // A range of versions, which hardly anyone provides, counts as all of them.
-            let version = version.filter(|(comparison, _)| *comparison == Comparison::Equal).map(|(_, version)| version);
             self.relations.provides.push(Provide { name: name.to_owned(), version });
             return Ok(());
         }
