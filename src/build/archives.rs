@@ -28,7 +28,7 @@ pub(super) fn configure(request: &Request) -> Result<Vec<ArchiveConfig>, Error> 
         }
         let configured = request.keyrings.get(archive.id);
         let path = configured.map_or(Path::new(archive.keyring.path), |path| path.as_path());
-        let package = configured.is_none().then_some(archive.keyring.package);
+        let package = configured.is_none().then_some((profile.packaging, archive.keyring.package));
         let keys = keyring(archive.id, path, package)?;
         archives.push(ArchiveConfig {
             id: archive.id.to_owned(),
@@ -115,7 +115,7 @@ fn mirrors(request: &Request, archive: &crate::distro::ProfileArchive, host: &[A
 }
 
 /// Also offline: what the store keeps is proven each time it is used.
-fn keyring(archive: &str, path: &Path, package: Option<&'static str>) -> Result<Keyring, Error> {
+fn keyring(archive: &str, path: &Path, package: Option<(Packaging, &'static str)>) -> Result<Keyring, Error> {
     Keyring::read(path).map_err(|source| Error::Keyring { archive: archive.to_owned(), package, source })
 }
 
