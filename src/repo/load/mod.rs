@@ -12,12 +12,12 @@
 mod decode;
 mod index;
 mod kept;
+mod mirrors;
 mod rpm;
 mod suite;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::error::Error as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -25,7 +25,7 @@ use std::sync::{Mutex, PoisonError};
 use crate::cache::MetadataCache;
 use crate::fetch::Client;
 use crate::progress::{Cancel, Event, Phase, Progress};
-use crate::repo::error::{Error, Failure, Missing};
+use crate::repo::error::{Error, Missing};
 use crate::repo::record::{Archive, PackageRecord, ReleaseInfo};
 use crate::repo::trust::Trust;
 use crate::root::Packaging;
@@ -207,21 +207,6 @@ fn once_each(packages: &mut Vec<PackageRecord>, progress: &dyn Progress) {
     }
     let mut keep = keep.into_iter();
     packages.retain(|_| keep.next().unwrap_or(true));
-}
-
-impl Load<'_> {
-    /// Says which mirrors were passed over, and why.
-    fn passed_over(&self, failures: &[Failure]) {
-        for failure in failures {
-            let mut text = format!("passed over {failure}");
-            let mut source = failure.source();
-            while let Some(error) = source {
-                text = format!("{text}: {error}");
-                source = error.source();
-            }
-            self.progress.report(Event::Warning(&text));
-        }
-    }
 }
 
 /// Runs `work` on every item, on a few threads, and gives the results in the order of the items. After the first failure no more work is begun, but
