@@ -17,6 +17,9 @@ pub(super) type Record = u32;
 /// The index of a group.
 pub(super) type Group = u32;
 
+/// The versions that are provided; none where none is said.
+type Versions<'a> = Option<(Comparison, &'a str)>;
+
 /// Packages of one group that satisfy a requirement, best first. Never empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Satisfiers {
@@ -42,7 +45,7 @@ pub(super) struct Universe<'a> {
     groups: Vec<Members<'a>>,
     by_name: HashMap<&'a str, Group>,
     /// Who provides a name, and in which versions; in no order.
-    providers: HashMap<&'a str, Vec<(Record, Option<(Comparison, &'a str)>)>>,
+    providers: HashMap<&'a str, Vec<(Record, Versions<'a>)>>,
     /// Who obsoletes packages of a name; in no order. Of RPM packages only.
     obsoleters: HashMap<&'a str, Vec<Record>>,
     /// The group of each record; none for records that are not part of the universe.

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use super::{checked, checked_list, local};
 use crate::distro::{Architecture, Packaging, Profile};
-use crate::repo::deb::folder::{self, FolderError};
+use crate::repo::folder::{self, FolderError};
 use crate::spec::model::{PackageFile, PackageFolder, PackageRepository, RepositoryKey, Unverified};
 use crate::spec::names;
 use crate::yaml::{Field, Fields, web_address};
@@ -84,10 +84,6 @@ fn read_repository(mut fields: Fields<'_>, packaging: Packaging) -> Option<Packa
 
 /// `path`: a folder of packages.
 fn read_folder(mut fields: Fields<'_>, path: &Field<'_>, arch: Option<Architecture>, packaging: Packaging) -> Option<PackageFolder> {
-    if packaging == Packaging::Rpm {
-        path.error_with_hint("cannot be used for RPM packages yet", "make a repository of the folder (createrepo_c), and give its url as file://…");
-        return None;
-    }
     if let Some(url) = fields.optional("url") {
         url.error_with_hint("cannot be given beside path: a repository is at one place", "leave one of them out");
     }
@@ -106,9 +102,9 @@ fn read_folder(mut fields: Fields<'_>, path: &Field<'_>, arch: Option<Architectu
     fields.finish();
 
     let id = id.unwrap_or_else(|| id_of_folder(path));
-    let found = local::packages(path);
+    let found = local::packages(path, packaging);
     let (id, (folder, files), priority) = (id?, found?, priority?);
-    let packages = read_packages(path, &id, &folder, files, arch, priority)?;
+    let packages = read_packages(path, &id, &folder, files, packaging, arch, priority)?;
     Some(PackageFolder { id, path: folder, packages, allow_packages, priority })
 }
 
@@ -128,6 +124,7 @@ fn read_packages(
     id: &str,
     folder: &Path,
     files: Vec<String>,
+    packaging: Packaging,
     arch: Option<Architecture>,
     priority: i32,
 ) -> Option<Vec<PackageFile>> {
@@ -136,8 +133,11 @@ fn read_packages(
         return None;
     };
     // Where the target is wrong, only what fits every machine is looked at.
-    let arch = arch.map_or("all", Architecture::debian);
-    let read: Vec<_> = files.into_par_iter().map(|file| (folder::read(folder, &file, &archive, arch), file)).collect();
+    let arch = match packaging {
+        Packaging::Deb => arch.map_or("all", Architecture::debian),
+        Packaging::Rpm => arch.map_or("noarch", Architecture::name),
+    };
+    let read: Vec<_> = files.into_par_iter().map(|file| (folder::read(folder, &file, &archive, packaging, arch), file)).collect();
     let mut packages: Vec<PackageFile> = Vec::new();
     let mut first: HashMap<_, usize> = HashMap::new();
     let mut holds = true;

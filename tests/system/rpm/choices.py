@@ -139,9 +139,13 @@ DIFFERENCES = {
 SPEC = """
 image: {{ name: choices, version: "1" }}
 target: {{ os: azure-linux, dist: azl3, arch: x86_64, imageType: raw }}
-packageRepositories: [ {{ id: choices, codename: choices, url: "file://{choices}", insecureSkipVerify: true }} ]
+packageRepositories: [ {repository} ]
 systemConfig: {{ name: minimal, packages: [ {packages} ] }}
 """
+
+
+BY_LIST = '{{ id: choices, codename: choices, url: "file://{path}", insecureSkipVerify: true }}'
+AS_FOLDER = '{{ id: {name}, path: "{path}", priority: 900 }}'
 
 
 def build(folder):
@@ -183,11 +187,12 @@ def by_dnf(folder, repositories, wanted):
         return {(package.name, package.version, package.reponame) for package in base.transaction.install_set}
 
 
-def by_program(program, folder, repositories, key, wanted):
+def by_program(program, folder, repositories, key, wanted, repository=None):
     """What the program writes into a lock, the names that it was made for, and what the program said."""
     spec = f"{folder}/question.yml"
     with open(spec, "w", encoding="utf-8") as file:
-        file.write(SPEC.format(choices=repositories["choices"], packages=", ".join(f'"{text}"' for text in wanted)))
+        repository = repository or BY_LIST.format(path=repositories["choices"])
+        file.write(SPEC.format(repository=repository, packages=", ".join(f'"{text}"' for text in wanted)))
     if os.path.exists(f"{spec}.lock"):
         os.remove(f"{spec}.lock")
     os.makedirs(f"{folder}/mirror/base", exist_ok=True)
@@ -220,11 +225,21 @@ def main():
         theirs = by_dnf(folder, small, question.split())
         if (ours != theirs) != (question in DIFFERENCES):
             differences.append(f"{question}: ours {sorted(ours)}, dnf's {sorted(theirs)}\n{said}")
+        # The packages themselves say the same as the list that createrepo_c made of them.
+        as_folder = AS_FOLDER.format(name="choices", path=small["choices"])
+        from_files = by_program(program, folder, repositories, key, question.split(), as_folder)[0]
+        if packages != from_files:
+            differences.append(f"{question}: by the list {sorted(packages - from_files)}, by the packages {sorted(from_files - packages)}")
     # A whole spec: with the names of the profile.
     packages, wants, said = by_program(program, folder, repositories, key, ["or-user", "virt"])
     theirs = by_dnf(folder, repositories, wants)
     if packages != theirs or len(packages) < 100:
         differences.append(f"the whole spec: only ours {sorted(packages - theirs)}, only dnf's {sorted(theirs - packages)}\n{said}")
+    as_folder = AS_FOLDER.format(name="files", path=repository)
+    from_files, _, said = by_program(program, folder, repositories, key, ["witness"], as_folder)
+    expected = {package for package in packages if package[2] == "azurelinux"}
+    if {package[:2] for package in from_files} != {package[:2] for package in expected} or {package[2] for package in from_files} != {"files"}:
+        differences.append(f"the packages of the whole spec as a folder: {sorted(from_files)}\n{said}")
     print("\n".join(differences))
     print(f"{len(questions)} questions and a spec of {len(packages)} packages")
     sys.exit(1 if differences else 0)
