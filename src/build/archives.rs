@@ -38,6 +38,7 @@ pub(super) fn configure(request: &Request) -> Result<Vec<ArchiveConfig>, Error> 
             pin: DEFAULT_PIN,
             trust: if archive.unsigned_lists { Trust::Packages(keys) } else { Trust::Keys(keys) },
             allow: Vec::new(),
+            exclude: Vec::new(),
         });
     }
     for repository in &request.spec.spec.repositories {
@@ -58,6 +59,7 @@ pub(super) fn configure(request: &Request) -> Result<Vec<ArchiveConfig>, Error> 
                 Packaging::Rpm => Trust::Packages(keys(repository)?),
             },
             allow: repository.allow_packages.clone(),
+            exclude: repository.exclude_packages.clone(),
         });
     }
     Ok(archives)
@@ -89,7 +91,7 @@ fn keys(repository: &PackageRepository) -> Result<Keyring, Error> {
 pub(super) fn of_folders(spec: &Spec) -> impl Iterator<Item = &PackageRecord> {
     spec.folders.iter().flat_map(|folder| {
         let packages = folder.packages.iter().filter_map(|file| file.package.as_ref());
-        packages.filter(|package| pattern::allows(&folder.allow_packages, package.coordinates.name()))
+        packages.filter(|package| pattern::takes(&folder.allow_packages, &folder.exclude_packages, package.coordinates.name()))
     })
 }
 

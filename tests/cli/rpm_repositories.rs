@@ -51,6 +51,7 @@ fn archive(mirror: &str, trust: Trust) -> ArchiveConfig {
         mirrors: vec![mirror.to_owned()],
         suites: vec![SuiteConfig { name: "./".to_owned(), components: Vec::new() }],
         allow: Vec::new(),
+        exclude: Vec::new(),
         trust,
         pin: 500,
     }

@@ -26,6 +26,7 @@ use crate::cache::MetadataCache;
 use crate::fetch::Client;
 use crate::progress::{Cancel, Event, Phase, Progress};
 use crate::repo::error::{Error, Missing};
+use crate::repo::pattern;
 use crate::repo::record::{Archive, PackageRecord, ReleaseInfo};
 use crate::repo::trust::Trust;
 use crate::root::Packaging;
@@ -53,6 +54,8 @@ pub struct ArchiveConfig {
     pub pin: i32,
     /// The only packages to take from it, by names and patterns; all where it is empty.
     pub allow: Vec<String>,
+    /// Packages that are not taken from it, by names and patterns.
+    pub exclude: Vec<String>,
 }
 
 /// A suite as a build wants to use it.
@@ -63,6 +66,13 @@ pub struct SuiteConfig {
     pub name: String,
     /// The components to use; none of a flat repository.
     pub components: Vec<String>,
+}
+
+impl ArchiveConfig {
+    /// Whether packages of this name are taken from it.
+    fn takes(&self, name: &str) -> bool {
+        pattern::takes(&self.allow, &self.exclude, name)
+    }
 }
 
 impl SuiteConfig {

@@ -14,7 +14,6 @@ use crate::fetch::Validators;
 use crate::progress::Event;
 use crate::repo::deb::release::IndexFile;
 use crate::repo::error::{Cause, Error, Failure, Missing};
-use crate::repo::pattern;
 use crate::repo::record::{Archive, PackageRecord, ReleaseInfo};
 use crate::repo::rpm::{primary, repomd};
 use crate::repo::signature::{self, SignatureError};
@@ -56,7 +55,7 @@ impl Load<'_> {
             let others = if others == 0 { String::new() } else { format!(" (and {others} others, each for a reason of its own)") };
             self.progress.report(Event::Warning(&format!("{name} of {} is left out: {problem}{others}", config.id)));
         }
-        let allowed = packages.records.into_iter().filter(|record| pattern::allows(&config.allow, record.coordinates.name()));
+        let allowed = packages.records.into_iter().filter(|record| config.takes(record.coordinates.name()));
         let records = allowed.map(|record| PackageRecord { filename: suite.path(&record.filename), ..record }).collect();
         if !self.options.offline {
             kept.keep(&proven.proofs.into_iter().chain([proof]).collect::<Vec<_>>())?;

@@ -11,7 +11,6 @@ use crate::progress::Event;
 use crate::repo::deb::packages;
 use crate::repo::deb::release::Release;
 use crate::repo::error::{Cause, Error, Failure, Missing};
-use crate::repo::pattern;
 use crate::repo::record::{Archive, PackageRecord, ReleaseInfo};
 use crate::repo::signature::{self, SignatureError, Verified};
 use crate::repo::trust::Trust;
@@ -59,12 +58,10 @@ impl Load<'_> {
             match result {
                 Ok((packages, proof)) => {
                     self.warn_of_unproven(&config.id, &packages.unproven);
-                    all.extend(packages.records.into_iter().filter(|record| pattern::allows(&config.allow, record.coordinates.name())).map(
-                        |record| {
-                            let filename = place(record.filename);
-                            PackageRecord { filename, ..record }
-                        },
-                    ));
+                    all.extend(packages.records.into_iter().filter(|record| config.takes(record.coordinates.name())).map(|record| {
+                        let filename = place(record.filename);
+                        PackageRecord { filename, ..record }
+                    }));
                     proofs.push(proof);
                 }
                 Err(Error::Offline(more)) => missing.extend(more),

@@ -141,9 +141,10 @@ fn rpm_packages_say_themselves_what_they_are_too() {
     for (file, bytes) in [("Tool_x-1-2.noarch.rpm", tool.build()), ("Tool_x-1-2.src.rpm", b"a source".to_vec()), ("a.deb", deb("a", "1"))] {
         fs::write(rpms.join(file), bytes).unwrap();
     }
-    let load = || load_of("azl3", dir.path(), "{path: rpms, priority: 900}");
+    let load = || load_of("azl3", dir.path(), "{path: rpms, priority: 900, excludePackages: [b*, a]}");
     let loaded = load().unwrap_or_else(|error| panic!("{error}"));
     let [folder] = loaded.spec.folders.as_slice() else { panic!("{:?}", loaded.spec.folders) };
+    assert_eq!(folder.exclude_packages, ["a", "b*"]);
     assert_eq!((names(folder), folder.packages.len()), (vec!["Tool_x=1-2:noarch (rpms)".to_owned()], 1));
     let record = folder.packages[0].package.as_ref().unwrap();
     assert_eq!((record.filename.as_str(), record.sha256, record.archive.pin), ("Tool_x-1-2.noarch.rpm", folder.packages[0].digest, 900));
