@@ -149,3 +149,14 @@ fn what_a_condition_asked_for_goes_with_that_on_which_it_stood() {
     );
     chosen("a 1-1: requires ((b and c) if d)\nb 1-1\nc 1-1\nd 1-1", &["a"], &["a=1-1"]);
 }
+
+#[test]
+fn the_repository_with_the_higher_priority_is_asked_first() {
+    let mut all = records("user 1-1: requires v\na 1-1: provides v = 9\nz 1-1: provides v = 1\nz 0-1: provides v = 1");
+    let preferred = Arc::new(Archive { id: "preferred".to_owned(), mirrors: Vec::new(), pin: 900 });
+    for record in all.iter_mut().filter(|record| record.coordinates.to_string().starts_with("z=0-1")) {
+        record.archive = Arc::clone(&preferred);
+    }
+    let request = Request { packaging: Packaging::Rpm, arch: "x86_64".to_owned(), ..request(&["user"]) };
+    assert_eq!(names(&resolve(&request, &all, &[]).unwrap()), ["user=1-1", "z=0-1"]);
+}
