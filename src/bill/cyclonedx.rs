@@ -140,7 +140,7 @@ fn dependencies(bill: &Bill) -> Vec<Dependency> {
     let mut roots = Vec::new();
     for package in &bill.lock.packages {
         let by = match &package.reason {
-            Reason::Essential | Reason::Wanted => None,
+            Reason::Essential | Reason::Wanted | Reason::Obsoletes(_) => None,
             Reason::DependencyOf(by) | Reason::RecommendedBy(by) => by_name.get(by.as_str()),
         };
         match by {

@@ -102,7 +102,7 @@ pub(super) fn document(bill: &Bill) -> Document {
     for package in &bill.lock.packages {
         relationships.push(relationship(IMAGE.to_owned(), "CONTAINS", id(package)));
         match &package.reason {
-            Reason::Essential | Reason::Wanted => {}
+            Reason::Essential | Reason::Wanted | Reason::Obsoletes(_) => {}
             Reason::DependencyOf(by) => {
                 relationships.extend(by_name.get(by.as_str()).map(|by| relationship(id(by), "DEPENDS_ON", id(package))));
             }
@@ -144,6 +144,7 @@ fn described(bill: &Bill, package: &LockedPackage) -> Package {
                 Reason::Essential => "essential".to_owned(),
                 Reason::Wanted => "wanted by the spec or the profile".to_owned(),
                 Reason::DependencyOf(by) => format!("needed by {by}"),
+                Reason::Obsoletes(name) => format!("wanted by the spec or the profile as {name}, which it obsoletes"),
                 Reason::RecommendedBy(by) => format!("recommended by {by}"),
             }
         )),

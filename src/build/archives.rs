@@ -28,7 +28,7 @@ pub(super) fn configure(request: &Request) -> Result<Vec<ArchiveConfig>, Error> 
         }
         let configured = request.keyrings.get(archive.id);
         let path = configured.map_or(Path::new(archive.keyring.path), |path| path.as_path());
-        let package = configured.is_none().then_some(archive.keyring.package);
+        let package = configured.is_none().then_some((profile.packaging, archive.keyring.package));
         let keys = keyring(archive.id, path, package)?;
         archives.push(ArchiveConfig {
             id: archive.id.to_owned(),
@@ -38,6 +38,7 @@ pub(super) fn configure(request: &Request) -> Result<Vec<ArchiveConfig>, Error> 
             pin: DEFAULT_PIN,
             trust: if archive.unsigned_lists { Trust::Packages(keys) } else { Trust::Keys(keys) },
             allow: Vec::new(),
+            exclude: Vec::new(),
         });
     }
     for repository in &request.spec.spec.repositories {
@@ -58,6 +59,7 @@ pub(super) fn configure(request: &Request) -> Result<Vec<ArchiveConfig>, Error> 
                 Packaging::Rpm => Trust::Packages(keys(repository)?),
             },
             allow: repository.allow_packages.clone(),
+            exclude: repository.exclude_packages.clone(),
         });
     }
     Ok(archives)
@@ -89,7 +91,7 @@ fn keys(repository: &PackageRepository) -> Result<Keyring, Error> {
 pub(super) fn of_folders(spec: &Spec) -> impl Iterator<Item = &PackageRecord> {
     spec.folders.iter().flat_map(|folder| {
         let packages = folder.packages.iter().filter_map(|file| file.package.as_ref());
-        packages.filter(|package| pattern::allows(&folder.allow_packages, package.coordinates.name()))
+        packages.filter(|package| pattern::takes(&folder.allow_packages, &folder.exclude_packages, package.coordinates.name()))
     })
 }
 
@@ -115,7 +117,7 @@ fn mirrors(request: &Request, archive: &crate::distro::ProfileArchive, host: &[A
 }
 
 /// Also offline: what the store keeps is proven each time it is used.
-fn keyring(archive: &str, path: &Path, package: Option<&'static str>) -> Result<Keyring, Error> {
+fn keyring(archive: &str, path: &Path, package: Option<(Packaging, &'static str)>) -> Result<Keyring, Error> {
     Keyring::read(path).map_err(|source| Error::Keyring { archive: archive.to_owned(), package, source })
 }
 

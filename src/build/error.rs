@@ -6,6 +6,7 @@ use super::locked::Disagreement;
 use super::signatures::Unproven;
 use super::worker::WorkerFailure;
 use crate::cache::{self, Coordinates};
+use crate::distro::Packaging;
 use crate::root::sandbox::SandboxError;
 use crate::units::ByteSize;
 use crate::{disk, fetch, inspect, repo, resolve, store};
@@ -32,8 +33,8 @@ pub enum Error {
     Keyring {
         /// The archive.
         archive: String,
-        /// The Debian package that has it, where it is the profile's own.
-        package: Option<&'static str>,
+        /// The package that has it, where it is the profile's own, and of what kind that is.
+        package: Option<(Packaging, &'static str)>,
         /// Why not.
         source: repo::keyring::KeyringError,
     },
@@ -156,7 +157,10 @@ impl Error {
                 "give one with --mirror {archive}=URL, or with mirrors.{archive} in the configuration; it is the address above “dists/”"
             )),
             Self::AptSources(error) => error.hint(),
-            Self::Keyring { package: Some(package), archive, .. } => Some(format!(
+            Self::Keyring { package: Some((Packaging::Rpm, package)), archive, .. } => Some(format!(
+                "name a file with the keys of {archive} with keyrings.{archive} in the configuration: the distribution's package “{package}” has it"
+            )),
+            Self::Keyring { package: Some((Packaging::Deb, package)), archive, .. } => Some(format!(
                 "install the package “{package}” (apt install {package}), or name a keyring file with keyrings.{archive} in the configuration"
             )),
             Self::Keyring { source, .. } => source.hint(),

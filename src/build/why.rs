@@ -104,7 +104,7 @@ pub fn differences(kept: &Value, wanted: &Value) -> Vec<Difference> {
 }
 
 /// Fields that the model calls otherwise than specs do, by their paths without what stands in brackets.
-const NAMES: [(&str, &str); 33] = [
+const NAMES: [(&str, &str); 35] = [
     ("lock", "the lock"),
     ("builder_epoch", "the builder's version"),
     ("source_date_epoch", "SOURCE_DATE_EPOCH"),
@@ -117,10 +117,12 @@ const NAMES: [(&str, &str); 33] = [
     ("spec.repositories.keys", "pkeys"),
     ("spec.repositories.unverified", "insecureSkipVerify"),
     ("spec.repositories.allow_packages", "allowPackages"),
+    ("spec.repositories.exclude_packages", "excludePackages"),
     ("spec.folders", "packageRepositories"),
     ("spec.folders.packages", "path"),
     ("spec.folders.packages.digest", ""),
     ("spec.folders.allow_packages", "allowPackages"),
+    ("spec.folders.exclude_packages", "excludePackages"),
     ("spec.target.image_type", "imageType"),
     ("spec.disk.table", "partitionTableType"),
     ("spec.disk.extend_last_partition", "extendLastPartitionToFillDisk"),

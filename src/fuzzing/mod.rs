@@ -20,7 +20,7 @@ use crate::format::totals::{TotalRow, UsageRow};
 use crate::format::{blob, bundle as bundles, cbor, pack as packs, skippable, tree, zeros};
 use crate::progress::Cancel;
 use crate::repo::deb::{packages as indexes, relation, release as releases, sources as apt};
-use crate::repo::{Archive, Keyring, signature as signatures};
+use crate::repo::{Archive, Keyring, rpm as rpms, signature as signatures};
 use crate::resolve::Lock;
 use crate::store::BundleReader;
 
@@ -28,7 +28,7 @@ use crate::store::BundleReader;
 pub type Target = fn(&[u8]) -> bool;
 
 /// All targets by their names: those of the files in `fuzz/fuzz_targets/`, and of the folders of seeds.
-pub const TARGETS: [(&str, Target); 19] = [
+pub const TARGETS: [(&str, Target); 21] = [
     ("blob", blob),
     ("bundle", bundle),
     ("cbor", cbor),
@@ -39,9 +39,11 @@ pub const TARGETS: [(&str, Target); 19] = [
     ("manifest", manifest),
     ("pack", pack),
     ("packages", packages),
+    ("primary", primary),
     ("record", record),
     ("relation", relation),
     ("release", release),
+    ("repomd", repomd),
     ("row", row),
     ("rpm", rpm),
     ("signature", signature),
@@ -190,6 +192,7 @@ pub fn deb(bytes: &[u8]) -> bool {
 
 /// An RPM package: both headers, the list of its files, every entry of the payload.
 pub fn rpm(bytes: &[u8]) -> bool {
+    let _ = crate::root::Described::read("fuzz", bytes, bytes.len() as u64);
     crate::root::examine_rpm(bytes).is_ok()
 }
 
@@ -197,9 +200,28 @@ pub fn rpm(bytes: &[u8]) -> bool {
 pub fn packages(bytes: &[u8]) -> bool {
     let archive = Arc::new(Archive { id: "debian".to_owned(), mirrors: Vec::new(), pin: 500 });
     let Ok(packages) = indexes::parse(bytes, &archive, "amd64") else { return false };
-    let inside = |path: &str| !path.starts_with('/') && !path.split('/').any(|part| part == "..");
-    assert!(packages.records.iter().all(|record| inside(&record.filename)));
+    assert!(packages.records.iter().all(|record| is_inside(&record.filename)));
     true
+}
+
+/// The list of packages of an RPM repository.
+pub fn primary(bytes: &[u8]) -> bool {
+    let archive = Arc::new(Archive { id: "rpm".to_owned(), mirrors: Vec::new(), pin: 500 });
+    let Ok(packages) = rpms::primary::parse(bytes, &archive, "x86_64") else { return false };
+    assert!(packages.records.iter().all(|record| is_inside(&record.filename)));
+    packages.unusable.is_empty()
+}
+
+/// A `repomd.xml`, whose signature was verified.
+pub fn repomd(bytes: &[u8]) -> bool {
+    let Ok(repomd) = rpms::repomd::parse(bytes) else { return false };
+    assert!(is_inside(&repomd.primary.path));
+    true
+}
+
+/// Whether a path leads nowhere but beneath an address.
+fn is_inside(path: &str) -> bool {
+    !path.starts_with('/') && !path.split('/').any(|part| part == "..")
 }
 
 /// Relations between packages.

@@ -13,6 +13,7 @@ use crate::format::blob::{Alias, BlobKind, Header, MetadataAttributes, MetadataN
 use crate::format::record::{Import, ReleaseDate};
 use crate::format::totals::Amount;
 use crate::progress::Silent;
+use crate::repo::rpm::primary::tests::primary;
 use crate::repo::signature::tests::keys::{SignOptions, TestKey};
 use crate::resolve::{LockedPackage, Reason};
 use crate::root::RpmBuilder;
@@ -181,6 +182,18 @@ fn rpms() -> Vec<(String, Vec<u8>)> {
     packages.collect()
 }
 
+/// A list of packages, and what names it.
+fn rpm_metadata() -> [Vec<u8>; 2] {
+    let lists = "a 1:2.0~rc1-3: requires b >= 2, rpmlib(FileCaps) <= 4.6, /bin/sh, (c if d else e); provides f >= 3; conflicts g; files /usr/bin/a\n\
+                 new 2-1: obsoletes old < 2; requires (v >= 1 with v < 2)";
+    let data = format!(
+        "<data type=\"primary\"><checksum type=\"sha256\">{}</checksum><location href=\"repodata/primary.xml.gz\"/>\
+         <timestamp>1700000000</timestamp><size>3</size><open-size>9</open-size></data>",
+        Sha256::of(b"")
+    );
+    [primary(lists), format!("<?xml version=\"1.0\"?>\n<repomd><revision>9</revision>{data}</repomd>")].map(String::into_bytes)
+}
+
 /// All seeds: target, name, bytes.
 fn seeds() -> Vec<(&'static str, String, Vec<u8>)> {
     let mut seeds: Vec<(&str, String, Vec<u8>)> = Vec::new();
@@ -237,6 +250,9 @@ fn seeds() -> Vec<(&'static str, String, Vec<u8>)> {
     let (_, footer) = packs::encode_footer(&[entry(digest, 16, 10), entry(other, 26, 5)]).unwrap();
     add("pack", "two", footer[skippable::HEAD_LEN..footer.len() - packs::TRAILER_LEN].to_vec());
     add("packages", "bash", PACKAGES.as_bytes().to_vec());
+    let [list, repomd] = rpm_metadata();
+    add("primary", "two", list);
+    add("repomd", "primary", repomd);
     add("record", "imported", an_image().encode().unwrap());
     add("relation", "depends", b"base-files (>= 2.1.12), a:any | b (<< 2) [amd64 !i386] <!nocheck>, c".to_vec());
     add("relation", "provides", b"sh (= 1), shell".to_vec());

@@ -78,19 +78,21 @@ pub enum Cause {
     /// It is no Release file that can be used.
     #[error("it is no Release file for this build")]
     Release(#[from] ReleaseError),
-    /// It is not the file that the signed Release vouches for.
-    #[error("it is not what the signed Release vouches for: expected {expected_len} bytes with the SHA-256 {expected}, got {found_len} with {found}")]
+    /// It is not the file that the archive's Release, or the repository's `repomd.xml`, vouches for.
+    #[error(
+        "it is not what the repository's signed metadata vouches for: expected {expected_len} bytes with the SHA-256 {expected}, got {found_len} with {found}"
+    )]
     Digest {
-        /// What the Release says.
+        /// What was promised.
         expected: Sha256,
-        /// Bytes, by the Release.
+        /// Bytes that were promised.
         expected_len: u64,
         /// What came.
         found: Sha256,
         /// Bytes that came.
         found_len: u64,
     },
-    /// It is longer than the signed Release, or this program, allows.
+    /// It is longer than was promised, or than this program allows.
     #[error("it is longer than {limit} bytes")]
     TooLong {
         /// How long it may be.
@@ -113,6 +115,9 @@ pub enum Cause {
     /// It is compressed in a way that this program does not know.
     #[error("it is compressed in an unknown way: gzip, xz and zstd are known")]
     Compression,
+    /// Its packages belong to modules.
+    #[error("the repository has modules, which are not supported: which of its packages may be chosen depends on them")]
+    Modules,
     /// It is older than what the store has seen of the repository.
     #[error("it is of {}, and one of {} has been seen", utc(*.found), utc(*.kept))]
     Older {
@@ -178,7 +183,13 @@ impl Error {
 
 impl Cause {
     fn is_integrity(&self) -> bool {
-        !matches!(self, Self::Fetch(_) | Self::NotListed { .. } | Self::Release(ReleaseError::Architecture { .. } | ReleaseError::Component { .. }))
+        !matches!(
+            self,
+            Self::Fetch(_)
+                | Self::Modules
+                | Self::NotListed { .. }
+                | Self::Release(ReleaseError::Architecture { .. } | ReleaseError::Component { .. })
+        )
     }
 
     fn hint(&self) -> Option<String> {
@@ -191,6 +202,7 @@ impl Cause {
             Self::Digest { .. } | Self::TooLong { .. } | Self::Decompress(_) | Self::Older { .. } => {
                 Some("the mirror may be in the middle of an update: try again in a few minutes, or try another mirror".to_owned())
             }
+            Self::Modules => Some("name a repository without modules: releases of the distribution that still have them cannot be built".to_owned()),
             Self::NotListed { .. } | Self::Packages(_) | Self::Xml(_) | Self::Compression => None,
         }
     }

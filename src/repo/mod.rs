@@ -2,6 +2,7 @@
 
 pub mod deb;
 mod error;
+pub mod folder;
 pub mod keyring;
 mod load;
 pub mod pattern;

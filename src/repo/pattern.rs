@@ -33,6 +33,11 @@ pub fn allows(list: &[String], name: &str) -> bool {
     list.is_empty() || list.iter().any(|allowed| matches(allowed, name))
 }
 
+/// Whether a name is one that a list of names and patterns allows, and another one does not exclude.
+pub fn takes(allow: &[String], exclude: &[String], name: &str) -> bool {
+    allows(allow, name) && !exclude.iter().any(|excluded| matches(excluded, name))
+}
+
 /// How much of the pattern means this one byte; none if it means another.
 fn one(pattern: &[u8], byte: u8) -> Option<usize> {
     match *pattern.first()? {

@@ -89,7 +89,7 @@ pub struct Relations {
     pub breaks: Vec<Requirement>,
     /// Debian: may have its files overwritten by this package. RPM (`Obsoletes`): a package of this name, whatever others provide, gives way to this one.
     pub replaces: Vec<Requirement>,
-    /// Virtual packages that this one stands for; the version, where there is one, is exact.
+    /// Virtual packages that this one stands for.
     pub provides: Vec<Provide>,
     /// Must be there if something else is: rpm's `if`.
     pub conditional: Vec<Conditional>,
@@ -126,8 +126,9 @@ pub struct Requirement {
 pub struct Provide {
     /// Its name.
     pub name: String,
-    /// Its version; without one it satisfies no versioned dependency (Debian Policy §7.5), or with rpm each of them.
-    pub version: Option<String>,
+    /// Its versions: on Debian exactly one, with rpm perhaps a range. Without one it satisfies no versioned dependency (Debian Policy §7.5), or with rpm each
+    /// of them.
+    pub version: Option<(Comparison, String)>,
 }
 
 /// How a version is compared.

@@ -89,7 +89,7 @@ impl Story {
 }
 
 fn root_sentence(universe: &Universe<'_>, root: &Root, nothing_left: bool) -> String {
-    let name = universe.name(root.satisfiers.group);
+    let name = universe.name(root.named.unwrap_or(root.any_of[0].group));
     match &root.kind {
         RootKind::Essential => format!("{name} is essential"),
         RootKind::Wanted(text) if nothing_left => format!("{text} is wanted by the spec, and so is another version of {name}"),

@@ -44,6 +44,8 @@ pub enum Reason {
     Wanted,
     /// The named package depends on it (the first in name order).
     DependencyOf(String),
+    /// It takes the place of the named package, which the spec or the profile names: rpm's Obsoletes.
+    Obsoletes(String),
     /// The named package recommends it.
     RecommendedBy(String),
 }
@@ -55,6 +57,7 @@ impl std::fmt::Display for Reason {
             Self::Essential => f.write_str("essential"),
             Self::Wanted => f.write_str("wanted"),
             Self::DependencyOf(name) => write!(f, "needed-by {name}"),
+            Self::Obsoletes(name) => write!(f, "obsoletes {name}"),
             Self::RecommendedBy(name) => write!(f, "recommended-by {name}"),
         }
     }

@@ -8,7 +8,7 @@
 //! package NAME VERSION ARCHITECTURE ARCHIVE SHA256 SIZE INSTALLED FILE REASON…
 //! ```
 //!
-//! REASON is `essential`, `wanted`, `needed-by NAME` or `recommended-by NAME`, with `(essential)` behind it where the package is essential for another reason,
+//! REASON is `essential`, `wanted`, `needed-by NAME`, `obsoletes NAME` or `recommended-by NAME`, with `(essential)` behind it where the package is essential for another reason,
 //! too. A file comes from anywhere: what is not as above is an error with its line.
 
 use std::fmt::Write as _;
@@ -132,6 +132,7 @@ fn package(name: [&str; 4], sha256: &str, sizes: [&str; 2], path: &str, reason: 
         ["essential"] => Reason::Essential,
         ["wanted"] => Reason::Wanted,
         ["needed-by", name] => Reason::DependencyOf((*name).to_owned()),
+        ["obsoletes", name] => Reason::Obsoletes((*name).to_owned()),
         ["recommended-by", name] => Reason::RecommendedBy((*name).to_owned()),
         _ => return Err("the reason is none".to_owned()),
     };
@@ -209,6 +210,7 @@ mod tests {
             locked("bash", "5.2-1", Reason::Essential),
             locked("curl", "7.88", Reason::Wanted),
             locked("libc6", "2.36", Reason::DependencyOf("bash".to_owned())),
+            locked("new", "2-1", Reason::Obsoletes("old".to_owned())),
             locked("tip", "1", Reason::RecommendedBy("curl".to_owned())),
         ];
         let mut packages = packages;
@@ -240,7 +242,7 @@ mod tests {
             ("bash 5.2-1", "a/b 5.2-1", 6, "cannot be the name"),
             (" 5 7 pool/curl", " 5 x pool/curl", 7, "no size"),
             ("wanted\n", "wished\n", 7, "the reason is none"),
-            ("package curl", "package zcurl", 9, "not in order"),
+            ("package curl", "package zcurl", 10, "not in order"),
         ] {
             let error = LockFile::parse(&text.replacen(from, to, 1)).unwrap_err();
             assert!(error.line == line && error.problem.contains(problem), "{from}: {error}");
@@ -252,7 +254,7 @@ mod tests {
         let before = file().lock;
         let mut after = before.clone();
         after.packages[1] = locked("curl", "7.89", Reason::Wanted);
-        after.packages[3] = locked("vim", "9", Reason::Wanted);
+        after.packages[4] = locked("vim", "9", Reason::Wanted);
         let text = |name: &str| name.to_owned();
         assert_eq!(
             changes(&before, &after),

@@ -3,7 +3,7 @@
 //! [`resolve`] follows the rules of Debian (Policy chapter 7, `deb-control(5)`, `apt_preferences(5)`) or of rpm (`rpm-dependencies(7)`) with a SAT solver behind them:
 //!
 //! ```text
-//!  records ─► universe: who is a candidate, who satisfies what     (universe.rs)
+//!  records ─► universe: who is a candidate, who satisfies what     (universe.rs; versions.rs, and ranking.rs for rpm)
 //!                │
 //!  names ─► wanted ─► search: candidates first, then all versions  (wanted.rs, search.rs; provider.rs is the solver's view)
 //!                         │                 └─► explanation        (explain.rs)
@@ -19,8 +19,10 @@ mod lock;
 mod lock_file;
 mod needed;
 mod provider;
+mod ranking;
 mod search;
 mod universe;
+mod versions;
 mod wanted;
 
 #[cfg(test)]
@@ -42,14 +44,15 @@ pub use kernel::{Kernel, is_kernel};
 pub use lock::{Lock, LockedPackage, Reason};
 pub use lock_file::{LOCK_FILE_LIMIT, LockFile, LockFileError, PackageChange, changes};
 
-pub use universe::version_fits;
 use universe::{Group, Record, Satisfiers, Scope, Universe};
+pub use versions::version_fits;
 
 /// What to resolve.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
     /// Package names, each `name` or `name=version` (where `*` at the end leaves the rest of the version open), or patterns of names. A virtual package
-    /// can be named if one package alone provides it; a pattern means all real packages whose names match.
+    /// can be named if one package alone provides it (with rpm the best one is taken of several); a pattern means all real packages whose names match. With rpm
+    /// also `name-version`, `name-version-release` and `name.arch`.
     pub wanted: Vec<String>,
     /// A kernel of a certain version.
     pub kernel: Option<Kernel>,
@@ -86,7 +89,10 @@ pub struct Resolution {
 /// Something that must be in every solution.
 #[derive(Debug)]
 struct Root {
-    satisfiers: Satisfiers,
+    /// Who it can be, best first; never empty. More than one where a package can be replaced by another one, or where packages that provide a name are meant.
+    any_of: Vec<Satisfiers>,
+    /// The package that was named.
+    named: Option<Group>,
     kind: RootKind,
 }
 
@@ -111,12 +117,19 @@ pub fn resolve(request: &Request, packages: &[PackageRecord], releases: &[Releas
     if request.essentials {
         roots.extend(universe.essentials().into_iter().map(|record| {
             let group = universe.group_of(record);
-            Root { satisfiers: Satisfiers { group, members: universe.in_scope(group, Scope::All).to_vec() }, kind: RootKind::Essential }
+            let all = Satisfiers { group, members: universe.in_scope(group, Scope::All).to_vec() };
+            Root { any_of: vec![all], named: Some(group), kind: RootKind::Essential }
         }));
     }
-    let open: Vec<(String, Group)> =
-        wanted.iter().filter(|wanted| wanted.is_open).map(|wanted| (wanted.text.clone(), wanted.satisfiers.group)).collect();
-    roots.extend(wanted.into_iter().map(|wanted| Root { satisfiers: wanted.satisfiers, kind: RootKind::Wanted(wanted.text) }));
+    let open: Vec<(String, Group)> = wanted
+        .iter()
+        .filter(|wanted| wanted.is_open)
+        .flat_map(|wanted| wanted.any_of.iter().map(move |satisfiers| (wanted, satisfiers.group)))
+        // That a name means the package of that name says nothing.
+        .filter(|(wanted, group)| universe.name(*group) != wanted.text)
+        .map(|(wanted, group)| (wanted.text.clone(), group))
+        .collect();
+    roots.extend(wanted.into_iter().map(|wanted| Root { any_of: wanted.any_of, named: wanted.named, kind: RootKind::Wanted(wanted.text) }));
 
     let chosen = search::search(&universe, &roots, request.recommends)?;
     let mut reasons = needed::reasons(&universe, &chosen, &roots);
@@ -154,7 +167,10 @@ fn matched(universe: &Universe<'_>, chosen: &BTreeSet<Record>, open: &[(String, 
             let coordinates = &universe.record(record).coordinates;
             format!("{}={}", coordinates.name(), coordinates.version())
         });
-        matched.entry(text).or_default().extend(packages);
+        let packages: Vec<_> = packages.collect();
+        if !packages.is_empty() {
+            matched.entry(text).or_default().extend(packages);
+        }
     }
     matched.into_iter().map(|(wanted, packages)| Matched { wanted: wanted.to_owned(), packages: packages.into_iter().collect() }).collect()
 }

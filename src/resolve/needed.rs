@@ -7,20 +7,42 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::explain::show_any_of;
 use super::lock::Reason;
 use super::provider::hard_dependencies;
-use super::universe::{Record, Scope, Universe};
+use super::universe::{Record, Satisfiers, Scope, Universe};
 use super::{Error, Root, RootKind};
 use crate::repo::{AnyOf, PackageRecord, Requirement};
 
-/// The packages of `solution` that `roots` needs: where one alternative is in for another reason, no second one stays. With `recommends`, what they
-/// recommend and the solution has stays too.
+/// The packages of `solution` that `roots` needs, each of which one of these packages satisfies: where one alternative is in for another reason, no second one
+/// stays. With `recommends`, what they recommend and the solution has stays too.
 ///
 /// # Errors
 /// A dependency that nothing in the solution satisfies, and two packages in it that exclude each other: the solver would be wrong.
-pub(super) fn needed(universe: &Universe<'_>, solution: &BTreeSet<Record>, roots: &[Record], recommends: bool) -> Result<BTreeSet<Record>, Error> {
+pub(super) fn needed(
+    universe: &Universe<'_>,
+    solution: BTreeSet<Record>,
+    roots: &[Vec<Record>],
+    recommends: bool,
+) -> Result<BTreeSet<Record>, Error> {
+    let mut solution = solution;
+    // What a condition asked for may go where that on which it stood has gone.
+    loop {
+        let kept = once_through(universe, &solution, roots, recommends)?;
+        if kept.len() == solution.len() {
+            return Ok(kept);
+        }
+        solution = kept;
+    }
+}
+
+fn once_through(universe: &Universe<'_>, solution: &BTreeSet<Record>, roots: &[Vec<Record>], recommends: bool) -> Result<BTreeSet<Record>, Error> {
     let mut kept = BTreeSet::new();
-    let mut fresh: Vec<Record> = roots.to_vec();
+    let (mut fresh, mut open) = (Vec::new(), BTreeMap::new());
     // Alternatives of which several are in the solution, by who asks and where in its list.
-    let mut open: BTreeMap<(&str, usize), Vec<Record>> = BTreeMap::new();
+    for (at, root) in roots.iter().enumerate() {
+        match root[..] {
+            [only] => fresh.push(only),
+            _ => drop(open.insert(("", at), root.clone())),
+        }
+    }
     loop {
         while let Some(record) = fresh.pop() {
             if !kept.insert(record) {
@@ -60,15 +82,25 @@ pub(super) fn needed(universe: &Universe<'_>, solution: &BTreeSet<Record>, roots
 /// Why each of `kept` is there. What is among the roots needs no other reason.
 pub(super) fn reasons(universe: &Universe<'_>, kept: &BTreeSet<Record>, roots: &[Root]) -> BTreeMap<Record, Reason> {
     let mut reasons = BTreeMap::new();
+    let mut replacing = BTreeMap::new();
     for root in roots {
         let reason = match root.kind {
             RootKind::Essential => Reason::Essential,
             RootKind::Wanted(_) => Reason::Wanted,
         };
-        for record in root.satisfiers.members.iter().filter(|record| kept.contains(record)) {
-            // The essential ones come first.
-            reasons.entry(*record).or_insert_with(|| reason.clone());
+        for Satisfiers { group, members } in &root.any_of {
+            for record in members.iter().filter(|record| kept.contains(record)) {
+                if let Some(named) = root.named.filter(|named| named != group) {
+                    replacing.entry(*record).or_insert_with(|| Reason::Obsoletes(universe.name(named).to_owned()));
+                } else {
+                    // The essential ones come first.
+                    reasons.entry(*record).or_insert_with(|| reason.clone());
+                }
+            }
         }
+    }
+    for (record, reason) in replacing {
+        reasons.entry(record).or_insert(reason);
     }
     let mut by_name: Vec<_> = kept.iter().map(|&record| universe.record(record)).collect();
     by_name.sort_by_key(|package| &package.coordinates);
@@ -110,4 +142,20 @@ pub(super) fn within(universe: &Universe<'_>, alternatives: &AnyOf, set: &BTreeS
         }
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::repo::rpm::primary::tests::records;
+    use crate::root::Packaging;
+
+    #[test]
+    fn conditions_that_fell_away_ask_for_nothing() {
+        let all = records("a 1-1: requires (b if c)\nb 1-1: requires d\nc 1-1\nd 1-1");
+        let universe = Universe::new(&all, "x86_64", Packaging::Rpm);
+        let kept = needed(&universe, (0..4).collect(), &[vec![0]], false).unwrap();
+        assert_eq!(kept, BTreeSet::from([0]));
+        assert_eq!(needed(&universe, (0..4).collect(), &[vec![0], vec![2]], false).unwrap().len(), 4);
+    }
 }

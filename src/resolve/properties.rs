@@ -38,7 +38,7 @@ fn alternatives() -> impl Strategy<Value = Vec<AnyOf>> {
 
 fn a_record() -> impl Strategy<Value = PackageRecord> {
     let provide = (select([&NAMES[..], &VIRTUAL[..], &VIRTUAL[..]].concat()), option::of(a_version()))
-        .prop_map(|(name, version)| Provide { name: name.to_owned(), version });
+        .prop_map(|(name, version)| Provide { name: name.to_owned(), version: version.map(|version| (Comparison::Equal, version)) });
     let priority = select(&[Priority::Required, Priority::Optional][..]);
     let kinds = (select(&NAMES[..]), a_version(), priority, prop::bool::weighted(0.1), select(&[500, 500, 500, 900][..]));
     let relations = (alternatives(), alternatives(), alternatives(), vec(a_requirement(), 0..=1), vec(a_requirement(), 0..=1), vec(provide, 0..=1));
@@ -87,7 +87,12 @@ fn fits(requirement: &Requirement, offered: Option<&str>) -> bool {
 
 fn is_meant(requirement: &Requirement, record: &PackageRecord) -> bool {
     let by_name = record.coordinates.name() == requirement.name && fits(requirement, Some(record.coordinates.version()));
-    by_name || record.relations.provides.iter().any(|provide| provide.name == requirement.name && fits(requirement, provide.version.as_deref()))
+    by_name
+        || record
+            .relations
+            .provides
+            .iter()
+            .any(|provide| provide.name == requirement.name && fits(requirement, provide.version.as_ref().map(|(_, version)| version.as_str())))
 }
 
 /// What is wrong with an installation of these packages.
@@ -154,6 +159,7 @@ proptest! {
                     let held = match &package.reason {
                         Reason::Essential => essentials(&records).iter().any(|name| name == package.coordinates.name()),
                         Reason::Wanted => names.iter().any(|name| name == package.coordinates.name()),
+                        Reason::Obsoletes(_) => false,
                         Reason::DependencyOf(name) => asks_for(&set, name, package.coordinates.name(), true),
                         Reason::RecommendedBy(name) => recommends && asks_for(&set, name, package.coordinates.name(), false),
                     };

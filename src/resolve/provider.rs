@@ -38,7 +38,7 @@ struct Sets {
 
 impl<'u, 'a> Provider<'u, 'a> {
     /// A provider of what `roots` needs.
-    pub(super) fn new(universe: &'u Universe<'a>, scope: Scope, roots: &[Satisfiers]) -> Self {
+    pub(super) fn new(universe: &'u Universe<'a>, scope: Scope, roots: &[Vec<Satisfiers>]) -> Self {
         let mut provider = Self { universe, scope, certain: HashSet::new(), sets: RefCell::default() };
         provider.certain = provider.closure(roots);
         provider
@@ -86,9 +86,13 @@ impl<'u, 'a> Provider<'u, 'a> {
 
     /// What is needed whatever the solver decides: follows all requirements that only one group satisfies, by its best version. Solutions become smaller by it:
     /// alternatives that something certain satisfies are never decided.
-    fn closure(&self, roots: &[Satisfiers]) -> HashSet<Record> {
+    fn closure(&self, roots: &[Vec<Satisfiers>]) -> HashSet<Record> {
         let mut certain = HashSet::new();
-        let mut open: Vec<Record> = roots.iter().filter_map(|satisfiers| satisfiers.members.first().copied()).collect();
+        let sure = |root: &Vec<Satisfiers>| match &root[..] {
+            [only] => only.members.first().copied(),
+            _ => None,
+        };
+        let mut open: Vec<Record> = roots.iter().filter_map(sure).collect();
         while let Some(record) = open.pop() {
             if !certain.insert(record) {
                 continue;

@@ -25,8 +25,12 @@ pub(super) fn search(universe: &Universe<'_>, roots: &[Root], recommends: bool) 
             solution = solve(universe, roots, scope, &wished).map_err(|unsolved| unsolved.explain(roots))?;
         }
     }
-    let roots: Vec<_> = roots.iter().flat_map(|root| &root.satisfiers.members).copied().filter(|record| solution.contains(record)).collect();
-    needed(universe, &solution, &roots, recommends)
+    let of_solution = |root: &Root| {
+        let members = root.any_of.iter().flat_map(|satisfiers| &satisfiers.members).copied();
+        members.filter(|record| solution.contains(record)).collect::<Vec<_>>()
+    };
+    let roots: Vec<_> = roots.iter().map(of_solution).collect();
+    needed(universe, solution, &roots, recommends)
 }
 
 /// What the packages of a solution recommend and do not have, where it has not been tried before: for each recommendation the first alternative that is left.
@@ -64,9 +68,10 @@ impl Unsolved<'_, '_> {
 
 /// Asks the solver.
 fn solve<'u, 'a>(universe: &'u Universe<'a>, roots: &[Root], scope: Scope, wished: &[Record]) -> Result<BTreeSet<Record>, Box<Unsolved<'u, 'a>>> {
-    let sets: Vec<Satisfiers> = roots.iter().map(|root| in_scope(universe, &root.satisfiers, scope)).collect();
+    let in_scope = |root: &Root| root.any_of.iter().map(|satisfiers| in_scope(universe, satisfiers, scope)).collect::<Vec<_>>();
+    let sets: Vec<Vec<Satisfiers>> = roots.iter().map(in_scope).collect();
     let provider = Provider::new(universe, scope, &sets);
-    let requirements: Vec<_> = sets.into_iter().map(|set| provider.requirement(vec![set])).collect();
+    let requirements: Vec<_> = sets.into_iter().map(|sets| provider.requirement(sets)).collect();
     let problem = Problem::new()
         .requirements(requirements.iter().copied().map(Into::into).collect())
         .soft_requirements(wished.iter().copied().map(solvable).collect::<Vec<_>>());

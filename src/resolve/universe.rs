@@ -6,6 +6,8 @@
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
 
+use super::ranking::ranked;
+use super::versions::{overlaps, version_fits};
 use crate::repo::{AnyOf, Comparison, MultiArch, PackageRecord, Requirement};
 use crate::root::Packaging;
 use crate::version;
@@ -14,6 +16,9 @@ use crate::version;
 pub(super) type Record = u32;
 /// The index of a group.
 pub(super) type Group = u32;
+
+/// The versions that are provided; none where none is said.
+type Versions<'a> = Option<(Comparison, &'a str)>;
 
 /// Packages of one group that satisfy a requirement, best first. Never empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,8 +44,10 @@ pub(super) struct Universe<'a> {
     packaging: Packaging,
     groups: Vec<Members<'a>>,
     by_name: HashMap<&'a str, Group>,
-    /// Who provides a name, and in which version; in no order.
-    providers: HashMap<&'a str, Vec<(Record, Option<&'a str>)>>,
+    /// Who provides a name, and in which versions; in no order.
+    providers: HashMap<&'a str, Vec<(Record, Versions<'a>)>>,
+    /// Who obsoletes packages of a name; in no order. Of RPM packages only.
+    obsoleters: HashMap<&'a str, Vec<Record>>,
     /// The group of each record; none for records that are not part of the universe.
     group_of: Vec<Option<Group>>,
 }
@@ -65,6 +72,7 @@ impl<'a> Universe<'a> {
             groups: Vec::new(),
             by_name: HashMap::with_capacity(records.len()),
             providers: HashMap::new(),
+            obsoleters: HashMap::new(),
             group_of: vec![None; records.len()],
         };
         for (at, record) in records.iter().enumerate() {
@@ -88,7 +96,13 @@ impl<'a> Universe<'a> {
             for &version in &members.versions {
                 universe.group_of[version as usize] = Some(group as Group);
                 for provide in &records[version as usize].relations.provides {
-                    universe.providers.entry(&provide.name).or_default().push((version, provide.version.as_deref()));
+                    let versions = provide.version.as_ref().map(|(comparison, version)| (*comparison, version.as_str()));
+                    universe.providers.entry(&provide.name).or_default().push((version, versions));
+                }
+                if packaging == Packaging::Rpm {
+                    for obsoleted in &records[version as usize].relations.replaces {
+                        universe.obsoleters.entry(&obsoleted.name).or_default().push(version);
+                    }
                 }
             }
         }
@@ -110,6 +124,16 @@ impl<'a> Universe<'a> {
     /// The group of a record of the universe.
     pub(super) fn group_of(&self, record: Record) -> Group {
         self.group_of[record as usize].expect("only records of the universe are handed out")
+    }
+
+    /// Whose rules hold.
+    pub(super) fn packaging(&self) -> Packaging {
+        self.packaging
+    }
+
+    /// Whether packages of this architecture are used.
+    pub(super) fn is_arch(&self, arch: &str) -> bool {
+        arch == self.arch || arch == packaging_neutral(self.packaging)
     }
 
     /// The group of the packages of this name.
@@ -149,9 +173,14 @@ impl<'a> Universe<'a> {
         essentials.into_iter().map(|(_, record)| record).collect()
     }
 
-    /// Who satisfies one of these alternatives, in the order of preference; a group can appear under several alternatives.
+    /// Who satisfies one of these alternatives, in the order of preference: on Debian as they are written, where a group can appear under several; with rpm all
+    /// of them are one list, as libsolv has it.
     pub(super) fn any_of(&self, alternatives: &AnyOf, scope: Scope) -> Vec<Satisfiers> {
-        alternatives.0.iter().flat_map(|requirement| self.satisfiers(requirement, scope)).collect()
+        let all: Vec<_> = alternatives.0.iter().flat_map(|requirement| self.satisfiers(requirement, scope)).collect();
+        match self.packaging {
+            Packaging::Deb => all,
+            Packaging::Rpm => ranked(self, all),
+        }
     }
 
     /// Who satisfies a requirement, in the order of preference: the package of that name before those that provide it, and these by their priority, then by
@@ -184,12 +213,39 @@ impl<'a> Universe<'a> {
         obsoletes.iter()
     }
 
+    /// Whether `record` obsoletes the package `other`.
+    pub(super) fn takes_the_place(&self, record: Record, other: Record) -> bool {
+        let coordinates = &self.record(other).coordinates;
+        let is_meant = |entry: &Requirement| entry.name == coordinates.name() && version_fits(self.packaging, entry, Some(coordinates.version()));
+        self.group_of(record) != self.group_of(other) && self.obsoletes(record).any(is_meant)
+    }
+
+    /// What can be there in the place of a group: packages whose candidate obsoletes its candidate, one for each of them. None where packages do not give way.
+    pub(super) fn replacements(&self, group: Group) -> Vec<Satisfiers> {
+        let candidate = self.groups[group as usize].candidate;
+        let mut found: Vec<Satisfiers> = Vec::new();
+        for &record in self.obsoleters.get(self.name(group)).map_or(&[][..], Vec::as_slice) {
+            let other = self.group_of(record);
+            let is_known = other == group || found.iter().any(|satisfiers| satisfiers.group == other);
+            if !is_known && self.groups[other as usize].candidate == record && self.takes_the_place(record, candidate) {
+                let members = self.versions(other).iter().copied().filter(|&version| self.takes_the_place(version, candidate)).collect();
+                found.push(Satisfiers { group: other, members });
+            }
+        }
+        found
+    }
+
     /// Who is meant by one entry of Obsoletes: names of packages count, and not what they provide.
     pub(super) fn obsoleted(&self, requirement: &Requirement, scope: Scope) -> Option<Satisfiers> {
         let group = self.group(&requirement.name)?;
         let fits = |&record: &Record| version_fits(self.packaging, requirement, Some(self.record(record).coordinates.version()));
         let members: Vec<_> = self.in_scope(group, scope).iter().copied().filter(fits).collect();
         (!members.is_empty()).then_some(Satisfiers { group, members })
+    }
+
+    /// Sorts versions of one package, best first.
+    pub(super) fn sort(&self, versions: &mut [Record]) {
+        versions.sort_by(|&a, &b| preference(self.packaging, self.record(a), self.record(b)));
     }
 
     /// Compares two versions as the distribution does.
@@ -217,10 +273,7 @@ impl<'a> Universe<'a> {
         }
         for &(record, version) in self.providers.get(requirement.name.as_str()).map_or(&[][..], Vec::as_slice) {
             let group = self.group_of(record);
-            if !arch_fits(self.record(record))
-                || !version_fits(self.packaging, requirement, version)
-                || !self.in_scope(group, scope).contains(&record)
-            {
+            if !arch_fits(self.record(record)) || !overlaps(self.packaging, requirement, version) || !self.in_scope(group, scope).contains(&record) {
                 continue;
             }
             // A package may also provide its own name.
@@ -228,7 +281,7 @@ impl<'a> Universe<'a> {
             let satisfiers = found.entry(place).or_insert_with(|| Satisfiers { group, members: Vec::new() });
             if !satisfiers.members.contains(&record) {
                 satisfiers.members.push(record);
-                satisfiers.members.sort_by(|&a, &b| preference(self.packaging, self.record(a), self.record(b)));
+                self.sort(&mut satisfiers.members);
             }
         }
         let mut found: Vec<Satisfiers> = found.into_values().collect();
@@ -264,20 +317,5 @@ fn packaging_neutral(packaging: Packaging) -> &'static str {
     match packaging {
         Packaging::Deb => "all",
         Packaging::Rpm => "noarch",
-    }
-}
-
-/// Whether a version is one that the requirement asks for. An unversioned Provides only satisfies what asks for no version on Debian, and everything with
-/// rpm.
-pub fn version_fits(packaging: Packaging, requirement: &Requirement, offered: Option<&str>) -> bool {
-    let Some((comparison, wanted)) = &requirement.version else { return true };
-    let Some(offered) = offered else { return packaging == Packaging::Rpm };
-    let order = version::compare_as(packaging, offered, wanted);
-    match comparison {
-        Comparison::Earlier => order.is_lt(),
-        Comparison::EarlierOrEqual => order.is_le(),
-        Comparison::Equal => order.is_eq(),
-        Comparison::LaterOrEqual => order.is_ge(),
-        Comparison::Later => order.is_gt(),
     }
 }

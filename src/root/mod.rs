@@ -42,11 +42,11 @@ pub use deb::control_fields;
 pub(crate) use deb::examine;
 pub use error::Error;
 pub use plan::{Content, File, Package, Packaging, PasswordHash, Plan, Source, User};
-pub use rpm::Signed;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use rpm::examine as examine_rpm;
 #[cfg(test)]
 pub(crate) use rpm::testing::RpmBuilder;
+pub use rpm::{Described, Relation, Signed};
 pub use workspace::Workspace;
 
 use self::changes::Snapshot;

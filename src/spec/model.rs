@@ -226,6 +226,9 @@ pub struct PackageRepository {
     /// The only packages to take from it, by names and patterns, sorted; all where it is empty.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub allow_packages: Vec<String>,
+    /// Packages that are not taken from it, by names and patterns, sorted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub exclude_packages: Vec<String>,
     /// Rank against other repositories (apt's pin priority); 500 is the default.
     pub priority: i32,
 }
@@ -260,6 +263,9 @@ pub struct PackageFolder {
     /// As [`PackageRepository::allow_packages`].
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub allow_packages: Vec<String>,
+    /// As [`PackageRepository::exclude_packages`].
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub exclude_packages: Vec<String>,
     /// As [`PackageRepository::priority`].
     pub priority: i32,
 }

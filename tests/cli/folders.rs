@@ -146,6 +146,7 @@ fn priority_and_allowed_packages_hold_for_it() {
     assert_eq!(from("  - path: debs\n", "systemd"), ["systemd=1.0:amd64 (debian)"]);
     assert_eq!(from("  - {path: debs, priority: 900, id: mine}\n", "systemd"), ["systemd=0.5:amd64 (mine)"]);
     assert_eq!(from("  - {path: debs, priority: 900, allowPackages: [tool]}\n", "systemd"), ["systemd=1.0:amd64 (debian)"]);
+    assert_eq!(from("  - {path: debs, priority: 900, excludePackages: ['sys*']}\n", "systemd"), ["systemd=1.0:amd64 (debian)"]);
     world.spec("tool", "  - {path: debs, allowPackages: ['sys*']}\n");
     let error = world.fetch(load(&world.path("spec.yml")), false).unwrap_err();
     assert_eq!(error.exit_code(), 2, "{error}");

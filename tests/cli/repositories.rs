@@ -82,6 +82,7 @@ fn archive(mirrors: &[&str]) -> ArchiveConfig {
         mirrors: mirrors.iter().map(|mirror| (*mirror).to_owned()).collect(),
         suites: vec![SuiteConfig { name: "stable".to_owned(), components: vec!["main".to_owned()] }],
         allow: Vec::new(),
+        exclude: Vec::new(),
         trust: Trust::Keys(Keyring::parse("test.gpg", &key().public()).unwrap()),
         pin: 500,
     }

@@ -51,6 +51,7 @@ fn archive(mirror: &str, trust: Trust) -> ArchiveConfig {
         mirrors: vec![mirror.to_owned()],
         suites: vec![SuiteConfig { name: "./".to_owned(), components: Vec::new() }],
         allow: Vec::new(),
+        exclude: Vec::new(),
         trust,
         pin: 500,
     }
@@ -89,6 +90,56 @@ fn an_unsigned_list_is_believed_from_an_address_that_proves_itself_alone() {
         let universe = load(&store, &local, offline).unwrap();
         assert_eq!(universe.packages[0].coordinates.to_string(), "hello=1-1:x86_64 (test)");
     }
+}
+
+#[test]
+fn what_has_not_changed_does_not_come_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(&directory.path().join("store")).unwrap();
+    let key = TestKey::new(1);
+    let server = Server::new(repository(Some(&key)));
+    let archive = archive(&server.url(), Trust::Keys(keyring()));
+    let asked = |from: usize| server.asked()[from..].iter().map(|asked| (asked.path.clone(), asked.status)).collect::<Vec<_>>();
+
+    let first = load(&store, &archive, false).unwrap();
+    let count = server.asked().len();
+    let again = load(&store, &archive, false).unwrap();
+    assert_eq!(asked(count), [(REPOMD.to_owned(), 304), (SIGNATURE.to_owned(), 304)]);
+    assert_eq!((again.packages, &again.releases), (first.packages, &first.releases));
+
+    // A signature alone is checked against the text that was kept.
+    let mut other = repository(Some(&key));
+    other.insert(SIGNATURE.to_owned(), key.sign_detached(b"other", &SignOptions::default()).into_bytes());
+    server.replace(other);
+    assert!(matches!(cause(load(&store, &archive, false)), Cause::Signature(_)));
+}
+
+#[test]
+fn the_next_mirror_is_asked_where_one_has_something_else() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(&directory.path().join("store")).unwrap();
+    let key = TestKey::new(1);
+    let (good, mut bad) = (repository(Some(&key)), repository(Some(&key)));
+    bad.insert("repodata/primary.xml.gz".to_owned(), b"something else".to_vec());
+    let (bad, good) = (Server::new(bad), Server::new(good));
+    let first = archive(&bad.url(), Trust::Keys(keyring()));
+    let cause = cause(load(&store, &first, false));
+    assert!(matches!(cause, Cause::TooLong { .. } | Cause::Digest { .. }), "{cause}");
+    let both = ArchiveConfig { mirrors: vec![bad.url(), good.url()], ..first };
+    assert_eq!(load(&store, &both, false).unwrap().packages.len(), 1);
+}
+
+#[test]
+fn a_repository_with_modules_is_refused_by_name() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(&directory.path().join("store")).unwrap();
+    let mut tree = repository(None);
+    let text = String::from_utf8(tree[REPOMD].clone()).unwrap();
+    tree.insert(REPOMD.to_owned(), text.replace("</repomd>", "<data type=\"modules\"><location href=\"m.gz\"/></data></repomd>").into_bytes());
+    let server = Server::new(tree);
+    let error = load(&store, &archive(&server.url(), Trust::Unverified), false).unwrap_err();
+    assert!(!error.is_integrity() && error.hint().unwrap().contains("modules"));
+    assert!(matches!(cause(Err(error)), Cause::Modules));
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! Debian repositories.
 
 pub(crate) mod control;
-pub mod folder;
 pub mod packages;
 pub mod relation;
 pub mod release;

@@ -67,7 +67,7 @@ pub fn provides(text: &str, arch: &str) -> Result<Vec<Provide>, RelationError> {
         }
         let version = match requirement.version {
             None => None,
-            Some((Comparison::Equal, version)) => Some(version),
+            Some((Comparison::Equal, version)) => Some((Comparison::Equal, version)),
             Some(_) => return Err(RelationError::Range(shorten(&requirement.to_string()))),
         };
         all.push(Provide { name: requirement.name, version });
@@ -204,7 +204,7 @@ impl fmt::Display for AnyOf {
 impl fmt::Display for Provide {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name)?;
-        self.version.as_ref().map_or(Ok(()), |version| write!(f, " (= {version})"))
+        self.version.as_ref().map_or(Ok(()), |(comparison, version)| write!(f, " ({} {version})", comparison.operator()))
     }
 }
 

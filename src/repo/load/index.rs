@@ -2,10 +2,11 @@
 
 use super::decode::Compression;
 use super::kept::{Kept, Proof};
-use super::suite::{Proven, Tried, join};
+use super::mirrors::{Tried, join, mirrors};
+use super::suite::Proven;
 use super::{ArchiveConfig, INDEX_LIMIT, Load, SuiteConfig};
 use crate::digest::Sha256;
-use crate::fetch::{self, Response, Validators};
+use crate::fetch::Validators;
 use crate::repo::deb::release::{IndexFile, Release, ReleaseError};
 use crate::repo::error::{Cause, Error, Failure, Missing};
 
@@ -70,22 +71,8 @@ impl Load<'_> {
         if self.options.offline {
             return Err(Error::Offline(vec![Missing { archive: config.id.clone(), path: index.path.clone() }]));
         }
-        let mut failures = Vec::new();
-        // The mirror that the Release came from is the likeliest to have what belongs to it.
-        let mirrors = std::iter::once(proven.mirror).chain((0..config.mirrors.len()).filter(|number| *number != proven.mirror));
-        for mirror in mirrors.filter_map(|number| config.mirrors.get(number)) {
-            for (compression, file) in &index.offered {
-                match self.fetched_text(mirror, &proven.release, index, *compression, *file) {
-                    Ok(text) => {
-                        self.passed_over(&failures);
-                        return Ok(text);
-                    }
-                    Err(Tried::Failed(failure)) => failures.push(failure),
-                    Err(Tried::Ended(error)) => return Err(error),
-                }
-            }
-        }
-        Err(Error::of_suite(&config.id, suite, failures))
+        let places = mirrors(config, proven.mirror).flat_map(|(_, mirror)| index.offered.iter().map(move |offered| (mirror, *offered)));
+        self.first_of(config, suite, places, |(mirror, (compression, file))| self.fetched_text(mirror, &proven.release, index, compression, file))
     }
 
     /// The index from one mirror in one compression.
@@ -98,17 +85,12 @@ impl Load<'_> {
         let by_name = join(mirror, &path);
         let (mut url, mut answer) = (by_name.clone(), None);
         if let Some(by_hash) = by_hash {
-            match self.get(&by_hash, limit, None) {
+            match self.whole(&by_hash, limit) {
                 Err(error) if error.is_not_found() => {}
                 other => (url, answer) = (by_hash, Some(other)),
             }
         }
-        let bytes = match answer.unwrap_or_else(|| self.get(&by_name, limit, None)) {
-            Ok(Response::Body { bytes, .. }) => bytes,
-            Ok(Response::NotModified) => Vec::new(),
-            Err(fetch::Error::TooLarge { limit, .. }) => return Err(Tried::of(&url, Cause::TooLong { limit })),
-            Err(error) => return Err(Tried::of(&url, error)),
-        };
+        let bytes = answer.unwrap_or_else(|| self.whole(&by_name, limit)).map_err(|error| Tried::of(&url, error))?;
         check(&bytes, file).map_err(|cause| Tried::of(&url, cause))?;
         let Some(plain) = index.plain else {
             let text = compression.decode(&bytes, None).map_err(|cause| Tried::of(&url, cause))?;

@@ -12,12 +12,12 @@
 mod decode;
 mod index;
 mod kept;
+mod mirrors;
 mod rpm;
 mod suite;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::error::Error as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -25,7 +25,8 @@ use std::sync::{Mutex, PoisonError};
 use crate::cache::MetadataCache;
 use crate::fetch::Client;
 use crate::progress::{Cancel, Event, Phase, Progress};
-use crate::repo::error::{Error, Failure, Missing};
+use crate::repo::error::{Error, Missing};
+use crate::repo::pattern;
 use crate::repo::record::{Archive, PackageRecord, ReleaseInfo};
 use crate::repo::trust::Trust;
 use crate::root::Packaging;
@@ -53,6 +54,8 @@ pub struct ArchiveConfig {
     pub pin: i32,
     /// The only packages to take from it, by names and patterns; all where it is empty.
     pub allow: Vec<String>,
+    /// Packages that are not taken from it, by names and patterns.
+    pub exclude: Vec<String>,
 }
 
 /// A suite as a build wants to use it.
@@ -63,6 +66,13 @@ pub struct SuiteConfig {
     pub name: String,
     /// The components to use; none of a flat repository.
     pub components: Vec<String>,
+}
+
+impl ArchiveConfig {
+    /// Whether packages of this name are taken from it.
+    fn takes(&self, name: &str) -> bool {
+        pattern::takes(&self.allow, &self.exclude, name)
+    }
 }
 
 impl SuiteConfig {
@@ -207,21 +217,6 @@ fn once_each(packages: &mut Vec<PackageRecord>, progress: &dyn Progress) {
     }
     let mut keep = keep.into_iter();
     packages.retain(|_| keep.next().unwrap_or(true));
-}
-
-impl Load<'_> {
-    /// Says which mirrors were passed over, and why.
-    fn passed_over(&self, failures: &[Failure]) {
-        for failure in failures {
-            let mut text = format!("passed over {failure}");
-            let mut source = failure.source();
-            while let Some(error) = source {
-                text = format!("{text}: {error}");
-                source = error.source();
-            }
-            self.progress.report(Event::Warning(&text));
-        }
-    }
 }
 
 /// Runs `work` on every item, on a few threads, and gives the results in the order of the items. After the first failure no more work is begun, but

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use super::decode::Compression;
 use super::index::check;
 use super::kept::{Kept, Proof};
-use super::suite::{RELEASE_LIMIT, SIGNATURE_LIMIT, Tried, join};
+use super::mirrors::{Current, Tried, join, mirrors};
+use super::suite::{RELEASE_LIMIT, SIGNATURE_LIMIT};
 use super::{ArchiveConfig, INDEX_LIMIT, Load, SuiteConfig};
 use crate::digest::{Digest, Sha256};
-use crate::fetch::{self, Response, Validators};
+use crate::fetch::Validators;
 use crate::progress::Event;
 use crate::repo::deb::release::IndexFile;
 use crate::repo::error::{Cause, Error, Failure, Missing};
-use crate::repo::pattern;
 use crate::repo::record::{Archive, PackageRecord, ReleaseInfo};
 use crate::repo::rpm::{primary, repomd};
 use crate::repo::signature::{self, SignatureError};
@@ -46,7 +46,7 @@ impl Load<'_> {
         let proven = match old {
             Some(old) if self.options.offline => old?,
             None if self.options.offline => return Err(Error::Offline(vec![missing(config, suite.path(REPOMD))])),
-            old => self.fetched_repomd(config, suite, old.and_then(Result::ok).map_or(0, |old| old.repomd.date))?,
+            old => self.fetched_repomd(config, suite, kept, old.and_then(Result::ok).map_or(0, |old| old.repomd.date))?,
         };
         let (packages, proof) = self.primary(config, archive, suite, kept, &proven)?;
         self.warn_of_unproven(&config.id, &packages.unproven);
@@ -55,7 +55,7 @@ impl Load<'_> {
             let others = if others == 0 { String::new() } else { format!(" (and {others} others, each for a reason of its own)") };
             self.progress.report(Event::Warning(&format!("{name} of {} is left out: {problem}{others}", config.id)));
         }
-        let allowed = packages.records.into_iter().filter(|record| pattern::allows(&config.allow, record.coordinates.name()));
+        let allowed = packages.records.into_iter().filter(|record| config.takes(record.coordinates.name()));
         let records = allowed.map(|record| PackageRecord { filename: suite.path(&record.filename), ..record }).collect();
         if !self.options.offline {
             kept.keep(&proven.proofs.into_iter().chain([proof]).collect::<Vec<_>>())?;
@@ -78,47 +78,43 @@ impl Load<'_> {
 
     /// The `repomd.xml` from the first mirror that has one which can be used. `newest` is the time of the one that was seen last: a signature holds for ever,
     /// so without it a mirror could serve yesterday's packages.
-    fn fetched_repomd(&self, config: &ArchiveConfig, suite: &SuiteConfig, newest: u64) -> Result<Proven, Error> {
-        let mut failures = Vec::new();
-        for (number, mirror) in config.mirrors.iter().enumerate() {
-            match self.repomd_of(config, suite, mirror, newest) {
-                Ok(proven) => {
-                    self.passed_over(&failures);
-                    return Ok(Proven { mirror: number, ..proven });
-                }
-                Err(Tried::Failed(failure)) => failures.push(failure),
-                Err(Tried::Ended(error)) => return Err(error),
-            }
-        }
-        Err(Error::of_suite(&config.id, &suite.name, failures))
+    fn fetched_repomd(&self, config: &ArchiveConfig, suite: &SuiteConfig, kept: Kept<'_>, newest: u64) -> Result<Proven, Error> {
+        self.first_of(config, &suite.name, mirrors(config, 0), |(number, mirror)| {
+            Ok(Proven { mirror: number, ..self.repomd_of(config, suite, kept, mirror, newest)? })
+        })
     }
 
-    fn repomd_of(&self, config: &ArchiveConfig, suite: &SuiteConfig, mirror: &str, newest: u64) -> Result<Proven, Tried> {
-        let url = join(mirror, &suite.path(REPOMD));
-        let text = self.bytes(&url, RELEASE_LIMIT)?;
+    /// One mirror's `repomd.xml` and the signature beside it. What is still as it was kept does not come again; that they belong together is checked anyway.
+    fn repomd_of(&self, config: &ArchiveConfig, suite: &SuiteConfig, kept: Kept<'_>, mirror: &str, newest: u64) -> Result<Proven, Tried> {
+        let ask = |path: &str, limit| {
+            let path = suite.path(path);
+            let (url, old) = (join(mirror, &path), kept.read(&path)?);
+            Ok::<_, Tried>((self.current(&url, limit, old), url))
+        };
+        let (text, url) = ask(REPOMD, RELEASE_LIMIT)?;
+        let text = text.map_err(|error| Tried::of(&url, error))?;
         let signature = match &config.trust {
             Trust::Unverified => None,
-            Trust::Keys(_) | Trust::Packages(_) => {
-                let signature_url = join(mirror, &suite.path(SIGNATURE));
-                match self.get(&signature_url, SIGNATURE_LIMIT, None) {
-                    Ok(Response::Body { bytes, .. }) => Some(bytes),
-                    Ok(Response::NotModified) => None,
-                    Err(error) if error.is_not_found() => None,
-                    Err(error) => return Err(Tried::of(&signature_url, error)),
-                }
-            }
+            Trust::Keys(_) | Trust::Packages(_) => match ask(SIGNATURE, SIGNATURE_LIMIT)? {
+                (Ok(file), _) => Some(file),
+                (Err(error), _) if error.is_not_found() => None,
+                (Err(error), url) => return Err(Tried::of(&url, error)),
+            },
         };
         if matches!(config.trust, Trust::Packages(_)) && signature.is_none() && !proves_itself(mirror) {
             return Err(Tried::of(&url, Cause::Unproven));
         }
-        let (repomd, signers) = judged(config, &text, signature.as_deref(), self.options.now).map_err(|cause| Tried::of(&url, cause))?;
+        let (repomd, signers) =
+            judged(config, &text.bytes, signature.as_ref().map(|file| &file.bytes[..]), self.options.now).map_err(|cause| Tried::of(&url, cause))?;
         if self.options.check_age && repomd.date < newest {
             return Err(Tried::of(&url, Cause::Older { found: repomd.date, kept: newest }));
         }
-        let digest = Digest::of(&text);
-        let proof =
-            |path: &str, bytes| Proof { path: suite.path(path), new: Some(bytes), validators: Validators::default(), signers: signers.clone() };
-        let proofs = std::iter::once(proof(REPOMD, text)).chain(signature.map(|bytes| proof(SIGNATURE, bytes))).collect();
+        let digest = Digest::of(&text.bytes);
+        let proof = |path: &str, Current { bytes, is_new, validators }| {
+            let new = is_new.then_some(bytes);
+            Proof { path: suite.path(path), new, validators, signers: signers.clone() }
+        };
+        let proofs = std::iter::once(proof(REPOMD, text)).chain(signature.map(|file| proof(SIGNATURE, file))).collect();
         Ok(Proven { repomd, digest, mirror: 0, proofs })
     }
 
@@ -144,27 +140,15 @@ impl Load<'_> {
         if self.options.offline {
             return Err(Error::Offline(vec![missing(config, path)]));
         }
-        let mut failures = Vec::new();
-        // The mirror that the repomd came from is the likeliest to have what belongs to it.
-        let mirrors = std::iter::once(proven.mirror).chain((0..config.mirrors.len()).filter(|number| *number != proven.mirror));
-        for mirror in mirrors.filter_map(|number| config.mirrors.get(number)) {
+        let limit = file.size.unwrap_or(INDEX_LIMIT).min(INDEX_LIMIT);
+        self.first_of(config, &suite.name, mirrors(config, proven.mirror), |(_, mirror)| {
             let url = join(mirror, &suite.path(&file.path));
-            let limit = file.size.unwrap_or(INDEX_LIMIT).min(INDEX_LIMIT);
-            let bytes = self.bytes(&url, limit).and_then(|bytes| {
-                let expected = IndexFile { size: file.size.unwrap_or(bytes.len() as u64), sha256: file.sha256 };
-                check(&bytes, expected).map_err(|cause| Tried::of(&url, cause))?;
-                Ok((self.packages(&bytes, compression, archive).map_err(|cause| Tried::of(&url, cause))?, bytes))
-            });
-            match bytes {
-                Ok((packages, bytes)) => {
-                    self.passed_over(&failures);
-                    return Ok((packages, proof(Some(bytes))));
-                }
-                Err(Tried::Failed(failure)) => failures.push(failure),
-                Err(Tried::Ended(error)) => return Err(error),
-            }
-        }
-        Err(Error::of_suite(&config.id, &suite.name, failures))
+            let bytes = self.whole(&url, limit).map_err(|error| Tried::of(&url, error))?;
+            let expected = IndexFile { size: file.size.unwrap_or(bytes.len() as u64), sha256: file.sha256 };
+            check(&bytes, expected).map_err(|cause| Tried::of(&url, cause))?;
+            let packages = self.packages(&bytes, compression, archive).map_err(|cause| Tried::of(&url, cause))?;
+            Ok((packages, proof(Some(bytes))))
+        })
     }
 
     /// Reads a list as it is decompressed: of a list of 200 MB only the packages are ever in memory.
@@ -172,16 +156,6 @@ impl Load<'_> {
         let mut input = BufReader::with_capacity(1 << 18, compression.reader(bytes)?.take(INDEX_LIMIT));
         let packages = primary::parse(&mut input, archive, self.arch);
         if input.get_ref().limit() == 0 { Err(Cause::TooLong { limit: INDEX_LIMIT }) } else { Ok(packages?) }
-    }
-
-    fn bytes(&self, url: &str, limit: u64) -> Result<Vec<u8>, Tried> {
-        match self.get(url, limit, None) {
-            Ok(Response::Body { bytes, .. }) => Ok(bytes),
-            // A server that answers “not modified” to a plain question has nothing for us.
-            Ok(Response::NotModified) => Ok(Vec::new()),
-            Err(fetch::Error::TooLarge { limit, .. }) => Err(Tried::of(url, Cause::TooLong { limit })),
-            Err(error) => Err(Tried::of(url, error)),
-        }
     }
 }
 
@@ -194,7 +168,9 @@ fn judged(config: &ArchiveConfig, text: &[u8], signature: Option<&[u8]>, as_of: 
             signature::verify_detached(text, signature.ok_or(SignatureError::Unsigned)?, keyring, as_of)?.signers
         }
     };
-    Ok((repomd::parse(text)?, signers))
+    let repomd = repomd::parse(text)?;
+    // Which packages may be chosen would depend on which streams of modules are enabled.
+    if repomd.has_modules { Err(Cause::Modules) } else { Ok((repomd, signers)) }
 }
 
 /// Whether nobody on the way can change what comes from an address.

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use super::kept::{Kept, Proof};
+use super::mirrors::{Current, Tried, join, mirrors};
 use super::{ArchiveConfig, Load, SuiteConfig, in_parallel};
 use crate::digest::Digest;
-use crate::fetch::{self, Response, Validators};
-use crate::progress::{Event, Phase};
+use crate::fetch::{self, Validators};
+use crate::progress::Event;
 use crate::repo::deb::packages;
 use crate::repo::deb::release::Release;
 use crate::repo::error::{Cause, Error, Failure, Missing};
-use crate::repo::pattern;
 use crate::repo::record::{Archive, PackageRecord, ReleaseInfo};
 use crate::repo::signature::{self, SignatureError, Verified};
 use crate::repo::trust::Trust;
@@ -58,12 +58,10 @@ impl Load<'_> {
             match result {
                 Ok((packages, proof)) => {
                     self.warn_of_unproven(&config.id, &packages.unproven);
-                    all.extend(packages.records.into_iter().filter(|record| pattern::allows(&config.allow, record.coordinates.name())).map(
-                        |record| {
-                            let filename = place(record.filename);
-                            PackageRecord { filename, ..record }
-                        },
-                    ));
+                    all.extend(packages.records.into_iter().filter(|record| config.takes(record.coordinates.name())).map(|record| {
+                        let filename = place(record.filename);
+                        PackageRecord { filename, ..record }
+                    }));
                     proofs.push(proof);
                 }
                 Err(Error::Offline(more)) => missing.extend(more),
@@ -90,32 +88,20 @@ impl Load<'_> {
     /// The Release file from the first mirror that has one which can be used.
     fn fetched_release(&self, config: &ArchiveConfig, suite: &SuiteConfig, kept: Kept<'_>) -> Result<Proven, Error> {
         let newest = self.kept_releases(config, suite, kept)?.into_iter().flatten().map(|proven| proven.release.date).max().unwrap_or(0);
-        let mut failures = Vec::new();
-        for (number, mirror) in config.mirrors.iter().enumerate() {
-            match self.release_of(config, suite, kept, mirror).and_then(|proven| self.not_older(proven, newest, mirror)) {
-                Ok(proven) => {
-                    self.passed_over(&failures);
-                    return Ok(Proven { mirror: number, ..proven });
-                }
-                Err(Tried::Failed(failure)) => failures.push(failure),
-                Err(Tried::Ended(error)) => return Err(error),
-            }
-        }
-        Err(Error::of_suite(&config.id, &suite.name, failures))
+        self.first_of(config, &suite.name, mirrors(config, 0), |(number, mirror)| {
+            let proven = self.release_of(config, suite, kept, mirror).and_then(|proven| self.not_older(proven, newest, mirror))?;
+            Ok(Proven { mirror: number, ..proven })
+        })
     }
 
     fn release_of(&self, config: &ArchiveConfig, suite: &SuiteConfig, kept: Kept<'_>, mirror: &str) -> Result<Proven, Tried> {
         let path = suite.path("InRelease");
         let url = join(mirror, &path);
-        let old = kept.read(&path)?;
         let now = self.options.now;
-        let (bytes, is_new, validators) = match (self.get(&url, RELEASE_LIMIT, old.as_ref().map(|old| &old.validators)), old) {
-            (Ok(Response::Body { bytes, validators }), _) => (bytes, true, validators),
-            (Ok(Response::NotModified), Some(old)) => (old.bytes, false, old.validators),
-            // A server that answers “not modified” to a plain question has nothing for us.
-            (Ok(Response::NotModified), None) => (Vec::new(), true, Validators::default()),
-            (Err(error), _) if error.is_not_found() => return self.detached_release_of(config, suite, mirror, error),
-            (Err(error), _) => return Err(Tried::of(&url, error)),
+        let Current { bytes, is_new, validators } = match self.current(&url, RELEASE_LIMIT, kept.read(&path)?) {
+            Ok(file) => file,
+            Err(error) if error.is_not_found() => return self.detached_release_of(config, suite, mirror, error),
+            Err(error) => return Err(Tried::of(&url, error)),
         };
         let verified = config.trust.check_cleartext(&bytes, now).map_err(|error| Tried::of(&url, error))?;
         let digest = Digest::of(&bytes);
@@ -129,10 +115,7 @@ impl Load<'_> {
         let ask = |name: &str, limit| {
             let path = suite.path(name);
             let url = join(mirror, &path);
-            let answer = self.get(&url, limit, None).map(|response| match response {
-                Response::Body { bytes, .. } => bytes,
-                Response::NotModified => Vec::new(),
-            });
+            let answer = self.whole(&url, limit);
             (path, url, answer)
         };
         let (text_path, url, text) = ask("Release", RELEASE_LIMIT);
@@ -214,58 +197,5 @@ impl Load<'_> {
             release.check_valid_until(as_of)?;
         }
         Ok(Proven { release, digest, mirror: 0, proofs })
-    }
-
-    /// A file from a mirror; its bytes are reported as progress.
-    pub(super) fn get(&self, url: &str, limit: u64, validators: Option<&Validators>) -> Result<Response, fetch::Error> {
-        let response = self.client.get(url, limit, validators, self.cancel)?;
-        if let Response::Body { bytes, .. } = &response {
-            self.progress.report(Event::Advance { phase: Phase::Metadata, by: bytes.len() as u64 });
-        }
-        Ok(response)
-    }
-}
-
-/// How a try at one mirror went wrong.
-pub(super) enum Tried {
-    /// Another mirror may do better.
-    Failed(Failure),
-    /// No other one will.
-    Ended(Error),
-}
-
-impl Tried {
-    pub(super) fn of(url: &str, cause: impl Into<Cause>) -> Self {
-        match cause.into() {
-            Cause::Fetch(fetch::Error::Cancelled(cancelled)) => Self::Ended(cancelled.into()),
-            // The address as the client shows it, without user name and password.
-            Cause::Fetch(error) => Self::Failed(Failure { url: error.url().unwrap_or(url).to_owned(), cause: error.into() }),
-            cause => Self::Failed(Failure { url: fetch::without_credentials(url), cause }),
-        }
-    }
-}
-
-impl From<Error> for Tried {
-    fn from(error: Error) -> Self {
-        Self::Ended(error)
-    }
-}
-
-/// The address of `path` beneath a base address.
-pub(super) fn join(base: &str, path: &str) -> String {
-    format!("{}/{path}", base.trim_end_matches('/'))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn passwords_stay_out_of_failures() {
-        // apt takes such passwords, so they may come from the host's sources.
-        for url in ["http://user:secret@host/dists/x", "http://user:also@secret@host/dists/x"] {
-            let Tried::Failed(failure) = Tried::of(url, Cause::TooLong { limit: 1 }) else { panic!("a file is no reason to end") };
-            assert_eq!(failure.url, "http://host/dists/x");
-        }
     }
 }

@@ -12,6 +12,7 @@ use crate::cache::Coordinates;
 use crate::digest::Sha256;
 use crate::repo::deb::packages::checked_filename;
 use crate::repo::record::{AnyOf, Archive, Comparison, MultiArch, PackageRecord, Priority, Provide, Relations, Requirement};
+use crate::root::{Described, Relation};
 
 /// The most packages of a repository. The largest have 70,000.
 const PACKAGE_LIMIT: usize = 1 << 20;
@@ -100,6 +101,47 @@ fn cut(name: &str) -> String {
 
 fn named(error: XmlError, draft: Option<&Draft>) -> XmlError {
     XmlError { package: draft.map(|draft| draft.name.trim().to_owned()).filter(|name| !name.is_empty()), ..error }
+}
+
+/// The package with this header, as the `primary.xml` that would list it as `filename`; none if it is for another architecture than `arch`.
+///
+/// # Errors
+/// Why no list could have it.
+pub fn of_header(
+    described: Described,
+    filename: &str,
+    size: u64,
+    sha256: Sha256,
+    archive: &Arc<Archive>,
+    arch: &str,
+) -> Result<Option<PackageRecord>, String> {
+    let Described { name, version, arch: own_arch, installed, provides, requires, conflicts, obsoletes, files } = described;
+    let location = checked_path(filename).ok_or_else(|| format!("“{filename}” leads out of the repository"))?;
+    let mut draft = Draft { name, arch: own_arch, version: Some(version), installed, ..Draft::default() };
+    (draft.checksum, draft.is_sha256, draft.size, draft.location) = (sha256.to_string(), true, Some(size), Some(location));
+    for (list, relations) in [(List::Provides, provides), (List::Requires, requires), (List::Conflicts, conflicts), (List::Obsoletes, obsoletes)] {
+        for Relation { name, flags, version } in relations {
+            // The bits of a comparison (`rpmds.h`); the others say when a relation counts.
+            let comparison = match flags & 0xe {
+                0x2 => Some(Comparison::Earlier),
+                0xa => Some(Comparison::EarlierOrEqual),
+                0x8 => Some(Comparison::Equal),
+                0xc => Some(Comparison::LaterOrEqual),
+                0x4 => Some(Comparison::Later),
+                _ => None,
+            };
+            let version = version.strip_prefix("0:").unwrap_or(&version).to_owned();
+            draft.relation(list, &name, comparison.zip(Some(version).filter(|version| !version.is_empty())))?;
+        }
+    }
+    for name in files {
+        draft.count()?;
+        draft.relations.provides.push(Provide { name, version: None });
+    }
+    match draft.finish(archive, arch)? {
+        Outcome::Record(record) => Ok(Some(*record)),
+        Outcome::Unproven(_) | Outcome::Skipped => Ok(None),
+    }
 }
 
 /// A path beneath the repository's address, if it is one.
@@ -217,12 +259,7 @@ impl Draft {
     fn entry(&mut self, element: &Element) -> Result<(), String> {
         // Weak dependencies have lists of their own, which are not read.
         let Some(list) = self.list else { return Ok(()) };
-        self.count()?;
-        let name = element.attribute("name").filter(|name| !name.is_empty()).ok_or("a dependency has no name")?;
-        if name.starts_with('(') {
-            self.expression(list, name);
-            return Ok(());
-        }
+        let name = element.attribute("name").unwrap_or_default();
         let comparison = match element.attribute("flags") {
             None => None,
             Some("LT") => Some(Comparison::Earlier),
@@ -232,10 +269,19 @@ impl Draft {
             Some("GT") => Some(Comparison::Later),
             Some(other) => return Err(format!("the dependency {name} compares with “{other}”, which is no comparison")),
         };
-        let version = comparison.zip(version(element));
+        self.relation(list, name, comparison.zip(version(element)))
+    }
+
+    fn relation(&mut self, list: List, name: &str, version: Option<(Comparison, String)>) -> Result<(), String> {
+        self.count()?;
+        if name.is_empty() {
+            return Err("a dependency has no name".to_owned());
+        }
+        if name.starts_with('(') {
+            self.expression(list, name);
+            return Ok(());
+        }
         if list == List::Provides {
-            // A range of versions, which hardly anyone provides, counts as all of them.
-            let version = version.filter(|(comparison, _)| *comparison == Comparison::Equal).map(|(_, version)| version);
             self.relations.provides.push(Provide { name: name.to_owned(), version });
             return Ok(());
         }

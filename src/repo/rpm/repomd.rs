@@ -10,6 +10,8 @@ pub struct Repomd {
     pub date: u64,
     /// The list of packages.
     pub primary: MetadataFile,
+    /// Whether some of its packages belong to modules, which decide whether they may be chosen.
+    pub has_modules: bool,
 }
 
 /// A file of metadata.
@@ -31,12 +33,13 @@ pub struct MetadataFile {
 /// What is no such file, and one without a primary list that has a SHA-256 digest.
 pub fn parse(text: &[u8]) -> Result<Repomd, XmlError> {
     let mut steps = Steps::new(text);
-    let (mut date, mut primary, mut is_repomd) = (0, None, false);
+    let (mut date, mut primary, mut is_repomd, mut has_modules) = (0, None, false, false);
     loop {
         match steps.next()? {
             Step::Open(element) if element.name == "repomd" => is_repomd = true,
             Step::Open(element) if element.name == "data" && is_repomd => {
                 let is_primary = element.attribute("type") == Some("primary");
+                has_modules |= element.attribute("type") == Some("modules");
                 let (file, timestamp) = data(&mut steps, is_primary)?;
                 date = date.max(timestamp);
                 if let Some(file) = file
@@ -50,7 +53,7 @@ pub fn parse(text: &[u8]) -> Result<Repomd, XmlError> {
         }
     }
     match primary {
-        Some(primary) => Ok(Repomd { date, primary }),
+        Some(primary) => Ok(Repomd { date, primary, has_modules }),
         None => Err(steps.error("it has no primary list of packages")),
     }
 }
@@ -120,7 +123,8 @@ mod tests {
              <location href=\"repodata/a-primary.xml.gz\"/><timestamp>5.5</timestamp><size>3</size><open-size>9</open-size></data>"
         ));
         let primary = MetadataFile { path: "repodata/a-primary.xml.gz".to_owned(), sha256: digest, size: Some(3), open_size: Some(9) };
-        assert_eq!(parse(text.as_bytes()).unwrap(), Repomd { date: 7, primary });
+        assert_eq!(parse(text.as_bytes()).unwrap(), Repomd { date: 7, primary, has_modules: false });
+        assert!(parse(text.replace("\"filelists\"", "\"modules\"").as_bytes()).unwrap().has_modules);
     }
 
     #[test]

@@ -45,7 +45,7 @@ fn provides_overlap() {
 
 #[test]
 fn obsoletes_exclude_by_name_only() {
-    refused("new 2-1: obsoletes old < 2\nold 1-1", &["new", "old"], "new 2-1 obsoletes old");
+    refused("new 2-1: obsoletes old < 2\nold 1-1\nuser 1-1: requires old", &["new", "user"], "new 2-1 obsoletes old");
     chosen("new 2-1: obsoletes old < 2\nother 1-1: provides old = 1-1", &["new", "other"], &["new=2-1", "other=1-1"]);
     chosen("new 2-1: obsoletes old < 2\nold 3-1", &["new", "old"], &["new=2-1", "old=3-1"]);
     chosen("a 2-1: obsoletes a < 2", &["a"], &["a=2-1"]);
@@ -65,4 +65,98 @@ fn rich_dependencies_hold() {
     );
     refused("a 1-1: requires (b if c)\nc 1-1", &["a", "c"], "a needs b");
     refused("a 1-1: requires (b unless c)\nb 1-1", &["a"], "a needs (b unless c), but this program does not know such an expression");
+}
+
+// The expected sets from here on are those of dnf 4.14 with libsolv 0.7.23, which the system test of RPM repositories asks again.
+
+#[test]
+fn what_obsoletes_a_wanted_package_takes_its_place() {
+    chosen("old 1-1\nnew 2-1: obsoletes old < 2", &["old"], &["new=2-1"]);
+    chosen("old 1-1\nnew 2-1: obsoletes old < 2", &["old", "new"], &["new=2-1"]);
+    chosen("obs-old 1-1\nobs-new 2-1: obsoletes obs-old < 2", &["obs-*"], &["obs-new=2-1"]);
+    // Only versions in the range are obsoleted, and an exact version is meant as it is said.
+    chosen("old 3-1\nnew 2-1: obsoletes old < 2", &["old"], &["old=3-1"]);
+    chosen("old 1-1\nnew 2-1: obsoletes old < 2", &["old=1"], &["old=1-1"]);
+    // One step, as dnf does it; of several the first name.
+    chosen("a 1-1\nb 1-1: obsoletes a\nc 1-1: obsoletes b", &["a"], &["b=1-1"]);
+    chosen("old 1-1\nx 1-1: obsoletes old\ny 1-1: obsoletes old; provides old", &["old"], &["x=1-1"]);
+    // It gives way no longer where something needs just this package.
+    chosen("user 1-1: requires old\nold 1-1\nnew 1-1: obsoletes old", &["user"], &["old=1-1", "user=1-1"]);
+    chosen("user 1-1: requires old\nold 1-1\nnew 1-1: obsoletes old", &["user", "old"], &["old=1-1", "user=1-1"]);
+    chosen("user 1-1: requires old\nold 1-1\nnew 1-1: obsoletes old; provides old", &["user"], &["new=1-1", "user=1-1"]);
+    // Where what obsoletes it cannot be had, the package stays.
+    chosen("old 1-1\nnew 2-1: obsoletes old; requires nothing", &["old"], &["old=1-1"]);
+}
+
+#[test]
+fn the_lock_says_what_was_replaced() {
+    let lines = records("old 1-1\nnew 2-1: obsoletes old < 2\nuser 1-1: requires new");
+    let request = |wanted| Request { packaging: Packaging::Rpm, arch: "x86_64".to_owned(), ..request(wanted) };
+    let found = resolve(&request(&["old"]), &lines, &[]).unwrap();
+    assert_eq!(found.lock.packages[0].reason, Reason::Obsoletes("old".to_owned()));
+    assert_eq!(found.matched, [Matched { wanted: "old".to_owned(), packages: vec!["new=2-1".to_owned()] }]);
+    let found = resolve(&request(&["old", "new"]), &lines, &[]).unwrap();
+    assert_eq!(found.lock.packages[0].reason, Reason::Wanted);
+    let found = resolve(&request(&["user"]), &lines, &[]).unwrap();
+    assert_eq!((found.lock.packages[0].reason.clone(), found.matched), (Reason::DependencyOf("user".to_owned()), Vec::new()));
+}
+
+#[test]
+fn of_several_providers_the_one_of_libsolv_is_taken() {
+    // What provides the higher version of what they have in common, and then the first name: even before the package of that name.
+    chosen("user 1-1: requires named\nnamed 1-1\nnamed-all 1-1: provides named = 9", &["user"], &["named-all=1-1", "user=1-1"]);
+    chosen("user 1-1: requires named\nnamed 1-1\naa 1-1: provides named", &["user"], &["aa=1-1", "user=1-1"]);
+    let many = "user 1-1: requires v\nb 1-1: provides v = 9\naa 1-1: provides v = 1\nccc 1-1: provides v = 5";
+    chosen(many, &["user"], &["b=1-1", "user=1-1"]);
+    chosen(many, &["v"], &["b=1-1"]);
+    chosen("user 1-1: requires v\na 1-1: provides v\nb 1-1: provides v; obsoletes a", &["user"], &["b=1-1", "user=1-1"]);
+    chosen("user 1-1: requires v\na 1-1: provides v\nb 1-1: provides v", &["user", "b"], &["b=1-1", "user=1-1"]);
+    chosen("user 1-1: requires (z or a)\nz 1-1\na 1-1", &["user"], &["a=1-1", "user=1-1"]);
+    chosen("user 1-1: requires v\na 1-1: provides v; requires nothing\nb 1-1: provides v", &["user"], &["b=1-1", "user=1-1"]);
+    // A number of a build has no order.
+    chosen("user 1-1: requires v\na 1-1: provides v = 1abc\nb 1-1: provides v = 2abc", &["user"], &["a=1-1", "user=1-1"]);
+}
+
+#[test]
+fn ranges_that_are_provided_overlap_with_what_is_required() {
+    chosen("user 1-1: requires r < 5\nfar 1-1: provides r >= 7\nnear 1-1: provides r >= 3", &["user"], &["near=1-1", "user=1-1"]);
+    chosen("user 1-1: requires r >= 2\na 1-1: provides r < 2\nb 1-1: provides r <= 2", &["user"], &["b=1-1", "user=1-1"]);
+    refused("user 1-1: requires r = 9\na 1-1: provides r < 9", &["user"], "user needs r");
+}
+
+#[test]
+fn names_are_taken_as_dnf_takes_them() {
+    let two = "Some_Lib+x.y 1-1\nSome_Lib+x.y 2-1\ntool-1 5-1\ntool 1-1\ntool 2-1";
+    chosen(two, &["Some_Lib+x.y"], &["Some_Lib+x.y=2-1"]);
+    chosen(two, &["Some_Lib+x.y-1"], &["Some_Lib+x.y=1-1"]);
+    chosen(two, &["Some_Lib+x.y-1-1.x86_64"], &["Some_Lib+x.y=1-1"]);
+    chosen(two, &["tool.x86_64"], &["tool=2-1"]);
+    chosen(two, &["tool-2-1"], &["tool=2-1"]);
+    // A package of just that name is what is meant.
+    chosen(two, &["tool-1"], &["tool-1=5-1"]);
+    refused(two, &["tool.noarch"], "tool.noarch");
+    refused(two, &["tool.s390x"], "tool.s390x");
+    refused(two, &["tool-3"], "tool-3");
+}
+
+#[test]
+fn what_a_condition_asked_for_goes_with_that_on_which_it_stood() {
+    // v is first satisfied by b, which the solver then does not need: neither what stands on b.
+    chosen(
+        "user 1-1: requires v, late\nlate 1-1: requires z\nb 1-1: provides v\nz 1-1: provides v\nextra 1-1\nwatch 1-1: requires (extra if b)",
+        &["user", "watch"],
+        &["late=1-1", "user=1-1", "watch=1-1", "z=1-1"],
+    );
+    chosen("a 1-1: requires ((b and c) if d)\nb 1-1\nc 1-1\nd 1-1", &["a"], &["a=1-1"]);
+}
+
+#[test]
+fn the_repository_with_the_higher_priority_is_asked_first() {
+    let mut all = records("user 1-1: requires v\na 1-1: provides v = 9\nz 1-1: provides v = 1\nz 0-1: provides v = 1");
+    let preferred = Arc::new(Archive { id: "preferred".to_owned(), mirrors: Vec::new(), pin: 900 });
+    for record in all.iter_mut().filter(|record| record.coordinates.to_string().starts_with("z=0-1")) {
+        record.archive = Arc::clone(&preferred);
+    }
+    let request = Request { packaging: Packaging::Rpm, arch: "x86_64".to_owned(), ..request(&["user"]) };
+    assert_eq!(names(&resolve(&request, &all, &[]).unwrap()), ["user=1-1", "z=0-1"]);
 }

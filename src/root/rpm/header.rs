@@ -24,6 +24,7 @@ impl Tag {
     pub(super) const VERSION: Self = Self(1001);
     pub(super) const RELEASE: Self = Self(1002);
     pub(super) const EPOCH: Self = Self(1003);
+    pub(super) const SIZE: Self = Self(1009);
     pub(super) const ARCH: Self = Self(1022);
     pub(super) const FILE_SIZES: Self = Self(1028);
     pub(super) const FILE_MODES: Self = Self(1030);
@@ -31,15 +32,26 @@ impl Tag {
     pub(super) const FILE_LINKS: Self = Self(1036);
     pub(super) const FILE_FLAGS: Self = Self(1037);
     pub(super) const PROVIDES: Self = Self(1047);
+    pub(super) const REQUIRE_FLAGS: Self = Self(1048);
     pub(super) const REQUIRES: Self = Self(1049);
+    pub(super) const REQUIRE_VERSIONS: Self = Self(1050);
+    pub(super) const CONFLICT_FLAGS: Self = Self(1053);
+    pub(super) const CONFLICTS: Self = Self(1054);
+    pub(super) const CONFLICT_VERSIONS: Self = Self(1055);
+    pub(super) const OBSOLETES: Self = Self(1090);
     pub(super) const FILE_DEVICES: Self = Self(1095);
     pub(super) const FILE_INODES: Self = Self(1096);
     pub(super) const SOURCE_PACKAGE: Self = Self(1106);
+    pub(super) const PROVIDE_FLAGS: Self = Self(1112);
+    pub(super) const PROVIDE_VERSIONS: Self = Self(1113);
+    pub(super) const OBSOLETE_FLAGS: Self = Self(1114);
+    pub(super) const OBSOLETE_VERSIONS: Self = Self(1115);
     pub(super) const DIR_INDEXES: Self = Self(1116);
     pub(super) const BASE_NAMES: Self = Self(1117);
     pub(super) const DIR_NAMES: Self = Self(1118);
     pub(super) const PAYLOAD_FORMAT: Self = Self(1124);
     pub(super) const PAYLOAD_COMPRESSOR: Self = Self(1125);
+    pub(super) const LONG_SIZE: Self = Self(5009);
     pub(super) const LONG_FILE_SIZES: Self = Self(5008);
     pub(super) const FILE_DIGEST_ALGORITHM: Self = Self(5011);
     /// The SHA-256 of the payload as it is in the file.

@@ -19,6 +19,7 @@
 mod bootstrap;
 mod contents;
 mod cpio;
+mod described;
 mod header;
 mod package;
 mod signed;
@@ -35,6 +36,7 @@ use rayon::prelude::*;
 
 use self::bootstrap::Facts;
 use self::contents::Kind;
+pub use self::described::{Described, Relation};
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use self::package::examine;
 use self::package::{Nothing, Rpm};

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::checked;
 use crate::digest::Digest;
+use crate::distro::Packaging;
 use crate::spec::model::Content;
 use crate::spec::names;
 use crate::yaml::Field;
@@ -78,13 +79,17 @@ pub(super) fn tree(field: &Field<'_>) -> Option<Vec<(String, Local)>> {
     }
 }
 
-/// The folder that a field names, relative to the spec, without links on the way, and the names of all files in it that end with `.deb`, sorted.
+/// The folder that a field names, relative to the spec, without links on the way, and the names of all packages in it, sorted: files that end with `.deb` or `.rpm`.
 /// Everything that is wrong is reported.
-pub(super) fn packages(field: &Field<'_>) -> Option<(PathBuf, Vec<String>)> {
+pub(super) fn packages(field: &Field<'_>, packaging: Packaging) -> Option<(PathBuf, Vec<String>)> {
     let written = path(field)?;
-    match list_packages(&written) {
+    let suffix = match packaging {
+        Packaging::Deb => "deb",
+        Packaging::Rpm => "rpm",
+    };
+    match list_packages(&written, suffix) {
         Ok((_, names)) if names.is_empty() => {
-            let hint = "put the packages into it as name.deb (folders in it are not looked into), or leave the repository out";
+            let hint = format!("put the packages into it as name.{suffix} (folders in it are not looked into), or leave the repository out");
             field.error_with_hint(&format!("is a folder without a package: {}", printable(&written)), hint);
             None
         }
@@ -104,7 +109,7 @@ pub(super) fn packages(field: &Field<'_>) -> Option<(PathBuf, Vec<String>)> {
     }
 }
 
-fn list_packages(path: &Path) -> Result<(PathBuf, Vec<String>), (PathBuf, Problem)> {
+fn list_packages(path: &Path, suffix: &str) -> Result<(PathBuf, Vec<String>), (PathBuf, Problem)> {
     let at_folder = |error: io::Error| (path.to_owned(), Problem::from(error));
     let folder = std::fs::canonicalize(path).map_err(at_folder)?;
     let mut names = Vec::new();
@@ -113,7 +118,9 @@ fn list_packages(path: &Path) -> Result<(PathBuf, Vec<String>), (PathBuf, Proble
         if number >= FOLDER_LIMIT {
             return Err((path.to_owned(), Problem::TooMany));
         }
-        if Path::new(&name).extension().is_none_or(|extension| extension != "deb") {
+        let stem = Path::new(&name).file_stem().map(Path::new);
+        let is_source = suffix == "rpm" && stem.and_then(Path::extension).is_some_and(|kind| kind == "src" || kind == "nosrc");
+        if is_source || Path::new(&name).extension().is_none_or(|extension| extension != suffix) {
             continue;
         }
         let usable = match name.to_str() {

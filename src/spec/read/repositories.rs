@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use super::{checked, checked_list, local};
 use crate::distro::{Architecture, Packaging, Profile};
-use crate::repo::deb::folder::{self, FolderError};
+use crate::repo::folder::{self, FolderError};
 use crate::spec::model::{PackageFile, PackageFolder, PackageRepository, RepositoryKey, Unverified};
 use crate::spec::names;
 use crate::yaml::{Field, Fields, web_address};
@@ -72,22 +72,18 @@ fn read_repository(mut fields: Fields<'_>, packaging: Packaging) -> Option<Packa
         components(&field)
     });
     let proof = proof(&mut fields);
-    let (allow_packages, priority) = choice(&mut fields, packaging);
+    let Choice { allow_packages, exclude_packages, priority } = choice(&mut fields, packaging);
     fields.finish();
 
     let url = url?;
     let id = id.unwrap_or_else(|| url.split_once("://").map(|(_, rest)| rest.to_owned()))?;
     let components = if is_flat { Vec::new() } else { components.unwrap_or_else(|| Some(vec!["main".to_owned()]))? };
     let (keys, unverified) = proof?;
-    Some(PackageRepository { id, url, codename: codename?, components, keys, unverified, allow_packages, priority: priority? })
+    Some(PackageRepository { id, url, codename: codename?, components, keys, unverified, allow_packages, exclude_packages, priority: priority? })
 }
 
 /// `path`: a folder of packages.
 fn read_folder(mut fields: Fields<'_>, path: &Field<'_>, arch: Option<Architecture>, packaging: Packaging) -> Option<PackageFolder> {
-    if packaging == Packaging::Rpm {
-        path.error_with_hint("cannot be used for RPM packages yet", "make a repository of the folder (createrepo_c), and give its url as file://…");
-        return None;
-    }
     if let Some(url) = fields.optional("url") {
         url.error_with_hint("cannot be given beside path: a repository is at one place", "leave one of them out");
     }
@@ -102,14 +98,14 @@ fn read_folder(mut fields: Fields<'_>, path: &Field<'_>, arch: Option<Architectu
     }
     let codename = fields.optional("codename");
     let id = fields.optional("id").or(codename).map(|field| checked(&field, names::repository_part));
-    let (allow_packages, priority) = choice(&mut fields, packaging);
+    let Choice { allow_packages, exclude_packages, priority } = choice(&mut fields, packaging);
     fields.finish();
 
     let id = id.unwrap_or_else(|| id_of_folder(path));
-    let found = local::packages(path);
+    let found = local::packages(path, packaging);
     let (id, (folder, files), priority) = (id?, found?, priority?);
-    let packages = read_packages(path, &id, &folder, files, arch, priority)?;
-    Some(PackageFolder { id, path: folder, packages, allow_packages, priority })
+    let packages = read_packages(path, &id, &folder, files, packaging, arch, priority)?;
+    Some(PackageFolder { id, path: folder, packages, allow_packages, exclude_packages, priority })
 }
 
 /// What a folder is called that has no id: as its last part is written, wherever the spec lies.
@@ -128,6 +124,7 @@ fn read_packages(
     id: &str,
     folder: &Path,
     files: Vec<String>,
+    packaging: Packaging,
     arch: Option<Architecture>,
     priority: i32,
 ) -> Option<Vec<PackageFile>> {
@@ -136,8 +133,11 @@ fn read_packages(
         return None;
     };
     // Where the target is wrong, only what fits every machine is looked at.
-    let arch = arch.map_or("all", Architecture::debian);
-    let read: Vec<_> = files.into_par_iter().map(|file| (folder::read(folder, &file, &archive, arch), file)).collect();
+    let arch = match packaging {
+        Packaging::Deb => arch.map_or("all", Architecture::debian),
+        Packaging::Rpm => arch.map_or("noarch", Architecture::name),
+    };
+    let read: Vec<_> = files.into_par_iter().map(|file| (folder::read(folder, &file, &archive, packaging, arch), file)).collect();
     let mut packages: Vec<PackageFile> = Vec::new();
     let mut first: HashMap<_, usize> = HashMap::new();
     let mut holds = true;
@@ -183,15 +183,25 @@ fn in_words(error: &FolderError) -> String {
     text
 }
 
-/// What is taken from a repository, and in which order: the names and patterns that are allowed, and the priority.
-fn choice(fields: &mut Fields<'_>, packaging: Packaging) -> (Vec<String>, Option<i32>) {
+/// What is taken from a repository, and in which order.
+struct Choice {
+    allow_packages: Vec<String>,
+    exclude_packages: Vec<String>,
+    /// None where it is wrong.
+    priority: Option<i32>,
+}
+
+fn choice(fields: &mut Fields<'_>, packaging: Packaging) -> Choice {
     // Both ways of writing are in use.
-    let lists = [fields.optional("allowPackages"), fields.optional("AllowPackages")];
-    let allow: BTreeSet<String> =
-        lists.iter().flatten().flat_map(|field| checked_list(field, |text| names::package_or_pattern(text, packaging))).collect();
+    let allow = ["allowPackages", "AllowPackages"].map(|key| fields.optional(key));
+    let exclude = fields.optional("excludePackages");
+    let sorted = |lists: &[Option<Field<'_>>]| {
+        let names = lists.iter().flatten().flat_map(|field| checked_list(field, |text| names::package_or_pattern(text, packaging)));
+        names.collect::<BTreeSet<String>>().into_iter().collect()
+    };
     let priority = fields.optional("priority").map(|field| field.integer(-9999, 9999));
     let priority = priority.map_or(Some(DEFAULT_PRIORITY), |written| written.and_then(|located| i32::try_from(located.value).ok()));
-    (allow.into_iter().collect(), priority)
+    Choice { allow_packages: sorted(&allow), exclude_packages: sorted(&[exclude]), priority }
 }
 
 /// The keys of `pkey` and `pkeys`, or that there need be none: `insecureSkipVerify: true` or `pkey: "[trusted=yes]"`.

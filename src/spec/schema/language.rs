@@ -472,6 +472,8 @@ struct Repository {
     priority: Option<i64>,
     /// The only packages to take from the repository: names and patterns.
     allow_packages: Option<Vec<Package>>,
+    /// Packages that are not taken from the repository: names and patterns.
+    exclude_packages: Option<Vec<Package>>,
     /// Another spelling of allowPackages.
     #[schemars(rename = "AllowPackages")]
     allow_packages_too: Option<Vec<Package>>,

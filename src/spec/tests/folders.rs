@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use crate::root::RpmBuilder;
 use crate::root::testing::{DebBuilder, ar};
 use crate::spec::model::PackageFolder;
 use crate::spec::{LoadError, Loaded, load};
@@ -13,7 +14,11 @@ fn deb(name: &str, version: &str) -> Vec<u8> {
 
 /// The spec `spec.yml` in this folder, with these repositories.
 fn load_in(folder: &Path, repositories: &str) -> Result<Loaded, LoadError> {
-    let text = format!("image: {{name: a, version: '1'}}\ntarget: {{dist: debian12, arch: x86_64}}\npackageRepositories: [{repositories}]\n");
+    load_of("debian12", folder, repositories)
+}
+
+fn load_of(dist: &str, folder: &Path, repositories: &str) -> Result<Loaded, LoadError> {
+    let text = format!("image: {{name: a, version: '1'}}\ntarget: {{dist: {dist}, arch: x86_64}}\npackageRepositories: [{repositories}]\n");
     fs::write(folder.join("spec.yml"), text).unwrap();
     load(&folder.join("spec.yml"))
 }
@@ -125,4 +130,32 @@ fn what_is_wrong_is_told_exactly() {
     let error = load_in(dir.path(), repositories).unwrap_err();
     let told = error.diagnostics().iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
     insta::assert_snapshot!(told.replace(dir.path().to_str().unwrap(), "DIR"));
+}
+
+#[test]
+fn rpm_packages_say_themselves_what_they_are_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let rpms = dir.path().join("rpms");
+    fs::create_dir(&rpms).unwrap();
+    let tool = RpmBuilder::new("Tool_x", "1", "2").requires("lib(a)").requires("(b if c)").provides("tool").file("/usr/bin/tool", b"x", 0o755);
+    for (file, bytes) in [("Tool_x-1-2.noarch.rpm", tool.build()), ("Tool_x-1-2.src.rpm", b"a source".to_vec()), ("a.deb", deb("a", "1"))] {
+        fs::write(rpms.join(file), bytes).unwrap();
+    }
+    let load = || load_of("azl3", dir.path(), "{path: rpms, priority: 900, excludePackages: [b*, a]}");
+    let loaded = load().unwrap_or_else(|error| panic!("{error}"));
+    let [folder] = loaded.spec.folders.as_slice() else { panic!("{:?}", loaded.spec.folders) };
+    assert_eq!(folder.exclude_packages, ["a", "b*"]);
+    assert_eq!((names(folder), folder.packages.len()), (vec!["Tool_x=1-2:noarch (rpms)".to_owned()], 1));
+    let record = folder.packages[0].package.as_ref().unwrap();
+    assert_eq!((record.filename.as_str(), record.sha256, record.archive.pin), ("Tool_x-1-2.noarch.rpm", folder.packages[0].digest, 900));
+    let relations = &record.relations;
+    assert_eq!(relations.depends.iter().map(ToString::to_string).collect::<Vec<_>>(), ["lib(a)"]);
+    assert_eq!(relations.conditional.len(), 1);
+    let provided: Vec<&str> = relations.provides.iter().map(|provide| provide.name.as_str()).collect();
+    assert!(provided.contains(&"tool") && provided.contains(&"/usr/bin/tool"), "{provided:?}");
+
+    fs::write(rpms.join("Tool_x-1-2.noarch.rpm"), tool.file("/usr/bin/more", b"y", 0o755).build()).unwrap();
+    assert_ne!(load().unwrap().hash(None), loaded.hash(None));
+    fs::write(rpms.join("bad.rpm"), b"no package").unwrap();
+    assert!(load().unwrap_err().to_string().contains("bad.rpm"));
 }

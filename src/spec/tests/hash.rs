@@ -39,6 +39,7 @@ pub(crate) fn full() -> Loaded {
         keys: vec![RepositoryKey { path: "/k".into(), digest: Digest::of(b"k") }],
         unverified: None,
         allow_packages: Vec::new(),
+        exclude_packages: Vec::new(),
         priority: 500,
     });
     loaded.spec.folders.push(PackageFolder {
@@ -46,6 +47,7 @@ pub(crate) fn full() -> Loaded {
         path: "/debs".into(),
         packages: vec![PackageFile { file: "a.deb".to_owned(), digest: Sha256::of(b"a"), package: None }],
         allow_packages: Vec::new(),
+        exclude_packages: Vec::new(),
         priority: 500,
     });
     loaded
@@ -159,7 +161,8 @@ fn repository_changes(spec: &Spec) -> Vec<(&'static str, Spec)> {
             changes.push(($what, changed));
         }};
     }
-    let PackageRepository { id: _, url: _, codename: _, components: _, keys, unverified: _, allow_packages: _, priority: _ } = &repositories[0];
+    let PackageRepository { id: _, url: _, codename: _, components: _, keys, unverified: _, allow_packages: _, exclude_packages: _, priority: _ } =
+        &repositories[0];
     change!("repository.id", repositories[0].id = "other".to_owned());
     change!("repository.url", repositories[0].url = "https://other".to_owned());
     change!("repository.codename", repositories[0].codename = "other".to_owned());
@@ -170,11 +173,13 @@ fn repository_changes(spec: &Spec) -> Vec<(&'static str, Spec)> {
     let Unverified { switch: _, file: _, line: _ } = &unverified;
     change!("repository.unverified", repositories[0].unverified = Some(unverified));
     change!("repository.allow_packages", repositories[0].allow_packages = vec!["a".to_owned()]);
+    change!("repository.exclude_packages", repositories[0].exclude_packages = vec!["a".to_owned()]);
     change!("repository.priority", repositories[0].priority = 501);
 
-    let PackageFolder { id: _, path: _, packages, allow_packages: _, priority: _ } = &folders[0];
+    let PackageFolder { id: _, path: _, packages, allow_packages: _, exclude_packages: _, priority: _ } = &folders[0];
     change!("folder.id", folders[0].id = "other".to_owned());
     change!("folder.allow_packages", folders[0].allow_packages = vec!["a".to_owned()]);
+    change!("folder.exclude_packages", folders[0].exclude_packages = vec!["a".to_owned()]);
     change!("folder.priority", folders[0].priority = 501);
     let PackageFile { file: _, digest: _, package: _ } = &packages[0];
     let package = |file: &str, bytes: &[u8]| PackageFile { file: file.to_owned(), digest: Sha256::of(bytes), package: None };

@@ -10,10 +10,11 @@ use std::sync::Arc;
 
 use reqwest::Url;
 
-use super::packages::{self, Problem};
+use super::deb::packages::{self, Problem};
+use super::rpm::primary;
 use crate::digest::{Sha256, Sha256Reader};
 use crate::repo::record::{Archive, PackageRecord};
-use crate::root;
+use crate::root::{self, Described, Packaging};
 
 /// A package file that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +31,9 @@ pub enum FolderError {
     /// It is a package with a field that no package can have.
     #[error("its control file cannot be used")]
     Control(#[from] Problem),
+    /// The same of an RPM package.
+    #[error("its header cannot be used: {0}")]
+    Header(String),
 }
 
 /// The repository that a folder is. `path` must be absolute; none if it has no address.
@@ -39,11 +43,17 @@ pub fn archive(id: &str, path: &Path, pin: i32) -> Option<Archive> {
 }
 
 /// Reads the package file `name` in the folder of `archive`: the digest of its bytes, and the package; none if it is for another architecture than `arch`
-/// (`amd64`).
+/// (`amd64`, `x86_64`). A signature in it is not looked at: the digest in the spec's hash stands for the bytes.
 ///
 /// # Errors
 /// A file that is no package, or one with a field that no package can have.
-pub fn read(folder: &Path, name: &str, archive: &Arc<Archive>, arch: &str) -> Result<(Sha256, Option<PackageRecord>), FolderError> {
+pub fn read(
+    folder: &Path,
+    name: &str,
+    archive: &Arc<Archive>,
+    packaging: Packaging,
+    arch: &str,
+) -> Result<(Sha256, Option<PackageRecord>), FolderError> {
     let path = folder.join(name);
     // Looked at before it is opened: opening a pipe would wait for a writer.
     if !std::fs::metadata(&path)?.is_file() {
@@ -52,10 +62,23 @@ pub fn read(folder: &Path, name: &str, archive: &Arc<Archive>, arch: &str) -> Re
     let file = File::open(&path)?;
     let length = file.metadata()?.len();
     let mut reader = Sha256Reader::new(file);
-    let control = root::control_fields(name, &mut reader, length)?;
+    let said = match packaging {
+        Packaging::Deb => Said::Control(root::control_fields(name, &mut reader, length)?),
+        Packaging::Rpm => Said::Header(Described::read(name, &mut reader, length)?),
+    };
     io::copy(&mut reader, &mut io::sink())?;
     let (size, sha256) = (reader.length(), reader.digest());
     let filename = Url::from_file_path(&path).ok().and_then(|address| Some(address.path_segments()?.next_back()?.to_owned()));
     let filename = filename.ok_or_else(|| Problem::Filename(name.to_owned()))?;
-    Ok((sha256, packages::of_control(&control, &filename, size, sha256, archive, arch)?))
+    let record = match said {
+        Said::Control(control) => packages::of_control(&control, &filename, size, sha256, archive, arch)?,
+        Said::Header(described) => primary::of_header(described, &filename, size, sha256, archive, arch).map_err(FolderError::Header)?,
+    };
+    Ok((sha256, record))
+}
+
+/// What a package says of itself.
+enum Said {
+    Control(Vec<(String, String)>),
+    Header(Described),
 }
