@@ -35,6 +35,8 @@ note "curl brought $FETCHED packages, $REUSED were there"
 check "only the new packages were fetched" equals "$FETCHED" "$(wc -w <<<"$NEW")"
 check "there was more than one" at_least "$FETCHED" 2
 check "the offline error had named every one of them" all_are_named "$OFFLINE"
+composer stats cache stats --json
+check "what was there counts as hits" at_least "$(from_json "$OUT" packages.hits)" "$REUSED"
 composer list cache list --json
 check "there are two images now" equals "$(from_json "$OUT" images.#)" 2
 note "the second image made the store $(du -sm --apparent-size "$SEED/store" | cut -f 1) → $(du -sm --apparent-size "$STORE" | cut -f 1) MiB"
