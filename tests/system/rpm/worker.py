@@ -24,6 +24,7 @@ def package(path):
         "coordinates": {"name": name, "version": version, "arch": arch, "repository": "test"},
         "source": {"file": path},
         "size": os.path.getsize(path),
+        "base": True,
         "essential": False,
         "multi_arch_same": False,
         "pre_depends": [],
@@ -66,7 +67,7 @@ def task(out, files):
             "time": now,
             "workers": os.cpu_count(),
         },
-        "start": {"packages": {"save": None}},
+        "start": {"packages": {"save_base": None, "save": None}},
         "layout": {
             "size": 2048 * MIB,
             "table": "gpt",
