@@ -25,6 +25,9 @@ const ROW: f64 = 18.0;
 /// Rows of one kind of item, at most; what does not find room is in the list beneath the drawing.
 const LANES: usize = 32;
 
+/// What overlaps by less was done one after the other: reports take their time on the way.
+const DELAY: Duration = Duration::from_millis(10);
+
 /// What is done side by side, and its heading.
 const SIDE_BY_SIDE: [(Phase, &str); 3] = [(Phase::Download, "fetched"), (Phase::Unpack, "unpacked"), (Phase::Configure, "scripts and programs")];
 
@@ -195,7 +198,7 @@ fn lanes(mut items: Vec<&ItemSpan>) -> Vec<Vec<&ItemSpan>> {
     items.sort_by_key(|item| item.begun);
     let mut lanes: Vec<Vec<&ItemSpan>> = Vec::new();
     for item in items {
-        let free = lanes.iter().position(|lane| lane.last().is_none_or(|last| last.begun + last.took <= item.begun));
+        let free = lanes.iter().position(|lane| lane.last().is_none_or(|last| last.begun + last.took <= item.begun + DELAY));
         match free {
             Some(free) => lanes[free].push(item),
             None if lanes.len() < LANES => lanes.push(vec![item]),
