@@ -117,7 +117,8 @@ impl<'a> Roots<'a> {
         let base = self.base.filter(|_| !has_base);
         let trees = if base.is_some() { 3 } else { 2 };
         let needed = installed.0.saturating_mul(trees).saturating_add(self.request.limits.min_free.unwrap_or(0));
-        if !self.store.is_writable() || self.store.free_bytes().is_ok_and(|free| free <= needed) {
+        let roomy = self.store.is_writable() && self.store.free_bytes().is_ok_and(|free| free > needed);
+        if !roomy {
             return Places::default();
         }
         Places { base: base.map(|_| scratch.join("base")), whole: Some(scratch.join("root")) }
@@ -137,7 +138,7 @@ pub(super) struct Keeping<'a> {
     places: &'a Places,
     begun: Instant,
     /// One at a time: the second has most of its bytes from the first.
-    outcome: Mutex<Option<Result<u64, crate::cache::Error>>>,
+    outcome: Mutex<Option<Result<(), crate::cache::Error>>>,
 }
 
 impl<'a> Keeping<'a> {
@@ -169,7 +170,11 @@ impl<'a> Keeping<'a> {
         if let Ok(record) = &kept {
             self.roots.note(&format!("root cache: kept {}, the store grew by {}", key.digest().short(), ByteSize(record.own_bytes)));
         }
-        *outcome = Some(kept.map(|record| record.own_bytes));
+        match (what, kept) {
+            // That the base is kept says nothing of all packages.
+            (Saved::Base, Ok(_)) => {}
+            (_, kept) => *outcome = Some(kept.map(drop)),
+        }
     }
 
     fn base_lock(&self) -> Lock {
@@ -180,7 +185,7 @@ impl<'a> Keeping<'a> {
     /// Whether all packages are kept. That they are not is no reason to fail.
     pub(super) fn has_kept(self) -> bool {
         match self.outcome.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            Some(Ok(_)) => true,
+            Some(Ok(())) => true,
             Some(Err(error)) => {
                 self.roots.progress.report(Event::Warning(&format!("the root is not kept for the next time: {}", with_causes(&error))));
                 false

@@ -34,6 +34,9 @@ pub enum Flaw {
     /// No key of the repository made it.
     #[error(transparent)]
     Signature(#[from] SignatureError),
+    /// It is from a repository that the spec does not have: nobody said whose signature would be good.
+    #[error("its repository is none of this spec's")]
+    Stranger,
     /// The header that is signed has no digests of what is in the package.
     #[error("its signature says nothing of what is in it")]
     Partial,
@@ -54,6 +57,8 @@ impl Flaw {
         match self {
             Self::Signature(error) => error.hint(),
             Self::Store(error) => error.hint(),
+            // Only a lock can name such a package.
+            Self::Stranger => Some("make the lock anew: image-composer lock SPEC --upgrade".to_owned()),
             Self::Partial | Self::Package(_) | Self::Unreadable(_) => None,
         }
     }
@@ -61,7 +66,8 @@ impl Flaw {
 
 /// The keys that the packages of each repository are signed with.
 pub(super) struct Signatures {
-    keyrings: HashMap<String, Keyring>,
+    /// By the identity of the repository; none where the user lets its packages be unproven, and for folders.
+    keyrings: HashMap<String, Option<Keyring>>,
     /// Seconds since the epoch.
     now: u64,
 }
@@ -72,15 +78,16 @@ impl Signatures {
         if request.spec.profile.packaging != Packaging::Rpm {
             return Ok(None);
         }
-        let keys = archives::configure(request)?.into_iter().filter_map(|archive| Some((archive.id, archive.trust.keyring()?.clone())));
-        Ok(Some(Self { keyrings: keys.collect(), now: super::now() }))
+        let keys = archives::configure(request)?.into_iter().map(|archive| (archive.id, archive.trust.keyring().cloned()));
+        let folders = request.spec.spec.folders.iter().map(|folder| (folder.id.clone(), None));
+        Ok(Some(Self { keyrings: keys.chain(folders).collect(), now: super::now() }))
     }
 
     /// What of all this an installed tree depends on: of each repository that one of the packages is from, the keys that were believed.
     pub(super) fn believed(&self, records: &[PackageRecord]) -> BTreeMap<String, Vec<String>> {
         let of_record = |record: &PackageRecord| {
             let (id, keyring) = self.keyrings.get_key_value(record.coordinates.repository())?;
-            Some((id.clone(), keyring.fingerprints()))
+            Some((id.clone(), keyring.as_ref()?.fingerprints()))
         };
         records.iter().filter_map(of_record).collect()
     }
@@ -89,8 +96,11 @@ impl Signatures {
     pub(super) fn unproven(&self, packages: &[(&PackageRecord, &Source)], cancel: &Cancel) -> Result<Vec<(usize, Unproven)>, Error> {
         let outcomes = packages.par_iter().enumerate().map(|(place, (record, source))| {
             cancel.check()?;
-            let Some(keyring) = self.keyrings.get(record.coordinates.repository()) else { return Ok(None) };
-            let flaw = check(&record.coordinates, source, record.size, keyring, self.now).err();
+            let flaw = match self.keyrings.get(record.coordinates.repository()) {
+                Some(None) => None,
+                Some(Some(keyring)) => check(&record.coordinates, source, record.size, keyring, self.now).err(),
+                None => Some(Flaw::Stranger),
+            };
             Ok(flaw.map(|cause| (place, Unproven { package: record.coordinates.clone(), cause })))
         });
         Ok(outcomes.collect::<Result<Vec<_>, Error>>()?.into_iter().flatten().collect())
@@ -145,6 +155,16 @@ mod tests {
         assert!(matches!(judged(&package.build(), &other), Err(Flaw::Signature(SignatureError::Refused(_)))));
         let unsigned = RpmBuilder::new("demo", "1", "1").build();
         assert!(matches!(judged(&unsigned, &key), Err(Flaw::Signature(SignatureError::Unsigned))));
+    }
+
+    #[test]
+    fn a_package_of_a_repository_that_is_not_known_is_refused() {
+        let records = crate::repo::rpm::primary::tests::records("demo 1-1");
+        let packages = [(&records[0], &Source::Installed)];
+        let flaws = |keyrings| Signatures { keyrings, now: 0 }.unproven(&packages, &Cancel::default()).unwrap();
+        let found = flaws(HashMap::from([("other".to_owned(), None)]));
+        assert!(matches!(found[..], [(0, Unproven { cause: Flaw::Stranger, .. })]), "{found:?}");
+        assert!(flaws(HashMap::from([("test".to_owned(), None)])).is_empty());
     }
 
     #[test]
