@@ -15,6 +15,20 @@ use sha2::Digest as _;
 #[error("“{0}” is not a digest of 64 hexadecimal digits")]
 pub struct ParseDigestError(String);
 
+/// The value of each hexadecimal digit, and 255 for all that is none. A list of packages has 63,000 digests, and a branch for each digit costs a millisecond
+/// for every 2,000 of them.
+const HEXADECIMAL: [u8; 256] = {
+    let mut values = [u8::MAX; 256];
+    let mut digit: u8 = 0;
+    while digit < 16 {
+        let letter = b"0123456789abcdef"[digit as usize];
+        values[letter as usize] = digit;
+        values[letter.to_ascii_uppercase() as usize] = digit;
+        digit += 1;
+    }
+    values
+};
+
 macro_rules! digest_type {
     ($name:ident, $what:literal) => {
         #[doc = $what]
@@ -58,13 +72,16 @@ macro_rules! digest_type {
 
             fn from_str(text: &str) -> Result<Self, Self::Err> {
                 let error = || ParseDigestError(text.chars().take(80).collect());
-                if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+                let mut bytes = [0; 32];
+                if text.len() != 2 * bytes.len() {
                     return Err(error());
                 }
-                let mut bytes = [0; 32];
                 for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-                    let pair = std::str::from_utf8(pair).map_err(|_| error())?;
-                    *byte = u8::from_str_radix(pair, 16).map_err(|_| error())?;
+                    let (high, low) = (HEXADECIMAL[usize::from(pair[0])], HEXADECIMAL[usize::from(pair[1])]);
+                    if (high | low) > 0xf {
+                        return Err(error());
+                    }
+                    *byte = high << 4 | low;
                 }
                 Ok(Self(bytes))
             }

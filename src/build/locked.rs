@@ -103,7 +103,8 @@ fn unread(package: &LockedPackage, archive: Arc<Archive>) -> PackageRecord {
         priority: Priority::default(),
         essential: package.essential,
         multi_arch: MultiArch::No,
-        relations: Relations::default(),
+        provides: Vec::new(),
+        relations: Relations::default().into(),
         archive,
     }
 }

@@ -20,7 +20,7 @@ impl<'r> Chosen<'r> {
         }
         // After all real packages, so that these come first.
         for (number, record) in records.iter().enumerate() {
-            for provide in &record.relations.provides {
+            for provide in &record.provides {
                 names.entry(&provide.name).or_default().push((number, provide.version.as_ref().map(|(_, version)| version.as_str())));
             }
         }

@@ -199,7 +199,10 @@ pub fn rpm(bytes: &[u8]) -> bool {
 /// The index of a suite.
 pub fn packages(bytes: &[u8]) -> bool {
     let archive = Arc::new(Archive { id: "debian".to_owned(), mirrors: Vec::new(), pin: 500 });
-    let Ok(packages) = indexes::parse(bytes, &archive, "amd64") else { return false };
+    let text = Arc::new(bytes.to_vec());
+    let Ok(packages) = indexes::parse(&text, &archive, "amd64", indexes::Known::New) else { return false };
+    let kept = indexes::parse(&text, &archive, "amd64", indexes::Known::Kept).map(|packages| packages.records);
+    assert_eq!(kept.as_ref().ok(), Some(&packages.records));
     assert!(packages.records.iter().all(|record| is_inside(&record.filename)));
     true
 }

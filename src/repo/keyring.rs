@@ -1,16 +1,17 @@
 //! Keyrings: the keys that a repository may sign with, and what each of them is worth.
 //!
-//! The OpenPGP library reads packets and checks single signatures; whether a key may sign at all is decided here, once, when the keyring is read:
+//! The OpenPGP library reads packets and checks single signatures; whether a key may sign at all is decided here, once, when it is first met:
 //! a primary key needs a self-signature, a subkey needs a binding that it has signed back, neither may be revoked, weak or meant for something else.
 //! Keys that fail stay in the keyring with the reason, so that a refused signature can say why.
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use pgp::armor::Dearmor;
 use pgp::composed::{Deserializable as _, SignedPublicKey, SignedPublicSubKey};
 use pgp::crypto::hash::HashAlgorithm;
-use pgp::packet::{Packet, PacketParser, PublicKey, PublicSubkey, Signature, SignatureType, SubpacketData};
+use pgp::packet::{Packet, PacketParser, PublicKey, Signature, SignatureType, SubpacketData};
 use pgp::ser::Serialize as _;
 use pgp::types::{KeyDetails, KeyVersion, PublicParams, Tag};
 
@@ -95,24 +96,24 @@ pub enum Flaw {
     Weak,
 }
 
-/// A primary key or a subkey, judged.
+/// A primary key or a subkey.
 #[derive(Debug, Clone)]
 pub(super) struct Key {
-    material: Material,
+    certificate: Arc<SignedPublicKey>,
+    /// Which subkey of the certificate; none is the primary key.
+    subkey: Option<usize>,
     /// Of the primary key: keys are known by it.
     pub(super) owner: String,
-    /// Seconds since the epoch.
-    pub(super) created: u64,
+    judgement: OnceLock<Judgement>,
+}
+
+/// What a key is worth by its owner's statements.
+#[derive(Debug, Clone)]
+pub(super) struct Judgement {
     /// Seconds since the epoch: the key is no good from then on. For a subkey the earlier of its own and its primary key's.
     pub(super) expires: Option<u64>,
     /// Why it may sign nothing, if so.
     pub(super) flaw: Option<Flaw>,
-}
-
-#[derive(Debug, Clone)]
-enum Material {
-    Primary(Box<PublicKey>),
-    Subkey(Box<PublicSubkey>),
 }
 
 impl Keyring {
@@ -180,10 +181,7 @@ impl Keyring {
     pub(super) fn issuers(&self, signature: &Signature) -> impl Iterator<Item = &Key> {
         let (ids, fingerprints) = (signature.issuer_key_id(), signature.issuer_fingerprint());
         self.keys.iter().filter(move |key| {
-            let key: &dyn KeyDetails = match &key.material {
-                Material::Primary(key) => key.as_ref(),
-                Material::Subkey(key) => key.as_ref(),
-            };
+            let key = key.details();
             (ids.is_empty() && fingerprints.is_empty())
                 || ids.iter().any(|id| **id == key.legacy_key_id())
                 || fingerprints.iter().any(|fingerprint| **fingerprint == key.fingerprint())
@@ -198,42 +196,48 @@ impl Keyring {
             .filter(|packet| packet.as_ref().is_ok_and(|packet| !matches!(packet, Packet::Trust(_) | Packet::Marker(_) | Packet::Padding(_))))
             .peekable();
         for certificate in SignedPublicKey::from_packets(packets) {
-            self.take_certificate(&certificate?);
+            let certificate = Arc::new(certificate?);
+            let owner = format!("{:X}", certificate.primary_key.fingerprint());
+            for subkey in (0..certificate.public_subkeys.len()).map(Some).chain([None]) {
+                self.keys.push(Key { certificate: Arc::clone(&certificate), subkey, owner: owner.clone(), judgement: OnceLock::new() });
+            }
         }
         Ok(())
-    }
-
-    fn take_certificate(&mut self, certificate: &SignedPublicKey) {
-        let primary = &certificate.primary_key;
-        let owner = format!("{:X}", primary.fingerprint());
-        let own = judge_primary(certificate);
-        for subkey in &certificate.public_subkeys {
-            let bound = judge_subkey(primary, subkey);
-            self.keys.push(Key {
-                material: Material::Subkey(Box::new(subkey.key.clone())),
-                owner: owner.clone(),
-                created: u64::from(subkey.key.created_at().as_secs()),
-                expires: [bound.expires, own.expires].into_iter().flatten().min(),
-                // That the primary key does not sign files itself is no flaw of its subkeys.
-                flaw: own.flaw.clone().filter(|flaw| *flaw != Flaw::Purpose).or(bound.flaw),
-            });
-        }
-        self.keys.push(Key {
-            material: Material::Primary(Box::new(primary.clone())),
-            owner,
-            created: u64::from(primary.created_at().as_secs()),
-            expires: own.expires,
-            flaw: own.flaw,
-        });
     }
 }
 
 impl Key {
     /// Checks a signature over `text`, and nothing else about it.
     pub(super) fn verify(&self, signature: &Signature, text: &[u8]) -> Result<(), pgp::errors::Error> {
-        match &self.material {
-            Material::Primary(key) => signature.verify(key.as_ref(), text),
-            Material::Subkey(key) => signature.verify(key.as_ref(), text),
+        match self.subkey {
+            None => signature.verify(&self.certificate.primary_key, text),
+            Some(number) => signature.verify(&self.certificate.public_subkeys[number].key, text),
+        }
+    }
+
+    /// When it was made, in seconds since the epoch.
+    pub(super) fn created(&self) -> u64 {
+        u64::from(self.details().created_at().as_secs())
+    }
+
+    /// What it is worth. That takes a check of each signature of its owner, so it is found out for keys that are used alone: Debian's keyring has fifty.
+    pub(super) fn judgement(&self) -> &Judgement {
+        self.judgement.get_or_init(|| {
+            let own = judge_primary(&self.certificate);
+            let Some(number) = self.subkey else { return own };
+            let bound = judge_subkey(&self.certificate.primary_key, &self.certificate.public_subkeys[number]);
+            Judgement {
+                expires: [bound.expires, own.expires].into_iter().flatten().min(),
+                // That the primary key does not sign files itself is no flaw of its subkeys.
+                flaw: own.flaw.filter(|flaw| *flaw != Flaw::Purpose).or(bound.flaw),
+            }
+        })
+    }
+
+    fn details(&self) -> &dyn KeyDetails {
+        match self.subkey {
+            None => &self.certificate.primary_key,
+            Some(number) => &self.certificate.public_subkeys[number].key,
         }
     }
 }
@@ -247,12 +251,6 @@ pub(super) fn is_accepted(hash: Option<HashAlgorithm>) -> bool {
 /// When a signature was made, in seconds since the epoch.
 pub(super) fn created(signature: &Signature) -> Option<u64> {
     signature.created().map(|time| u64::from(time.as_secs()))
-}
-
-/// What a key is worth by its owner's statements.
-struct Judgement {
-    expires: Option<u64>,
-    flaw: Option<Flaw>,
 }
 
 impl Judgement {

@@ -14,7 +14,9 @@ mod trust;
 pub use error::{Cause, Error, Failure, Missing};
 pub use keyring::Keyring;
 pub use load::{ArchiveConfig, LoadOptions, SuiteConfig, Universe, load};
-pub use record::{AnyOf, Archive, Comparison, Conditional, MultiArch, PackageRecord, Priority, Provide, Relations, ReleaseInfo, Requirement};
+pub use record::{
+    AnyOf, Archive, Comparison, Conditional, LazyRelations, MultiArch, PackageRecord, Priority, Provide, Relations, ReleaseInfo, Requirement,
+};
 pub use trust::Trust;
 
 /// A point in time (seconds since the epoch), for people.

@@ -1,6 +1,8 @@
 //! One package as a repository describes it, whatever the distribution.
 
-use std::sync::Arc;
+use std::fmt;
+use std::ops::{Deref, Range};
+use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize};
 
@@ -26,8 +28,10 @@ pub struct PackageRecord {
     pub essential: bool,
     /// Whether it can satisfy dependencies of other architectures.
     pub multi_arch: MultiArch,
-    /// What it needs, provides and excludes.
-    pub relations: Relations,
+    /// Virtual packages that this one stands for.
+    pub provides: Vec<Provide>,
+    /// What it needs and excludes.
+    pub relations: LazyRelations,
     /// The archive that it comes from.
     pub archive: Arc<Archive>,
 }
@@ -74,6 +78,62 @@ pub enum MultiArch {
     Allowed,
 }
 
+/// The relations of a package, which may be read only when somebody looks at them: of the 63,000 packages of Debian's main index a build looks at some
+/// hundreds, and making the relations of all is two thirds of the work of reading it.
+#[derive(Clone)]
+pub struct LazyRelations {
+    read: OnceLock<Relations>,
+    unread: Option<Passage>,
+}
+
+/// Where a list says it.
+#[derive(Clone)]
+struct Passage {
+    list: Arc<dyn RelationSource>,
+    place: Range<usize>,
+}
+
+/// A list of packages, as a text that was checked as a whole.
+pub(super) trait RelationSource: Send + Sync {
+    /// The relations of the package that is described there.
+    fn relations(&self, place: Range<usize>) -> Relations;
+}
+
+impl LazyRelations {
+    /// What `list` says at `place`.
+    pub(super) fn later(list: Arc<dyn RelationSource>, place: Range<usize>) -> Self {
+        Self { read: OnceLock::new(), unread: Some(Passage { list, place }) }
+    }
+}
+
+impl From<Relations> for LazyRelations {
+    fn from(relations: Relations) -> Self {
+        Self { read: relations.into(), unread: None }
+    }
+}
+
+impl Deref for LazyRelations {
+    type Target = Relations;
+
+    fn deref(&self) -> &Relations {
+        self.read.get_or_init(|| self.unread.as_ref().map(|Passage { list, place }| list.relations(place.clone())).unwrap_or_default())
+    }
+}
+
+impl fmt::Debug for LazyRelations {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
+impl PartialEq for LazyRelations {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for LazyRelations {}
+
 /// The relations of a package.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Relations {
@@ -89,8 +149,6 @@ pub struct Relations {
     pub breaks: Vec<Requirement>,
     /// Debian: may have its files overwritten by this package. RPM (`Obsoletes`): a package of this name, whatever others provide, gives way to this one.
     pub replaces: Vec<Requirement>,
-    /// Virtual packages that this one stands for.
-    pub provides: Vec<Provide>,
     /// Must be there if something else is: rpm's `if`.
     pub conditional: Vec<Conditional>,
 }

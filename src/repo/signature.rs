@@ -8,7 +8,7 @@ use pgp::armor::Dearmor;
 use pgp::composed::CleartextSignedMessage;
 use pgp::packet::{Packet, PacketParser, Signature, SignatureType, SignatureVersion, SubpacketData};
 
-use super::keyring::{Flaw, Key, Keyring, created, is_accepted};
+use super::keyring::{Flaw, Judgement, Key, Keyring, created, is_accepted};
 use super::utc;
 
 /// How far a clock may be behind the signer's, in seconds.
@@ -208,13 +208,14 @@ fn check(signature: &Signature, key: &Key, text: &[u8], now: u64) -> Result<(), 
     if let Some(expired) = lifetime.map(|after| made + after).filter(|end| *end <= now) {
         return Err(Reason::Expired(expired));
     }
-    if let Some(flaw) = &key.flaw {
+    let Judgement { expires, flaw } = key.judgement();
+    if let Some(flaw) = flaw {
         return Err(flaw.clone().into());
     }
-    if made < key.created {
+    if made < key.created() {
         return Err(Reason::OlderThanKey);
     }
-    match key.expires.filter(|end| *end <= made) {
+    match expires.filter(|end| *end <= made) {
         Some(expired) => Err(Reason::KeyExpired(expired)),
         None => Ok(()),
     }

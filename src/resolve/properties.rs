@@ -53,7 +53,8 @@ fn a_record() -> impl Strategy<Value = PackageRecord> {
             priority,
             essential,
             multi_arch: MultiArch::No,
-            relations: Relations { pre_depends, depends, recommends, conflicts, breaks, replaces: Vec::new(), provides, conditional: Vec::new() },
+            provides,
+            relations: Relations { pre_depends, depends, recommends, conflicts, breaks, replaces: Vec::new(), conditional: Vec::new() }.into(),
             archive: Arc::new(Archive { id: repository, mirrors: Vec::new(), pin }),
         }
     })
@@ -89,7 +90,6 @@ fn is_meant(requirement: &Requirement, record: &PackageRecord) -> bool {
     let by_name = record.coordinates.name() == requirement.name && fits(requirement, Some(record.coordinates.version()));
     by_name
         || record
-            .relations
             .provides
             .iter()
             .any(|provide| provide.name == requirement.name && fits(requirement, provide.version.as_ref().map(|(_, version)| version.as_str())))

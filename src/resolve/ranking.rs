@@ -48,7 +48,7 @@ fn is_obsoleted(universe: &Universe<'_>, record: Record, all: &[Record]) -> bool
 fn outdated(universe: &Universe<'_>, all: &[Record]) -> Vec<usize> {
     let mut versions: HashMap<&str, Vec<(usize, &str, Comparison)>> = HashMap::new();
     for (at, &record) in all.iter().enumerate() {
-        for provide in &universe.record(record).relations.provides {
+        for provide in &universe.record(record).provides {
             let Some((comparison, version)) = &provide.version else { continue };
             let is_upper = matches!(comparison, Comparison::Equal | Comparison::EarlierOrEqual | Comparison::Earlier);
             if is_upper && !(*comparison == Comparison::Equal && is_hash(version)) {

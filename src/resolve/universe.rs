@@ -95,7 +95,7 @@ impl<'a> Universe<'a> {
             members.candidate = members.versions[0];
             for &version in &members.versions {
                 universe.group_of[version as usize] = Some(group as Group);
-                for provide in &records[version as usize].relations.provides {
+                for provide in &records[version as usize].provides {
                     let versions = provide.version.as_ref().map(|(comparison, version)| (*comparison, version.as_str()));
                     universe.providers.entry(&provide.name).or_default().push((version, versions));
                 }

@@ -3,6 +3,7 @@
 //! The text was checked against a signed Release before it comes here; it is still read as hostile, because a signature says who wrote it and not
 //! that it is well formed.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use rayon::prelude::*;
@@ -11,7 +12,7 @@ use super::control::{Field, Item, Scanner, line_of};
 use super::relation::{self, RelationError};
 use crate::cache::{Coordinates, CoordinatesError};
 use crate::digest::{ParseDigestError, Sha256};
-use crate::repo::record::{Archive, MultiArch, PackageRecord, Priority, Relations};
+use crate::repo::record::{AnyOf, Archive, LazyRelations, MultiArch, PackageRecord, Priority, RelationSource, Relations, Requirement};
 
 /// Bytes that one thread reads at a time: small enough to spread an index of 50 MB, large enough that joining the parts costs nothing.
 const PART: usize = 1 << 20;
@@ -80,11 +81,35 @@ pub enum Problem {
     },
 }
 
-/// Reads a Packages file of `archive` for systems of the architecture `arch`.
-pub fn parse(text: &[u8], archive: &Arc<Archive>, arch: &str) -> Result<Packages, PackagesError> {
+/// A Packages file, kept for the relations of its packages.
+struct List {
+    text: Arc<Vec<u8>>,
+    arch: String,
+}
+
+/// What is known of a Packages file before it is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Known {
+    /// Nothing: all of it is checked.
+    New,
+    /// That it was read before, and kept: its relations are checked when somebody looks at them.
+    Kept,
+}
+
+/// Reads a Packages file of `archive` for systems of the architecture `arch`. The relations are made when somebody looks at them.
+pub fn parse(text: &Arc<Vec<u8>>, archive: &Arc<Archive>, arch: &str, known: Known) -> Result<Packages, PackagesError> {
+    let list: Arc<dyn RelationSource> = Arc::new(List { text: Arc::clone(text), arch: arch.to_owned() });
     let parts: Vec<Result<Packages, PackagesError>> = split(text)
         .into_par_iter()
-        .map(|(start, part)| parse_part(part, archive, arch).map_err(|error| PackagesError { line: error.line + line_of(text, start) - 1, ..error }))
+        .map(|(start, part)| {
+            let described = |stanza: &Stanza<'_>, place: Range<usize>| {
+                if known == Known::New {
+                    stanza.check_relations(arch)?;
+                }
+                Ok(LazyRelations::later(Arc::clone(&list), start + place.start..start + place.end))
+            };
+            parse_part(part, archive, arch, &described).map_err(|error| PackagesError { line: error.line + line_of(text, start) - 1, ..error })
+        })
         .collect();
     let mut all = Packages::default();
     for part in parts {
@@ -93,6 +118,19 @@ pub fn parse(text: &[u8], archive: &Arc<Archive>, arch: &str) -> Result<Packages
         all.unproven.extend(part.unproven);
     }
     Ok(all)
+}
+
+impl RelationSource for List {
+    fn relations(&self, place: Range<usize>) -> Relations {
+        let mut stanza = Stanza::default();
+        for item in Scanner::new(&self.text[place]) {
+            if let Ok(Item::Field(field)) = item {
+                // One that is there twice was refused when the list was read.
+                let _ = stanza.take(field);
+            }
+        }
+        stanza.relations(&self.arch).unwrap_or_else(|_| unreadable())
+    }
 }
 
 /// The package whose control file has these fields, in the words of the Packages file that would list it as `filename`; none if it is for another
@@ -115,7 +153,7 @@ pub fn of_control(
         stanza.take(field).map_err(|(.., problem)| problem)?;
     }
     (stanza.filename, stanza.size, stanza.sha256) = (Some(filename.as_bytes()), Some(size.as_bytes()), Some(sha256.as_bytes()));
-    match stanza.record(archive, arch)? {
+    match stanza.record(archive, arch, |stanza| Ok(stanza.relations(arch)?.into()))? {
         Outcome::Record(record) => Ok(Some(*record)),
         Outcome::Skipped | Outcome::Unproven(_) => Ok(None),
     }
@@ -134,17 +172,35 @@ fn split(text: &[u8]) -> Vec<(usize, &[u8])> {
     parts
 }
 
-fn parse_part(text: &[u8], archive: &Arc<Archive>, arch: &str) -> Result<Packages, PackagesError> {
+/// Of a package that another version of this program could read, and this one cannot: it needs what nobody has, so nothing can be built on it, and who
+/// asks for it is told so.
+fn unreadable() -> Relations {
+    let name = "relations that this program can read".to_owned();
+    Relations { depends: vec![AnyOf(vec![Requirement { name, arch: None, version: None, with: Vec::new() }])], ..Relations::default() }
+}
+
+fn parse_part<'a>(
+    text: &'a [u8],
+    archive: &Arc<Archive>,
+    arch: &str,
+    described: &impl Fn(&Stanza<'a>, Range<usize>) -> Result<LazyRelations, Problem>,
+) -> Result<Packages, PackagesError> {
     let mut packages = Packages::default();
     let mut stanza = Stanza::default();
-    for item in Scanner::new(text) {
+    let mut scanner = Scanner::new(text);
+    while let Some(item) = scanner.next() {
         let item = item.map_err(|error| PackagesError { line: error.line, package: None, problem: Problem::Syntax })?;
         let done = match item {
             Item::Field(field) => {
                 stanza.start.get_or_insert(field.offset);
                 stanza.take(field).map(|()| Outcome::Skipped)
             }
-            Item::End => std::mem::take(&mut stanza).finish(archive, arch),
+            Item::End => {
+                let stanza = std::mem::take(&mut stanza);
+                let start = stanza.start.unwrap_or_default();
+                let described = |stanza: &Stanza<'a>| described(stanza, start..scanner.offset());
+                stanza.record(archive, arch, described).map_err(|problem| (start, stanza.package.map(shown), problem))
+            }
         };
         match done {
             Ok(Outcome::Skipped) => {}
@@ -210,11 +266,13 @@ stanza! {
 }
 
 impl Stanza<'_> {
-    fn finish(self, archive: &Arc<Archive>, arch: &str) -> Result<Outcome, Refusal> {
-        self.record(archive, arch).map_err(|problem| (self.start.unwrap_or_default(), self.package.map(shown), problem))
-    }
-
-    fn record(&self, archive: &Arc<Archive>, arch: &str) -> Result<Outcome, Problem> {
+    /// The package, with what `described` makes of its relations.
+    fn record(
+        &self,
+        archive: &Arc<Archive>,
+        arch: &str,
+        described: impl FnOnce(&Self) -> Result<LazyRelations, Problem>,
+    ) -> Result<Outcome, Problem> {
         let name = required("Package", self.package)?;
         let architecture = required("Architecture", self.architecture)?;
         if architecture != arch && architecture != "all" {
@@ -222,8 +280,6 @@ impl Stanza<'_> {
         }
         let coordinates = Coordinates::new(name, required("Version", self.version)?, architecture, &archive.id)?;
         let Some(sha256) = self.sha256 else { return Ok(Outcome::Unproven(name.to_owned())) };
-        let any_ofs = |field, value| relations(field, value, arch, relation::any_ofs);
-        let requirements = |field, value| relations(field, value, arch, relation::requirements);
         Ok(Outcome::Record(Box::new(PackageRecord {
             coordinates,
             sha256: text("SHA256", sha256)?.parse()?,
@@ -237,18 +293,36 @@ impl Stanza<'_> {
             priority: self.priority.map(priority_of).unwrap_or_default(),
             essential: self.essential.is_some_and(|value| value.eq_ignore_ascii_case(b"yes")),
             multi_arch: self.multi_arch.map(multi_arch_of).unwrap_or_default(),
-            relations: Relations {
-                pre_depends: any_ofs("Pre-Depends", self.pre_depends)?,
-                depends: any_ofs("Depends", self.depends)?,
-                recommends: any_ofs("Recommends", self.recommends)?,
-                conflicts: requirements("Conflicts", self.conflicts)?,
-                breaks: requirements("Breaks", self.breaks)?,
-                replaces: requirements("Replaces", self.replaces)?,
-                provides: relations("Provides", self.provides, arch, relation::provides)?,
-                conditional: Vec::new(),
-            },
+            provides: relations("Provides", self.provides, arch, relation::provides)?,
+            relations: described(self)?,
             archive: Arc::clone(archive),
         })))
+    }
+
+    fn relations(&self, arch: &str) -> Result<Relations, Problem> {
+        let any_ofs = |field, value| relations(field, value, arch, relation::any_ofs);
+        let requirements = |field, value| relations(field, value, arch, relation::requirements);
+        Ok(Relations {
+            pre_depends: any_ofs("Pre-Depends", self.pre_depends)?,
+            depends: any_ofs("Depends", self.depends)?,
+            recommends: any_ofs("Recommends", self.recommends)?,
+            conflicts: requirements("Conflicts", self.conflicts)?,
+            breaks: requirements("Breaks", self.breaks)?,
+            replaces: requirements("Replaces", self.replaces)?,
+            conditional: Vec::new(),
+        })
+    }
+
+    /// The errors of [`Self::relations`], and nothing made: a tenth of the work.
+    fn check_relations(&self, arch: &str) -> Result<(), Problem> {
+        let with_alternatives = [("Pre-Depends", self.pre_depends), ("Depends", self.depends), ("Recommends", self.recommends)];
+        let without = [("Conflicts", self.conflicts), ("Breaks", self.breaks), ("Replaces", self.replaces)];
+        let fields = with_alternatives.map(|field| (field, true)).into_iter().chain(without.map(|field| (field, false)));
+        for ((field, value), alternatives) in fields {
+            let Some(value) = value else { continue };
+            relation::check(text(field, value)?, arch, alternatives).map_err(|source| Problem::Relation { field, source })?;
+        }
+        Ok(())
     }
 }
 

@@ -13,7 +13,7 @@ fn stanza(name: &str, more: &str) -> String {
 }
 
 fn read(text: &str) -> Result<Packages, PackagesError> {
-    parse(text.as_bytes(), &archive(), "amd64")
+    parse(&Arc::new(text.as_bytes().to_vec()), &archive(), "amd64", Known::New)
 }
 
 fn problem(text: &str) -> Problem {
@@ -37,7 +37,7 @@ fn reads_every_field() {
     let relations = &record.relations;
     assert_eq!(relations.depends.iter().map(ToString::to_string).collect::<Vec<_>>(), ["base-files (>= 2.1.12)", "debianutils | a:any"]);
     assert_eq!(relations.pre_depends, [AnyOf(vec![Requirement { name: "libc6".into(), arch: None, version: None, with: Vec::new() }])]);
-    assert_eq!(relations.provides.iter().map(ToString::to_string).collect::<Vec<_>>(), ["sh (= 1)", "shell"]);
+    assert_eq!(record.provides.iter().map(ToString::to_string).collect::<Vec<_>>(), ["sh (= 1)", "shell"]);
     let single = |list: &[Requirement]| list.iter().map(ToString::to_string).collect::<String>();
     assert_eq!((single(&relations.conflicts), single(&relations.breaks), single(&relations.replaces)), ("c".into(), "b (<< 2)".into(), "r".into()));
 }
@@ -48,9 +48,30 @@ fn text_that_is_not_utf8_matters_only_where_it_is_used() {
     text.extend_from_slice(b"\n\nPackage: b\nVersion: 1\nArchitecture: all\nFilename: b\nSize: 1\nSHA256: ");
     text.extend_from_slice(SHA256.as_bytes());
     text.extend_from_slice(b"\nMaintainer: J\xf6rg\n");
-    assert_eq!(parse(&text, &archive(), "amd64").unwrap().records.len(), 2);
+    assert_eq!(parse(&Arc::new(text.clone()), &archive(), "amd64", Known::New).unwrap().records.len(), 2);
     text.extend_from_slice(b"Depends: J\xf6rg\n");
-    assert!(matches!(parse(&text, &archive(), "amd64").unwrap_err().problem, Problem::Value { field: "Depends", .. }));
+    assert!(matches!(parse(&Arc::new(text), &archive(), "amd64", Known::New).unwrap_err().problem, Problem::Value { field: "Depends", .. }));
+}
+
+#[test]
+fn relations_are_those_of_their_own_package() {
+    // More than one part, so that the places are counted from the begin of the text and not of its part.
+    let filler = format!("Description: {}\n", "x".repeat(PART / 3));
+    let text: String =
+        (0..9).map(|number| stanza(&format!("p{number}"), &format!("Depends: d{number} (>= {number}), e | f\n{filler}")) + "\n").collect();
+    for (number, record) in read(&text).unwrap().records.into_iter().enumerate() {
+        assert_eq!(record.clone(), record);
+        let depends: Vec<_> = record.relations.depends.iter().map(ToString::to_string).collect();
+        assert_eq!(depends, [format!("d{number} (>= {number})"), "e | f".to_owned()]);
+    }
+}
+
+#[test]
+fn what_a_kept_list_says_unreadably_can_never_be_satisfied() {
+    let text = Arc::new((stanza("odd", "Depends: a b\n") + "\n" + &stanza("good", "Depends: a\n")).into_bytes());
+    let records = parse(&text, &archive(), "amd64", Known::Kept).unwrap().records;
+    assert_eq!(records[0].relations.depends[0].to_string(), "relations that this program can read");
+    assert_eq!(records[1].relations.depends[0].to_string(), "a");
 }
 
 #[test]

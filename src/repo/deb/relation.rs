@@ -26,69 +26,86 @@ pub enum RelationError {
     TooMany,
 }
 
+/// A requirement as it is written.
+struct Stated<'a> {
+    name: &'a str,
+    arch: Option<&'a str>,
+    version: Option<(Comparison, &'a str)>,
+}
+
+impl Stated<'_> {
+    fn to_requirement(&self) -> Requirement {
+        let version = self.version.map(|(comparison, version)| (comparison, version.to_owned()));
+        Requirement { name: self.name.to_owned(), arch: self.arch.map(str::to_owned), version, with: Vec::new() }
+    }
+}
+
 /// Reads `Depends`, `Pre-Depends` or `Recommends` for a package that is installed on `arch`.
 ///
 /// Entries that are restricted to other architectures are left out.
 pub fn any_ofs(text: &str, arch: &str) -> Result<Vec<AnyOf>, RelationError> {
-    let mut all = Vec::with_capacity(text.bytes().filter(|byte| *byte == b',').count().min(ENTRIES_LIMIT) + 1);
-    for entry in entries(text) {
-        let mut alternatives = Vec::with_capacity(1);
-        for alternative in entry.split('|') {
-            alternatives.extend(requirement(alternative, arch)?);
-        }
-        if !alternatives.is_empty() {
-            push(&mut all, AnyOf(alternatives))?;
-        }
-    }
+    let mut all: Vec<AnyOf> = Vec::with_capacity(text.bytes().filter(|byte| *byte == b',').count().min(ENTRIES_LIMIT) + 1);
+    walk(text, arch, true, |is_alternative, stated| match all.last_mut() {
+        Some(any_of) if is_alternative => any_of.0.push(stated.to_requirement()),
+        _ => all.push(AnyOf(vec![stated.to_requirement()])),
+    })?;
     Ok(all)
 }
 
 /// Reads `Conflicts`, `Breaks` or `Replaces` for a package that is installed on `arch`.
 pub fn requirements(text: &str, arch: &str) -> Result<Vec<Requirement>, RelationError> {
     let mut all = Vec::new();
-    for entry in entries(text) {
-        if entry.contains('|') {
-            return Err(RelationError::Alternatives(shorten(entry)));
-        }
-        if let Some(requirement) = requirement(entry, arch)? {
-            push(&mut all, requirement)?;
-        }
-    }
+    walk(text, arch, false, |_, stated| all.push(stated.to_requirement()))?;
     Ok(all)
 }
 
 /// Reads `Provides` for a package that is installed on `arch`.
 pub fn provides(text: &str, arch: &str) -> Result<Vec<Provide>, RelationError> {
-    let mut all = Vec::new();
-    for requirement in requirements(text, arch)? {
+    let (mut all, mut range) = (Vec::new(), None);
+    walk(text, arch, false, |_, stated| {
         // What is provided for another architecture (`name:i386`) stands for nothing here.
-        if requirement.arch.as_deref().is_some_and(|provided| provided != arch && provided != "any") {
-            continue;
+        if stated.arch.is_some_and(|provided| provided != arch && provided != "any") {
+            return;
         }
-        let version = match requirement.version {
-            None => None,
-            Some((Comparison::Equal, version)) => Some((Comparison::Equal, version)),
-            Some(_) => return Err(RelationError::Range(shorten(&requirement.to_string()))),
-        };
-        all.push(Provide { name: requirement.name, version });
-    }
-    Ok(all)
+        if stated.version.is_some_and(|(comparison, _)| comparison != Comparison::Equal) {
+            range.get_or_insert_with(|| shorten(&stated.to_requirement().to_string()));
+        }
+        let version = stated.version.map(|(comparison, version)| (comparison, version.to_owned()));
+        all.push(Provide { name: stated.name.to_owned(), version });
+    })?;
+    range.map_or(Ok(all), |entry| Err(RelationError::Range(entry)))
 }
 
-fn entries(text: &str) -> impl Iterator<Item = &str> {
-    text.split(',').map(str::trim_ascii).filter(|entry| !entry.is_empty())
+/// Whether `text` can be read by [`any_ofs`] or, without alternatives, by [`requirements`]: their errors, and nothing kept.
+pub(super) fn check(text: &str, arch: &str, alternatives: bool) -> Result<(), RelationError> {
+    walk(text, arch, alternatives, |_, _| {})
 }
 
-fn push<T>(list: &mut Vec<T>, item: T) -> Result<(), RelationError> {
-    if list.len() >= ENTRIES_LIMIT {
-        return Err(RelationError::TooMany);
+/// Shows all requirements of a field to `take`, in their order, each with whether it is an alternative to the one before it.
+fn walk<'a>(text: &'a str, arch: &str, alternatives: bool, mut take: impl FnMut(bool, Stated<'a>)) -> Result<(), RelationError> {
+    let mut entries = 0;
+    for entry in text.split(',').map(str::trim_ascii).filter(|entry| !entry.is_empty()) {
+        if !alternatives && entry.contains('|') {
+            return Err(RelationError::Alternatives(shorten(entry)));
+        }
+        let mut is_alternative = false;
+        for alternative in entry.split('|') {
+            let Some(stated) = requirement(alternative, arch)? else { continue };
+            if !is_alternative {
+                entries += 1;
+                if entries > ENTRIES_LIMIT {
+                    return Err(RelationError::TooMany);
+                }
+            }
+            take(is_alternative, stated);
+            is_alternative = true;
+        }
     }
-    list.push(item);
     Ok(())
 }
 
 /// One requirement, or none if it is restricted to other architectures or to build profiles.
-fn requirement(text: &str, arch: &str) -> Result<Option<Requirement>, RelationError> {
+fn requirement<'a>(text: &'a str, arch: &str) -> Result<Option<Stated<'a>>, RelationError> {
     let text = text.trim_ascii();
     let malformed = || RelationError::Malformed(shorten(text));
     let name_end = text.bytes().position(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b'(' | b'[' | b'<')).unwrap_or(text.len());
@@ -120,11 +137,11 @@ fn requirement(text: &str, arch: &str) -> Result<Option<Requirement>, RelationEr
             _ => return Err(malformed()),
         }
     }
-    Ok(applies.then(|| Requirement { name: name.to_owned(), arch: qualifier.map(str::to_owned), version, with: Vec::new() }))
+    Ok(applies.then_some(Stated { name, arch: qualifier, version }))
 }
 
 /// What stands in the parentheses: `>= 1.0`.
-fn version_of(text: &str) -> Option<(Comparison, String)> {
+fn version_of(text: &str) -> Option<(Comparison, &str)> {
     let text = text.trim_ascii();
     let (operator, version) = text.split_at(text.bytes().take_while(|byte| matches!(byte, b'<' | b'=' | b'>')).count());
     let comparison = match operator {
@@ -137,7 +154,7 @@ fn version_of(text: &str) -> Option<(Comparison, String)> {
         _ => return None,
     };
     let version = version.trim_ascii();
-    (!version.is_empty() && version.bytes().all(|byte| byte.is_ascii_graphic())).then(|| (comparison, version.to_owned()))
+    (!version.is_empty() && version.bytes().all(|byte| byte.is_ascii_graphic())).then_some((comparison, version))
 }
 
 /// Whether a restriction such as `amd64 arm64`, `!i386` or `linux-any` covers `arch` (Debian Policy §7.1 and §11.1).
@@ -270,7 +287,9 @@ mod tests {
 
         #[test]
         fn never_panics(text in "[a-b:()<>=|,\\[\\] !é\n]{0,40}") {
-            let _ = any_ofs(&text, "amd64");
+            let (any_ofs, requirements) = (any_ofs(&text, "amd64").map(|_| ()), requirements(&text, "amd64").map(|_| ()));
+            prop_assert_eq!(check(&text, "amd64", true), any_ofs);
+            prop_assert_eq!(check(&text, "amd64", false), requirements);
             let _ = provides(&text, "amd64");
         }
     }

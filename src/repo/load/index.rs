@@ -1,5 +1,7 @@
 //! One index: chosen from the Release, taken from the store or a mirror, checked and decompressed.
 
+use std::sync::Arc;
+
 use super::decode::Compression;
 use super::kept::{Kept, Proof};
 use super::mirrors::{Tried, join, mirrors};
@@ -23,13 +25,13 @@ pub(super) struct Index {
 /// An index as it was found.
 pub(super) struct Found {
     /// Decompressed.
-    pub(super) text: Vec<u8>,
+    pub(super) text: Arc<Vec<u8>>,
     /// Under which it is kept.
     path: String,
     /// The bytes to keep, where they are not the text.
-    as_it_came: Option<Vec<u8>>,
+    as_it_came: Option<Arc<Vec<u8>>>,
     /// Whether it came from a mirror.
-    is_new: bool,
+    pub(super) is_new: bool,
 }
 
 impl Load<'_> {
@@ -94,7 +96,7 @@ impl Load<'_> {
         check(&bytes, file).map_err(|cause| Tried::of(&url, cause))?;
         let Some(plain) = index.plain else {
             let text = compression.decode(&bytes, None).map_err(|cause| Tried::of(&url, cause))?;
-            return Ok(Found { text, path, as_it_came: Some(bytes), is_new: true });
+            return Ok(Found { text: Arc::new(text), path, as_it_came: Some(Arc::new(bytes)), is_new: true });
         };
         let text = if compression == Compression::None {
             bytes
@@ -102,7 +104,7 @@ impl Load<'_> {
             compression.decode(&bytes, Some(plain.size)).map_err(|cause| Tried::of(&url, cause))?
         };
         check(&text, plain).map_err(|cause| Tried::of(&url, cause))?;
-        Ok(Found { text, path: index.path.clone(), as_it_came: None, is_new: true })
+        Ok(Found { text: Arc::new(text), path: index.path.clone(), as_it_came: None, is_new: true })
     }
 }
 
@@ -138,7 +140,7 @@ fn find(release: &Release, suite: &SuiteConfig, path: &str) -> Option<Index> {
 
 /// The kept text of an index, if it is the one that the Release vouches for.
 fn kept_text(kept: Kept<'_>, index: &Index) -> Result<Option<Found>, Error> {
-    let of = |text, path| Found { text, path, as_it_came: None, is_new: false };
+    let of = |text, path| Found { text: Arc::new(text), path, as_it_came: None, is_new: false };
     if let Some(plain) = index.plain {
         let file = kept.read(&index.path)?.filter(|file| check(&file.bytes, plain).is_ok());
         return Ok(file.map(|file| of(file.bytes, index.path.clone())));

@@ -3,6 +3,8 @@
 //! Only what is proven is kept: Release files after their signatures were checked (where the user wants that), indexes decompressed and after their digests
 //! were. They are checked again whenever they are read, against today's keyring and the Release that they come with, so the store itself need not be trusted.
 
+use std::sync::Arc;
+
 use crate::cache::{MetadataAttributes, MetadataCache, NewMetadata};
 use crate::fetch::Validators;
 use crate::repo::error::Error;
@@ -27,7 +29,7 @@ pub(super) struct Proof {
     /// Beneath the archive's base address.
     pub(super) path: String,
     /// Its bytes, unless the store has them already.
-    pub(super) new: Option<Vec<u8>>,
+    pub(super) new: Option<Arc<Vec<u8>>>,
     pub(super) validators: Validators,
     /// The fingerprints of the keys that signed it; none for what is proven by a digest.
     pub(super) signers: Vec<String>,
@@ -63,7 +65,7 @@ impl Kept<'_> {
         let new: Vec<NewMetadata<'_>> = proofs
             .iter()
             .zip(&attributes)
-            .filter_map(|(Proof { path, new, .. }, attributes)| Some(NewMetadata { archive: self.archive, path, bytes: new.as_deref()?, attributes }))
+            .filter_map(|(Proof { path, new, .. }, attributes)| Some(NewMetadata { archive: self.archive, path, bytes: new.as_ref()?, attributes }))
             .collect();
         let current: Vec<(&str, &str)> = proofs.iter().filter(|proof| proof.new.is_none()).map(|proof| (self.archive, proof.path.as_str())).collect();
         if !new.is_empty() {

@@ -112,7 +112,7 @@ impl Load<'_> {
         let digest = Digest::of(&text.bytes);
         let proof = |path: &str, Current { bytes, is_new, validators }| {
             let new = is_new.then_some(bytes);
-            Proof { path: suite.path(path), new, validators, signers: signers.clone() }
+            Proof { path: suite.path(path), new: new.map(Arc::new), validators, signers: signers.clone() }
         };
         let proofs = std::iter::once(proof(REPOMD, text)).chain(signature.map(|file| proof(SIGNATURE, file))).collect();
         Ok(Proven { repomd, digest, mirror: 0, proofs })
@@ -147,7 +147,7 @@ impl Load<'_> {
             let expected = IndexFile { size: file.size.unwrap_or(bytes.len() as u64), sha256: file.sha256 };
             check(&bytes, expected).map_err(|cause| Tried::of(&url, cause))?;
             let packages = self.packages(&bytes, compression, archive).map_err(|cause| Tried::of(&url, cause))?;
-            Ok((packages, proof(Some(bytes))))
+            Ok((packages, proof(Some(Arc::new(bytes)))))
         })
     }
 

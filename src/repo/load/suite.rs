@@ -8,7 +8,7 @@ use super::{ArchiveConfig, Load, SuiteConfig, in_parallel};
 use crate::digest::Digest;
 use crate::fetch::{self, Validators};
 use crate::progress::Event;
-use crate::repo::deb::packages;
+use crate::repo::deb::packages::{self, Known};
 use crate::repo::deb::release::Release;
 use crate::repo::error::{Cause, Error, Failure, Missing};
 use crate::repo::record::{Archive, PackageRecord, ReleaseInfo};
@@ -48,7 +48,8 @@ impl Load<'_> {
             let text = self.index(config, &suite.name, &proven, kept, index)?;
             let refused =
                 |source| Error::of_suite(&config.id, &suite.name, vec![Failure { url: index.path.clone(), cause: Cause::Packages(source) }]);
-            let packages = packages::parse(&text.text, archive, self.arch).map_err(refused)?;
+            let known = if text.is_new { Known::New } else { Known::Kept };
+            let packages = packages::parse(&text.text, archive, self.arch, known).map_err(refused)?;
             Ok((packages, text.into_proof()))
         });
         // The files of a flat repository lie beneath its folder.
@@ -105,7 +106,7 @@ impl Load<'_> {
         };
         let verified = config.trust.check_cleartext(&bytes, now).map_err(|error| Tried::of(&url, error))?;
         let digest = Digest::of(&bytes);
-        let proof = Proof { path, new: is_new.then_some(bytes), validators, signers: verified.signers };
+        let proof = Proof { path, new: is_new.then(|| Arc::new(bytes)), validators, signers: verified.signers };
         self.judged(suite, &verified.text, digest, now, vec![proof]).map_err(|cause| Tried::of(&url, cause))
     }
 
@@ -125,7 +126,7 @@ impl Load<'_> {
             Tried::of(&url, error)
         })?;
         let (now, digest) = (self.options.now, Digest::of(&text));
-        let proof = |path, bytes, signers| Proof { path, new: Some(bytes), validators: Validators::default(), signers };
+        let proof = |path, bytes, signers| Proof { path, new: Some(Arc::new(bytes)), validators: Validators::default(), signers };
         let Some(keyring) = config.trust.keyring() else {
             let proofs = vec![proof(text_path, text.clone(), Vec::new())];
             return self.judged(suite, &text, digest, now, proofs).map_err(|cause| Tried::of(&url, cause));

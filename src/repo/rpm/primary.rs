@@ -136,7 +136,7 @@ pub fn of_header(
     }
     for name in files {
         draft.count()?;
-        draft.relations.provides.push(Provide { name, version: None });
+        draft.provides.push(Provide { name, version: None });
     }
     match draft.finish(archive, arch)? {
         Outcome::Record(record) => Ok(Some(*record)),
@@ -176,6 +176,7 @@ struct Draft {
     location: Option<String>,
     size: Option<u64>,
     installed: u64,
+    provides: Vec<Provide>,
     relations: Relations,
     entries: usize,
     list: Option<List>,
@@ -212,7 +213,7 @@ impl Draft {
                     "file" => {
                         let name = std::mem::take(&mut self.file);
                         self.count()?;
-                        self.relations.provides.push(Provide { name, version: None });
+                        self.provides.push(Provide { name, version: None });
                     }
                     "provides" | "requires" | "conflicts" | "obsoletes" => self.list = None,
                     _ => {}
@@ -282,7 +283,7 @@ impl Draft {
             return Ok(());
         }
         if list == List::Provides {
-            self.relations.provides.push(Provide { name: name.to_owned(), version });
+            self.provides.push(Provide { name: name.to_owned(), version });
             return Ok(());
         }
         let feature = name.strip_prefix("rpmlib(").and_then(|feature| feature.strip_suffix(')'));
@@ -346,7 +347,8 @@ impl Draft {
             priority: Priority::default(),
             essential: false,
             multi_arch: MultiArch::No,
-            relations: self.relations,
+            provides: self.provides,
+            relations: self.relations.into(),
             archive: Arc::clone(archive),
         })))
     }

@@ -151,7 +151,7 @@ fn rpm_packages_say_themselves_what_they_are_too() {
     let relations = &record.relations;
     assert_eq!(relations.depends.iter().map(ToString::to_string).collect::<Vec<_>>(), ["lib(a)"]);
     assert_eq!(relations.conditional.len(), 1);
-    let provided: Vec<&str> = relations.provides.iter().map(|provide| provide.name.as_str()).collect();
+    let provided: Vec<&str> = record.provides.iter().map(|provide| provide.name.as_str()).collect();
     assert!(provided.contains(&"tool") && provided.contains(&"/usr/bin/tool"), "{provided:?}");
 
     fs::write(rpms.join("Tool_x-1-2.noarch.rpm"), tool.file("/usr/bin/more", b"y", 0o755).build()).unwrap();
