@@ -15,6 +15,10 @@ use image_composer::digest::Digest;
 use image_composer::progress::{Cancel, Silent};
 use image_composer::store::{Output, Store};
 
+mod common;
+
+use common::{content, keep};
+
 const MIB: usize = 1 << 20;
 
 /// An empty store.
@@ -22,34 +26,6 @@ fn store() -> (tempfile::TempDir, Store) {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let store = Store::open(dir.path()).expect("a new store");
     (dir, store)
-}
-
-/// Bytes of which zstd saves about half, as it does with programs and texts; others for another seed.
-fn content(len: usize, seed: u64) -> Vec<u8> {
-    let mut bytes = vec![0; len];
-    blake3::Hasher::new().update(&seed.to_le_bytes()).finalize_xof().fill(&mut bytes);
-    for run in bytes.chunks_mut(64) {
-        let half = run.len() / 2;
-        run[half..].fill(b'.');
-    }
-    bytes
-}
-
-fn keep(store: &Store, name: &[u8], raw: &Path) -> ImageRecord {
-    let new = NewImage {
-        name: "bench".to_owned(),
-        version: "1".to_owned(),
-        dist: "debian12".to_owned(),
-        arch: "x86_64".to_owned(),
-        annotations: Vec::new(),
-        lock: Vec::new(),
-        build_time: Duration::ZERO,
-        source_date: 0,
-        releases: Vec::new(),
-        imported: None,
-    };
-    let spec = SpecHash::from(Digest::of(name));
-    ImageCache::new(store).insert(&spec, &new, raw, &Silent, &Cancel::default()).expect("an image that is kept")
 }
 
 /// 256 MiB of data in an image of 1 GiB, as a file.

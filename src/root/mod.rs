@@ -10,6 +10,7 @@
 //! (maintainer scripts, dpkg, commands of the spec) runs one layer further in, in a [`sandbox::Cell`].
 
 mod archive;
+pub mod benching;
 mod bounded;
 mod changes;
 mod claims;

@@ -21,6 +21,7 @@ readonly NEEDED=(
     "python3 python3"
     "cc gcc libc6-dev"
     "chromium chromium"
+    "valgrind valgrind"
 )
 
 # The packages of NEEDED that are not there.

@@ -78,8 +78,7 @@ fn a_package_is_read_whole() {
     let needs: Vec<_> = record.relations.depends.iter().map(|any| any.0[0].to_string()).collect();
     assert_eq!(needs, ["b (>= 2)", "/bin/sh"]);
     assert_eq!(record.relations.conditional.len(), 1);
-    let provides: Vec<_> =
-        record.provides.iter().map(|one| (one.name.as_str(), one.version.as_ref().map(|(_, version)| version.as_str()))).collect();
+    let provides: Vec<_> = record.provides.iter().map(|one| (one.name.as_str(), one.version.as_ref().map(|(_, version)| version.as_str()))).collect();
     assert_eq!(provides, [("a", Some("1:2.0~rc1-3.el10")), ("/usr/bin/a", None)]);
     assert_eq!(record.relations.replaces[0].to_string(), "old (<< 3)");
     assert_eq!(record.relations.conflicts[0].to_string(), "e (= 1)");

@@ -1,0 +1,43 @@
+//! For `benches/`: one package by itself, which an installation never has. No part of the program.
+
+use std::path::Path;
+
+use super::archive::Origin;
+use super::deb::Deb;
+use super::error::refused;
+use super::plan::{Package, Source};
+use super::{Error, bounded};
+use crate::cache::Coordinates;
+
+/// Reads all that a `.deb` unpacks, and says how many paths it has. (Nothing is written: valgrind, under which this runs, does not know `openat2`.)
+///
+/// # Errors
+/// A package that cannot be read.
+pub fn read(deb: &Path) -> Result<usize, Error> {
+    let size = rustix::fs::stat(deb).map_err(refused("read", deb))?.st_size as u64;
+    let package = Package {
+        coordinates: Coordinates::new("benched", "1", "all", "bench").expect("coordinates as a package has them"),
+        source: Source::File(deb.to_owned()),
+        size,
+        base: true,
+        essential: false,
+        multi_arch_same: false,
+        pre_depends: Vec::new(),
+        depends: Vec::new(),
+        replaces: Vec::new(),
+    };
+    let origin = Origin::of(&package);
+    let mut deb = Deb::open(&package)?;
+    deb.control()?;
+    let mut paths = 0;
+    bounded::entries(
+        deb.data()?,
+        |source| origin.unreadable(source),
+        |_| {
+            paths += 1;
+            Ok(())
+        },
+    )?;
+    deb.finish()?;
+    Ok(paths)
+}
