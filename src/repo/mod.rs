@@ -13,7 +13,7 @@ mod trust;
 
 pub use error::{Cause, Error, Failure, Missing};
 pub use keyring::Keyring;
-pub use load::{ArchiveConfig, LoadOptions, SuiteConfig, Universe, load};
+pub use load::{ArchiveConfig, LoadOptions, MirrorList, MirrorListKind, SuiteConfig, Universe, load, with_mirrors};
 pub use record::{
     AnyOf, Archive, Comparison, Conditional, LazyRelations, MultiArch, PackageRecord, Priority, Provide, Relations, ReleaseInfo, Requirement,
 };
