@@ -78,5 +78,8 @@ prepare_host() {
         mapfile -t packages < <(missing_packages | tr ' ' '\n')
         ((${#packages[@]} == 0)) || quiet_apt install --no-install-recommends "${packages[@]}" || return
     }
+    # QEMU of one origin takes away the tools of another that the host had.
+    mapfile -t packages < <(missing_packages | tr ' ' '\n')
+    ((${#packages[@]} == 0)) || quiet_apt install --no-install-recommends "${packages[@]}" || return
     [[ -z $(missing_packages) ]]
 }
