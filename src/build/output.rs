@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use super::report::Output;
 use super::{Error, Request};
 use crate::digest::Digest;
-use crate::disk::formats::{self, Conversion, Format, Out, Raw, compression};
+use crate::disk::formats::{Format, Raw, compression};
 use crate::progress::{Cancel, Progress};
 use crate::spec::model::Artifact;
+use crate::transfer::convert::convert;
 use crate::transfer::partial::{Partial, remove_stale};
 use crate::units::ByteSize;
 
@@ -66,11 +67,9 @@ pub(super) fn write_all(
     };
     let plain = Artifact::from(Format::Raw);
     for artifact in artifacts.iter().copied().filter(|artifact| *artifact != plain) {
-        let disk = Raw::new(raw.as_file(), raw.path())?;
         let converted_disk = if artifact.disk == Format::Raw { None } else { Some(dir.partial()?) };
         if let Some(partial) = &converted_disk {
-            let out = Out::new(partial.as_file(), partial.path())?;
-            formats::convert(&Conversion { raw: disk, out, seed, progress, cancel }, artifact.disk)?;
+            convert::<Error>(&raw, partial, artifact.disk, seed, progress, cancel)?;
         }
         let partial = match (artifact.compression, converted_disk) {
             (None, Some(partial)) => partial,

@@ -10,6 +10,7 @@
 //! that they take ([`Limits`]). What is damaged ends up in the report, and ends a comparison: a difference that was not looked for must not look like
 //! none.
 
+mod archive;
 mod attributes;
 mod boot;
 mod diff;
@@ -31,6 +32,7 @@ mod table;
 mod tests;
 mod volume;
 
+pub use archive::archive;
 pub use attributes::Attribute;
 pub use boot::{Boot, Entry, Kernel, Loader};
 pub use diff::{Change, Difference, FileChange, FileState, FirstByte, FolderChange, Options, Pair, PartitionChange, diff};

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::cache;
 use crate::disk::formats::{self, Format};
+use crate::inspect;
 use crate::progress::Cancelled;
 use crate::store;
 use crate::units::ByteSize;
@@ -21,6 +22,9 @@ pub enum Error {
     /// A file of another program.
     #[error(transparent)]
     Format(formats::Error),
+    /// The files of an image cannot be read.
+    #[error(transparent)]
+    Inspect(inspect::Error),
     /// The operating system refused something.
     #[error("cannot {action} {}", path.display())]
     Io {
@@ -92,10 +96,11 @@ impl Error {
             Self::Cache(error) => error.hint(),
             Self::Store(error) => error.hint(),
             Self::Format(error) => error.hint(),
+            Self::Inspect(error) => error.hint(),
             Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => Some("free some space there, or use another folder".to_owned()),
-            Self::NoFormat(_) => {
-                Some("end the name with .raw, .qcow2, .vhd, .vhdx, .vmdk or .vdi (and .zst, .xz, .gz or .bz2 after it), or say --format".to_owned())
-            }
+            Self::NoFormat(_) => Some(
+                "end the name with .raw, .qcow2, .vhd, .vhdx, .vmdk, .vdi or .tar (and .zst, .xz, .gz or .bz2 after it), or say --format".to_owned(),
+            ),
             Self::Exists(_) => Some("choose another name, or write over it with --force".to_owned()),
             Self::NotAFile(_) => Some("name a regular file; what a device or a pipe holds can be copied to one, and an image from one".to_owned()),
             Self::NoRoom { .. } => Some("free some space there, or use another folder".to_owned()),
@@ -113,6 +118,15 @@ impl From<cache::Error> for Error {
         match error {
             cache::Error::Store(error) => Self::Store(error),
             other => Self::Cache(other),
+        }
+    }
+}
+
+impl From<inspect::Error> for Error {
+    fn from(error: inspect::Error) -> Self {
+        match error {
+            inspect::Error::Cancelled(cancelled) => Self::Cancelled(cancelled),
+            other => Self::Inspect(other),
         }
     }
 }

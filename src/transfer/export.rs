@@ -3,10 +3,11 @@
 use std::io::{self, Read as _, Seek as _, Write};
 use std::path::{Path, PathBuf};
 
+use super::convert::convert;
 use super::partial::{Partial, folder, remove_stale};
 use super::{Error, Result};
 use crate::cache::{ImageCache, ImageRecord};
-use crate::disk::formats::{self, Conversion, FileFormat, Format, Out, Raw, compression};
+use crate::disk::formats::{self, FileFormat, Format, Raw, compression};
 use crate::progress::{Cancel, Event, Progress};
 use crate::store::{Output, Store};
 use crate::units::ByteSize;
@@ -124,9 +125,7 @@ fn make(
     ImageCache::new(store).write_to(image, out, progress, cancel)?;
     if format.disk != Format::Raw {
         let converted = new()?;
-        let raw = Raw::new(partial.as_file(), partial.path())?;
-        let out = Out::new(converted.as_file(), converted.path())?;
-        formats::convert(&Conversion { raw, out, seed: image.raw_digest, progress, cancel }, format.disk)?;
+        convert::<Error>(&partial, &converted, format.disk, image.raw_digest, progress, cancel)?;
         partial = converted;
     }
     if let Some(how) = format.compression {

@@ -1,7 +1,8 @@
 //! Images leave the store as files that other programs open, and files of other programs come in.
 //!
 //! ```text
-//!  image ─► store ─► raw file ─► disk::formats ─► .zst ─► FILE          export.rs
+//!  image ─► store ─► raw file ─► disk::formats ─► .zst ─► FILE          export.rs, convert.rs
+//!                            └──► files, tar ────┘
 //!  FILE ─► .zst ─► disk::formats ─► raw file ─► store ─► image          import.rs
 //!  names ─► store ─► bundle ─► store ─► names                           bundle.rs
 //! ```
@@ -10,6 +11,7 @@
 //! its content, or under the hash of a spec for which the importer vouches.
 
 mod bundle;
+pub(crate) mod convert;
 mod error;
 mod export;
 mod import;

@@ -169,6 +169,38 @@ fn an_image_that_is_imported_for_a_spec_is_what_its_build_takes() {
 }
 
 #[test]
+fn the_files_of_a_disk_are_an_archive() {
+    let home = tempfile::tempdir().unwrap();
+    let (spec, raw) = spec_and_disk(home.path(), 7);
+    let text = fs::read_to_string(&spec).unwrap().replace("{ type: qcow2 }", "{ type: tar, compression: zstd }, { type: tar }");
+    fs::write(&spec, text).unwrap();
+    // What a disk without files of a system says.
+    let (spec, out) = (spec.to_str().unwrap(), home.path().join("out"));
+    let id = run(home.path(), &["cache", "import", raw.to_str().unwrap()]).1;
+    let none = home.path().join("none.tar");
+    let (status, _, err) = run(home.path(), &["cache", "export", id.trim_end(), none.to_str().unwrap()]);
+    assert_eq!(status, 1, "{err}");
+    assert!(err.contains("it has no root file system of a kind that is read"), "{err}");
+    assert!(!none.exists());
+
+    let disk = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/filesystems/disk-gpt.zst");
+    fs::write(&raw, zstd::decode_all(fs::File::open(disk).unwrap()).unwrap()).unwrap();
+    fs::File::options().write(true).open(&raw).unwrap().set_len(322 << 20).unwrap();
+    let (status, id, err) = run(home.path(), &["cache", "import", raw.to_str().unwrap(), "--spec", spec]);
+    assert_eq!(status, 0, "{err}");
+    let (status, _, err) = run(home.path(), &["build", spec, "--offline", "-o", out.to_str().unwrap()]);
+    assert_eq!(status, 0, "{err}");
+    let archive = fs::read(out.join("edge-1.tar")).unwrap();
+    assert!(zstd::decode_all(fs::File::open(out.join("edge-1.tar.zst")).unwrap()).unwrap() == archive);
+    let exported = home.path().join("exported.tar");
+    assert_eq!(run(home.path(), &["cache", "export", id.trim_end(), exported.to_str().unwrap()]).0, 0);
+    assert!(fs::read(&exported).unwrap() == archive, "a build and an export write the same file");
+    let (status, _, err) = run(home.path(), &["cache", "import", exported.to_str().unwrap()]);
+    assert_eq!(status, 1, "{err}");
+    assert!(err.contains("it is a tar archive"), "{err}");
+}
+
+#[test]
 fn a_spec_takes_only_a_disk_of_its_size_and_one_image() {
     let home = tempfile::tempdir().unwrap();
     let (spec, raw) = spec_and_disk(home.path(), 7);

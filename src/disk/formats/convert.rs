@@ -27,7 +27,7 @@ pub struct Conversion<'a> {
 /// [`Error::Size`] if not.
 pub fn check_size(len: u64, format: Format) -> Result<()> {
     let (holds, rule) = match format {
-        Format::Raw => (true, ""),
+        Format::Raw | Format::Tar => (true, ""),
         Format::Qcow2 => (qcow2::holds(len), "the size must be a multiple of 512 bytes, at most 2 PiB"),
         Format::Vhd => (vhd::holds(len), "the size must be a multiple of 512 bytes, at most 2040 GiB"),
         Format::Vhdx => (vhdx::holds(len), "the size must be a multiple of 512 bytes, at most 64 TiB, and not 0"),
@@ -41,7 +41,10 @@ pub fn check_size(len: u64, format: Format) -> Result<()> {
 ///
 /// # Errors
 /// A disk whose size the format cannot hold exactly, what the operating system says, the user's wish to stop.
-pub fn convert(job: &Conversion<'_>, format: Format) -> Result<()> {
+///
+/// # Panics
+/// For [`Format::Tar`]: `transfer::convert` makes archives, too.
+pub(crate) fn convert(job: &Conversion<'_>, format: Format) -> Result<()> {
     check_size(job.raw.len(), format)?;
     job.progress.report(Event::Start { phase: Phase::Convert, total: Some(job.raw.len()) });
     match format {
@@ -51,6 +54,7 @@ pub fn convert(job: &Conversion<'_>, format: Format) -> Result<()> {
         Format::Vhdx => vhdx::write(job)?,
         Format::Vmdk => vmdk::write(job)?,
         Format::Vdi => vdi::write(job)?,
+        Format::Tar => unreachable!("an archive has files, which this room does not know"),
     }
     job.progress.report(Event::Finish { phase: Phase::Convert });
     Ok(())

@@ -24,11 +24,13 @@ pub enum Format {
     Vmdk,
     /// VirtualBox.
     Vdi,
+    /// No disk, but an archive of the files of its system, which the reader of file systems writes.
+    Tar,
 }
 
 impl Format {
     /// All formats.
-    pub const ALL: [Self; 6] = [Self::Raw, Self::Qcow2, Self::Vhd, Self::Vhdx, Self::Vmdk, Self::Vdi];
+    pub const ALL: [Self; 7] = [Self::Raw, Self::Qcow2, Self::Vhd, Self::Vhdx, Self::Vmdk, Self::Vdi, Self::Tar];
 
     /// Its name, which is also how a file's name ends.
     pub fn name(self) -> &'static str {
@@ -39,12 +41,13 @@ impl Format {
             Self::Vhdx => "vhdx",
             Self::Vmdk => "vmdk",
             Self::Vdi => "vdi",
+            Self::Tar => "tar",
         }
     }
 
     /// Whether files of this format have identifiers of their own.
     pub fn has_identifiers(self) -> bool {
-        !matches!(self, Self::Raw | Self::Qcow2)
+        !matches!(self, Self::Raw | Self::Qcow2 | Self::Tar)
     }
 
     /// The format with this name, in any case; `img` is raw.
@@ -73,7 +76,9 @@ pub struct FileFormat {
 
 /// A name that no format has.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("“{0}” is not a format of disk images: write raw, img, qcow2, vhd, vhdx, vmdk or vdi, with .gz, .bz2, .xz or .zst at its end for compressed")]
+#[error(
+    "“{0}” is not a format of disk images: write raw, img, qcow2, vhd, vhdx, vmdk, vdi or tar, with .gz, .bz2, .xz or .zst at its end for compressed"
+)]
 pub struct ParseFormatError(String);
 
 impl FileFormat {
@@ -143,6 +148,7 @@ mod tests {
             ("disk.1.xz", "raw.xz"),
             ("disk.vmdk.bz2", "vmdk.bz2"),
             (".vdi", "vdi"),
+            ("root.tar.gz", "tar.gz"),
         ] {
             assert_eq!(of(name).as_deref(), Some(format), "{name}");
         }

@@ -31,7 +31,8 @@ mod vhdx;
 mod vmdk;
 
 pub use compression::Compression;
-pub use convert::{Conversion, check_size, convert};
+pub(crate) use convert::convert;
+pub use convert::{Conversion, check_size};
 pub use error::{Error, Result};
 pub use format::{FileFormat, Format, ParseFormatError};
 pub use open::{open, recognise};

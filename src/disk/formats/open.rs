@@ -17,6 +17,9 @@ const OTHERS: [(&[u8], &str, &str); 9] = [
     (vmdk::DESCRIPTOR_MAGIC, "it is only the descriptor of a VMDK, whose data lie in other files", super::read::FLATTEN),
 ];
 
+/// What to do with an archive.
+const UNPACK: &str = "unpack it, and import the disk image in it (an .ova has a .vmdk)";
+
 /// Where a tar archive says what it is.
 const TAR_AT: u64 = 257;
 
@@ -36,8 +39,7 @@ pub fn recognise(source: &dyn Source) -> Result<Format, Problem> {
         source.len() >= at + magic.len() as u64 && super::source::fill(source, &mut found, at).is_ok() && found == magic
     };
     if has(TAR_AT, b"ustar") {
-        let hint = "unpack it, and import the disk image in it (an .ova has a .vmdk)";
-        return Err(Problem::Unsupported { what: "it is a tar archive".to_owned(), hint });
+        return Err(archive());
     }
     // A fixed VHD says what it is at its end only.
     let footer = source.len().checked_sub(vhd::FOOTER as u64);
@@ -63,7 +65,12 @@ pub fn open(source: &dyn Source, format: Format) -> Result<Disk<'_>, Problem> {
         Format::Vhdx => vhdx::open(source),
         Format::Vmdk => vmdk::open(source),
         Format::Vdi => vdi::open(source),
+        Format::Tar => Err(archive()),
     }
+}
+
+fn archive() -> Problem {
+    Problem::Unsupported { what: "it is a tar archive".to_owned(), hint: UNPACK }
 }
 
 /// A raw disk: all of it is where it is.

@@ -124,7 +124,7 @@ fn artifacts(field: &Field<'_>, size: Option<ByteSize>) -> Option<Vec<Artifact>>
     for item in items {
         let Some(mut artifact) = item.fields() else { continue };
         let names = Format::ALL.map(|format| (format.name(), format));
-        let kind = artifact.required("type").and_then(|field| field.one_of(&names, &["tar"]));
+        let kind = artifact.required("type").and_then(|field| field.one_of(&names, &[]));
         let compression = artifact.optional("compression").map(|field| field.one_of(&COMPRESSIONS, &[]));
         artifact.finish();
         let (Some(kind), false) = (kind, compression.as_ref().is_some_and(Option::is_none)) else { continue };

@@ -230,6 +230,7 @@ enum Format {
     Vhdx,
     Vmdk,
     Vdi,
+    Tar,
 }
 
 #[derive(JsonSchema)]
