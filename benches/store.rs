@@ -10,8 +10,7 @@ use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use image_composer::cache::collect::{self, Clean, Limits};
-use image_composer::cache::{ImageCache, ImageRecord, NewImage, PackageCache, SpecHash, benching};
-use image_composer::digest::Digest;
+use image_composer::cache::{ImageCache, PackageCache, benching};
 use image_composer::progress::{Cancel, Silent};
 use image_composer::store::{Output, Store};
 
