@@ -16,6 +16,8 @@ mod mirrors;
 mod rpm;
 mod suite;
 
+pub(crate) use suite::RELEASE_LIMIT;
+
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
