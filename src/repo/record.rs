@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 use crate::cache::Coordinates;
 use crate::digest::{Digest, Sha256};
 
+/// The longest licence in bytes; a longer one counts as none. TeX Live's longest have some hundreds.
+pub const LICENCE_LIMIT: usize = 4096;
+
 /// A package that a repository offers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PackageRecord {
@@ -30,6 +33,8 @@ pub struct PackageRecord {
     pub multi_arch: MultiArch,
     /// Virtual packages that this one stands for.
     pub provides: Vec<Provide>,
+    /// Its licence as the packager wrote it (the License tag of RPM packages); Debian's have none in their fields. At most [`LICENCE_LIMIT`] bytes.
+    pub licence: Option<Box<str>>,
     /// What it needs and excludes.
     pub relations: LazyRelations,
     /// The archive that it comes from.

@@ -54,6 +54,7 @@ fn a_record() -> impl Strategy<Value = PackageRecord> {
             priority,
             essential,
             multi_arch: MultiArch::No,
+            licence: None,
             provides,
             relations: Relations { pre_depends, depends, recommends, conflicts, breaks, replaces: Vec::new(), conditional: Vec::new() }.into(),
             archive: Arc::new(Archive { id: repository, mirrors: Vec::new(), pin }),

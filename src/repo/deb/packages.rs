@@ -293,6 +293,7 @@ impl Stanza<'_> {
             priority: self.priority.map(priority_of).unwrap_or_default(),
             essential: self.essential.is_some_and(|value| value.eq_ignore_ascii_case(b"yes")),
             multi_arch: self.multi_arch.map(multi_arch_of).unwrap_or_default(),
+            licence: None,
             provides: relations("Provides", self.provides, arch, relation::provides)?,
             relations: described(self)?,
             archive: Arc::clone(archive),

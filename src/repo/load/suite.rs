@@ -16,7 +16,7 @@ use crate::repo::signature::{self, SignatureError, Verified};
 use crate::repo::trust::Trust;
 
 /// The longest Release file in bytes. Debian's longest are below 1 MB.
-pub(super) const RELEASE_LIMIT: u64 = 32 << 20;
+pub(crate) const RELEASE_LIMIT: u64 = 32 << 20;
 
 /// The longest detached signature in bytes.
 pub(super) const SIGNATURE_LIMIT: u64 = 1 << 20;

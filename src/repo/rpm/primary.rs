@@ -11,7 +11,7 @@ use super::xml::{Element, Step, Steps, XmlError};
 use crate::cache::Coordinates;
 use crate::digest::Sha256;
 use crate::repo::deb::packages::checked_filename;
-use crate::repo::record::{AnyOf, Archive, Comparison, MultiArch, PackageRecord, Priority, Provide, Relations, Requirement};
+use crate::repo::record::{AnyOf, Archive, Comparison, LICENCE_LIMIT, MultiArch, PackageRecord, Priority, Provide, Relations, Requirement};
 use crate::root::{Described, Relation};
 
 /// The most packages of a repository. The largest have 70,000.
@@ -115,9 +115,9 @@ pub fn of_header(
     archive: &Arc<Archive>,
     arch: &str,
 ) -> Result<Option<PackageRecord>, String> {
-    let Described { name, version, arch: own_arch, installed, provides, requires, conflicts, obsoletes, files } = described;
+    let Described { name, version, arch: own_arch, installed, licence, provides, requires, conflicts, obsoletes, files } = described;
     let location = checked_path(filename).ok_or_else(|| format!("“{filename}” leads out of the repository"))?;
-    let mut draft = Draft { name, arch: own_arch, version: Some(version), installed, ..Draft::default() };
+    let mut draft = Draft { name, arch: own_arch, version: Some(version), installed, licence, ..Draft::default() };
     (draft.checksum, draft.is_sha256, draft.size, draft.location) = (sha256.to_string(), true, Some(size), Some(location));
     for (list, relations) in [(List::Provides, provides), (List::Requires, requires), (List::Conflicts, conflicts), (List::Obsoletes, obsoletes)] {
         for Relation { name, flags, version } in relations {
@@ -176,6 +176,7 @@ struct Draft {
     location: Option<String>,
     size: Option<u64>,
     installed: u64,
+    licence: String,
     provides: Vec<Provide>,
     relations: Relations,
     entries: usize,
@@ -206,6 +207,7 @@ impl Draft {
                 "arch" => self.arch.push_str(&text),
                 "checksum" => self.checksum.push_str(&text),
                 "file" => self.file.push_str(&text),
+                "license" if self.licence.len() <= LICENCE_LIMIT => self.licence.push_str(&text),
                 _ => {}
             },
             Step::Close(name) => {
@@ -337,6 +339,7 @@ impl Draft {
         if !self.is_sha256 {
             return Ok(Outcome::Unproven(name.to_owned()));
         }
+        let licence = Some(self.licence.trim()).filter(|text| !text.is_empty() && text.len() <= LICENCE_LIMIT);
         let sha256: Sha256 = self.checksum.trim().parse().map_err(|_| "its digest is none")?;
         Ok(Outcome::Record(Box::new(PackageRecord {
             coordinates,
@@ -347,6 +350,7 @@ impl Draft {
             priority: Priority::default(),
             essential: false,
             multi_arch: MultiArch::No,
+            licence: licence.map(Into::into),
             provides: self.provides,
             relations: self.relations.into(),
             archive: Arc::clone(archive),

@@ -29,6 +29,8 @@ pub struct Described {
     pub arch: String,
     /// Bytes of its files.
     pub installed: u64,
+    /// Its licence as the packager wrote it; empty where nobody did.
+    pub licence: String,
     /// What it stands for.
     pub provides: Vec<Relation>,
     /// What it needs.
@@ -59,6 +61,8 @@ impl Described {
         let installed = header.number(Tag::LONG_SIZE)?.or(header.number(Tag::SIZE)?).unwrap_or_default();
         Ok(Self {
             installed,
+            // Nothing depends on it: one that cannot be read is no reason to refuse the package.
+            licence: header.text(Tag::LICENSE).ok().flatten().unwrap_or_default().to_owned(),
             provides: relations(header, [Tag::PROVIDES, Tag::PROVIDE_FLAGS, Tag::PROVIDE_VERSIONS])?,
             requires: relations(header, [Tag::REQUIRES, Tag::REQUIRE_FLAGS, Tag::REQUIRE_VERSIONS])?,
             conflicts: relations(header, [Tag::CONFLICTS, Tag::CONFLICT_FLAGS, Tag::CONFLICT_VERSIONS])?,

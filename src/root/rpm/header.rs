@@ -25,6 +25,7 @@ impl Tag {
     pub(super) const RELEASE: Self = Self(1002);
     pub(super) const EPOCH: Self = Self(1003);
     pub(super) const SIZE: Self = Self(1009);
+    pub(super) const LICENSE: Self = Self(1014);
     pub(super) const ARCH: Self = Self(1022);
     pub(super) const FILE_SIZES: Self = Self(1028);
     pub(super) const FILE_MODES: Self = Self(1030);
