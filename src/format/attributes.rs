@@ -122,7 +122,7 @@ mod tests {
     fn entry(index: u8, name: &[u8], at: u16, inode: u32, len: u32) -> Vec<u8> {
         let mut entry = vec![name.len() as u8, index];
         entry.extend_from_slice(&at.to_le_bytes());
-        [inode, len, 0].iter().for_each(|field| entry.extend_from_slice(&field.to_le_bytes()));
+        entry.extend([inode, len, 0].iter().flat_map(|field| field.to_le_bytes()));
         entry.extend_from_slice(name);
         entry.resize(entry.len().next_multiple_of(4), 0);
         entry
@@ -133,7 +133,9 @@ mod tests {
         block[..4].copy_from_slice(&MAGIC.to_le_bytes());
         let all = entries.concat();
         block[BLOCK_HEADER..BLOCK_HEADER + all.len()].copy_from_slice(&all);
-        values.iter().for_each(|(at, value)| block[*at..*at + value.len()].copy_from_slice(value));
+        for (at, value) in values {
+            block[*at..*at + value.len()].copy_from_slice(value);
+        }
         block
     }
 

@@ -22,6 +22,7 @@ readonly NEEDED=(
     "cc gcc libc6-dev"
     "chromium chromium"
     "valgrind valgrind"
+    "cpio cpio"
 )
 
 # The packages of NEEDED that are not there.
