@@ -103,6 +103,7 @@ fn resolve(folder: &Path) {
         arch: "amd64".to_owned(),
         recommends: false,
         essentials: true,
+        looked_up: std::collections::BTreeSet::new(),
     };
     assert!(resolve::resolve(&request, &packages, &[]).expect("a solution").lock.packages.len() > 50);
 }

@@ -7,7 +7,7 @@ use super::{Error, Request};
 use crate::distro::{Packaging, Profile};
 use crate::progress::{Event, Progress};
 use crate::repo::deb::sources::{self, AptSource, SourcesError};
-use crate::repo::{ArchiveConfig, Keyring, PackageRecord, SuiteConfig, Trust, pattern};
+use crate::repo::{ArchiveConfig, Keyring, MirrorList, PackageRecord, SuiteConfig, Trust, pattern};
 use crate::spec::Spec;
 use crate::spec::model::{PackageRepository, RepositoryKey, Unverified};
 
@@ -33,6 +33,7 @@ pub(super) fn configure(request: &Request) -> Result<Vec<ArchiveConfig>, Error> 
         archives.push(ArchiveConfig {
             id: archive.id.to_owned(),
             mirrors,
+            list: None,
             packaging: profile.packaging,
             suites: archive.suites.iter().map(|name| suite(&name.replace("{arch}", arch), archive.components)).collect(),
             pin: DEFAULT_PIN,
@@ -44,7 +45,8 @@ pub(super) fn configure(request: &Request) -> Result<Vec<ArchiveConfig>, Error> 
     for repository in &request.spec.spec.repositories {
         archives.push(ArchiveConfig {
             id: repository.id.clone(),
-            mirrors: vec![repository.url.clone()],
+            mirrors: if repository.list.is_none() { vec![repository.url.clone()] } else { Vec::new() },
+            list: repository.list.map(|kind| MirrorList { url: repository.url.clone(), kind }),
             packaging: profile.packaging,
             suites: match profile.packaging {
                 Packaging::Deb => vec![suite(&repository.codename, &repository.components)],

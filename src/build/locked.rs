@@ -10,12 +10,12 @@ use rayon::prelude::*;
 use super::packages;
 use super::report::PackageCounts;
 use super::{Build, Error, archives};
-use crate::cache::SpecHash;
+use crate::cache::{PackageCache, SpecHash};
 use crate::digest::Digest;
 use crate::fetch::Client;
 use crate::format::cbor;
 use crate::progress::Progress;
-use crate::repo::{Archive, MultiArch, PackageRecord, Priority, Relations, deb, rpm};
+use crate::repo::{self, Archive, MultiArch, PackageRecord, Priority, Relations, deb, rpm};
 use crate::resolve::{self, Lock, LockFile, LockedPackage};
 use crate::root::{self, Source};
 use crate::spec::Loaded;
@@ -69,7 +69,10 @@ impl Build<'_> {
         if let Some(disagreement) = disagreement(spec, file) {
             return Err(Error::LockDisagrees { spec: spec.path.clone(), disagreement });
         }
-        let configured = archives::configure(self.request)?;
+        let mut configured = archives::configure(self.request)?;
+        if !self.has_all(file)? {
+            configured = repo::with_mirrors(&configured, client, &self.load_options(), self.progress, self.cancel)?;
+        }
         let of_folders: Vec<&PackageRecord> = archives::of_folders(&spec.spec).collect();
         let promised = |package: &LockedPackage| {
             let folder = of_folders.iter().find(|record| record.coordinates == package.coordinates && record.sha256 == package.sha256);
@@ -85,6 +88,13 @@ impl Build<'_> {
         let (packaging, arch) = (spec.profile.packaging, spec.profile.arch(spec.spec.target.arch));
         let records = records.par_iter().zip(&sources).map(|(record, source)| read(record, source, packaging, arch)).collect::<Result<_, _>>()?;
         Ok(Gathered { lock: file.lock.clone(), records, sources, counts })
+    }
+
+    /// Whether the store has all packages of a lock, so that nobody needs to be asked where they are.
+    fn has_all(&self, file: &LockFile) -> Result<bool, Error> {
+        let Some(store) = self.packages else { return Ok(false) };
+        let wanted: Vec<_> = file.lock.packages.iter().map(|package| (&package.coordinates, &package.sha256)).collect();
+        Ok(PackageCache::new(store).lookup_all(&wanted)?.iter().all(Option::is_some))
     }
 }
 
@@ -197,13 +207,14 @@ pub fn lock(
     {
         return Err(Error::NotInLock(unknown.clone()));
     }
-    let mut universe = build.universe(&build.client()?)?;
+    let client = build.client()?;
+    let mut universe = build.universe(&client)?;
     match (before, renew) {
         (Some(before), Renew::Nothing) => hold(&mut universe.packages, &before.lock, &[]),
         (Some(before), Renew::Named(names)) => hold(&mut universe.packages, &before.lock, names),
         _ => {}
     }
-    let (lock, _, _) = build.resolve(universe)?;
+    let (lock, _, _) = build.resolve(universe, &client)?;
     let mut wanted = request.spec.spec.system.packages.clone();
     wanted.sort();
     let mut file = LockFile { inputs: request.spec.package_inputs(), wanted, lock };

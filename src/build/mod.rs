@@ -32,6 +32,7 @@ mod timings;
 mod why;
 pub mod worker;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Instant, SystemTime};
 
@@ -253,18 +254,33 @@ impl Build<'_> {
         Ok(Client::new(&ClientOptions { proxies, credentials, workers: self.request.workers.fetch, ..ClientOptions::default() })?)
     }
 
+    fn load_options(&self) -> LoadOptions {
+        LoadOptions { offline: self.request.offline, now: now(), check_age: !self.request.allow_expired }
+    }
+
     fn universe(&self, client: &Client) -> Result<Universe, Error> {
-        let options = LoadOptions { offline: self.request.offline, now: now(), check_age: !self.request.allow_expired };
+        let options = self.load_options();
         let metadata = self.packages.map(MetadataCache::new);
         let archives = archives::configure(self.request)?;
         let arch = self.request.spec.profile.arch(self.request.spec.spec.target.arch);
         let universe = repo::load(&archives, arch, client, metadata.as_ref(), &options, self.progress, self.cancel);
-        let mut universe = universe.map_err(|error| match error {
-            repo::Error::Offline(_) => Error::MetadataOffline { missing: Box::new(error), spec: self.request.spec.path.clone() },
-            other => other.into(),
-        })?;
+        let mut universe = universe.map_err(|error| self.of_metadata(error))?;
         universe.packages.extend(archives::of_folders(&self.request.spec.spec).cloned());
         Ok(universe)
+    }
+
+    /// Notes who has some files, where the lists of packages do not say it.
+    fn look_up(&self, universe: &mut Universe, files: &BTreeSet<String>, client: &Client) -> Result<(), Error> {
+        let metadata = self.packages.map(MetadataCache::new);
+        let looked_up = universe.look_up(files, client, metadata.as_ref(), &self.load_options(), self.progress, self.cancel);
+        looked_up.map_err(|error| self.of_metadata(error))
+    }
+
+    fn of_metadata(&self, error: repo::Error) -> Error {
+        match error {
+            repo::Error::Offline(_) => Error::MetadataOffline { missing: Box::new(error), spec: self.request.spec.path.clone() },
+            other => other.into(),
+        }
     }
 
     /// The packages: those of the lock, or else what the repositories have for the spec.
@@ -274,7 +290,7 @@ impl Build<'_> {
             let facts = self.facts(&records);
             return Ok(Chosen { lock, records, matched: Vec::new(), facts, gathered: Some((sources, counts)) });
         }
-        let (lock, records, matched) = self.resolve(self.universe(client)?)?;
+        let (lock, records, matched) = self.resolve(self.universe(client)?, client)?;
         let facts = self.facts(&records);
         Ok(Chosen { lock, records, matched, facts, gathered: None })
     }
@@ -285,14 +301,31 @@ impl Build<'_> {
     }
 
     /// The packages with their records, and what patterns meant; all others are given up, because a build is long and they are many.
-    fn resolve(&self, universe: Universe) -> Result<(Lock, Vec<PackageRecord>, Vec<Matched>), Error> {
+    fn resolve(&self, mut universe: Universe, client: &Client) -> Result<(Lock, Vec<PackageRecord>, Vec<Matched>), Error> {
         self.progress.report(Event::Start { phase: Phase::Resolve, total: None });
         let system = &self.request.spec.spec.system;
         let (profile, target) = (self.request.spec.profile, &self.request.spec.spec.target);
         let (packaging, arch) = (profile.packaging, profile.arch(target.arch).to_owned());
-        let request =
-            resolve::Request { wanted: system.packages.clone(), kernel: system.kernel.clone(), packaging, arch, recommends: false, essentials: true };
-        let resolution = resolve::resolve(&request, &universe.packages, &universe.releases)?;
+        let mut request = resolve::Request {
+            wanted: system.packages.clone(),
+            kernel: system.kernel.clone(),
+            packaging,
+            arch,
+            recommends: false,
+            essentials: true,
+            looked_up: BTreeSet::new(),
+        };
+        let resolution = loop {
+            match resolve::resolve(&request, &universe.packages, &universe.releases) {
+                Err(resolve::Error::Files(files)) => {
+                    self.journal
+                        .note(&format!("looked up in the lists of all files: {}", files.iter().map(String::as_str).collect::<Vec<_>>().join(", ")));
+                    self.look_up(&mut universe, &files, client)?;
+                    request.looked_up.extend(files);
+                }
+                answer => break answer?,
+            }
+        };
         let records = resolution.chosen.iter().map(|&number| universe.packages[number].clone()).collect();
         drop(universe);
         for folder in &self.request.spec.spec.folders {

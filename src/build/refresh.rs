@@ -22,7 +22,8 @@ impl Build<'_> {
     /// difference. An image whose packages are not known is not current.
     pub(super) fn is_current(&self, cache: &ImageCache<'_>, image: &ImageRecord) -> Result<bool, Error> {
         let Some(kept) = kept_lock(cache, image)? else { return Ok(false) };
-        let (now, ..) = self.resolve(self.universe(&self.client()?)?)?;
+        let client = self.client()?;
+        let (now, ..) = self.resolve(self.universe(&client)?, &client)?;
         let changes = resolve::changes(&kept, &now);
         for change in &changes {
             self.journal.note(&match change {

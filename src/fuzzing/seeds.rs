@@ -182,8 +182,8 @@ fn rpms() -> Vec<(String, Vec<u8>)> {
     packages.collect()
 }
 
-/// A list of packages, and what names it.
-fn rpm_metadata() -> [Vec<u8>; 2] {
+/// A list of packages, what names it, the mirrors that have it, and the files of the packages.
+fn rpm_metadata() -> [Vec<u8>; 4] {
     let lists = "a 1:2.0~rc1-3: requires b >= 2, rpmlib(FileCaps) <= 4.6, /bin/sh, (c if d else e); provides f >= 3; conflicts g; files /usr/bin/a\n\
                  new 2-1: obsoletes old < 2; requires (v >= 1 with v < 2)";
     let data = format!(
@@ -191,7 +191,12 @@ fn rpm_metadata() -> [Vec<u8>; 2] {
          <timestamp>1700000000</timestamp><size>3</size><open-size>9</open-size></data>",
         Sha256::of(b"")
     );
-    [primary(lists), format!("<?xml version=\"1.0\"?>\n<repomd><revision>9</revision>{data}</repomd>")].map(String::into_bytes)
+    let hash = format!("<verification><hash type=\"sha256\">{}</hash></verification>", Sha256::of(b""));
+    let url = "<url protocol=\"https\" preference=\"100\">https://h/os/repodata/repomd.xml</url>";
+    let metalink = format!("<metalink><files><file name=\"repomd.xml\">{hash}<resources>{url}</resources></file></files></metalink>");
+    let package = format!("<package pkgid=\"{}\" name=\"a\"><file>/usr/bin/a</file><file type=\"dir\">/srv</file></package>", Sha256::of(b""));
+    let files = format!("<filelists packages=\"1\">{package}</filelists>");
+    [primary(lists), format!("<?xml version=\"1.0\"?>\n<repomd><revision>9</revision>{data}</repomd>"), metalink, files].map(String::into_bytes)
 }
 
 /// All seeds: target, name, bytes.
@@ -250,9 +255,11 @@ fn seeds() -> Vec<(&'static str, String, Vec<u8>)> {
     let (_, footer) = packs::encode_footer(&[entry(digest, 16, 10), entry(other, 26, 5)]).unwrap();
     add("pack", "two", footer[skippable::HEAD_LEN..footer.len() - packs::TRAILER_LEN].to_vec());
     add("packages", "bash", PACKAGES.as_bytes().to_vec());
-    let [list, repomd] = rpm_metadata();
+    let [list, repomd, metalink, files] = rpm_metadata();
     add("primary", "two", list);
     add("repomd", "primary", repomd);
+    add("repomd", "metalink", metalink);
+    add("repomd", "files", files);
     add("record", "imported", an_image().encode().unwrap());
     add("relation", "depends", b"base-files (>= 2.1.12), a:any | b (<< 2) [amd64 !i386] <!nocheck>, c".to_vec());
     add("relation", "provides", b"sh (= 1), shell".to_vec());

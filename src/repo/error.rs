@@ -112,6 +112,12 @@ pub enum Cause {
     /// It is no file of an RPM repository.
     #[error("it cannot be read as metadata of an RPM repository")]
     Xml(#[from] XmlError),
+    /// It is no list of mirrors.
+    #[error("it cannot be read as a list of mirrors")]
+    Mirrors(#[source] XmlError),
+    /// It is not one of those that the repository's metalink vouches for.
+    #[error("the repository's metalink does not know it")]
+    Unknown,
     /// It is compressed in a way that this program does not know.
     #[error("it is compressed in an unknown way: gzip, xz and zstd are known")]
     Compression,
@@ -186,6 +192,7 @@ impl Cause {
         !matches!(
             self,
             Self::Fetch(_)
+                | Self::Mirrors(_)
                 | Self::Modules
                 | Self::NotListed { .. }
                 | Self::Release(ReleaseError::Architecture { .. } | ReleaseError::Component { .. })
@@ -199,7 +206,8 @@ impl Cause {
             Self::Signature(error) => error.hint(),
             Self::Unproven => Some("use the https address of the repository, or a mirror that has one".to_owned()),
             Self::Release(error) => error.hint(),
-            Self::Digest { .. } | Self::TooLong { .. } | Self::Decompress(_) | Self::Older { .. } => {
+            Self::Mirrors(_) => Some("check the address of the list: `metalink` and `mirrorlist` are different formats".to_owned()),
+            Self::Digest { .. } | Self::Unknown | Self::TooLong { .. } | Self::Decompress(_) | Self::Older { .. } => {
                 Some("the mirror may be in the middle of an update: try again in a few minutes, or try another mirror".to_owned())
             }
             Self::Modules => Some("name a repository without modules: releases of the distribution that still have them cannot be built".to_owned()),

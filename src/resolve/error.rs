@@ -1,5 +1,6 @@
 //! Why no set of packages fits.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// Why packages could not be chosen.
@@ -8,6 +9,9 @@ pub enum Error {
     /// Some of what is wanted does not exist; all of it is listed.
     #[error("{}", Lines("not in the repositories:", .0))]
     Unknown(Vec<UnknownName>),
+    /// It is not known who has these files: see [`super::Request::looked_up`].
+    #[error("it is not known which packages have these files: {}", .0.iter().map(String::as_str).collect::<Vec<_>>().join(", "))]
+    Files(BTreeSet<String>),
     /// What is wanted cannot be installed together.
     #[error("{}", Lines("the packages cannot be installed together:", .0))]
     Unsatisfiable(
@@ -71,7 +75,7 @@ impl Error {
             Self::Unsatisfiable(_) => {
                 Some("remove one of the packages that stand against each other, or add a repository that has what is missing".to_owned())
             }
-            Self::Unsound { .. } => None,
+            Self::Files(_) | Self::Unsound { .. } => None,
         }
     }
 }

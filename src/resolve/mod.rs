@@ -66,6 +66,9 @@ pub struct Request {
     pub recommends: bool,
     /// Whether all essential packages come too: all but tests want that.
     pub essentials: bool,
+    /// Files (absolute paths) of which the records say whether they provide them. Of RPM packages they name some others, too; where one is needed of which they
+    /// do not tell, the answer is [`Error::Files`].
+    pub looked_up: BTreeSet<String>,
 }
 
 /// What a pattern, or a kernel's version, meant.
@@ -114,7 +117,14 @@ enum RootKind {
 /// All wanted names that do not exist, or why what is wanted cannot be installed together.
 pub fn resolve(request: &Request, packages: &[PackageRecord], releases: &[ReleaseInfo]) -> Result<Resolution, Error> {
     let mut universe = Universe::new(packages, &request.arch, request.packaging);
-    let wanted = wanted::find(&mut universe, &request.wanted, request.kernel.as_ref()).map_err(Error::Unknown)?;
+    let answer = answer(&mut universe, request, releases);
+    // Who has such a file can change the choice, whether there is one without it or not.
+    let files: BTreeSet<String> = universe.unknown_files().difference(&request.looked_up).cloned().collect();
+    if files.is_empty() { answer } else { Err(Error::Files(files)) }
+}
+
+fn answer(universe: &mut Universe<'_>, request: &Request, releases: &[ReleaseInfo]) -> Result<Resolution, Error> {
+    let wanted = wanted::find(universe, &request.wanted, request.kernel.as_ref()).map_err(Error::Unknown)?;
     let mut roots: Vec<Root> = Vec::new();
     if request.essentials {
         roots.extend(universe.essentials().into_iter().map(|record| {
@@ -133,10 +143,11 @@ pub fn resolve(request: &Request, packages: &[PackageRecord], releases: &[Releas
         .collect();
     roots.extend(wanted.into_iter().map(|wanted| Root { any_of: wanted.any_of, named: wanted.named, kind: RootKind::Wanted(wanted.text) }));
 
-    let chosen = search::search(&universe, &roots, request.recommends)?;
-    let mut reasons = needed::reasons(&universe, &chosen, &roots);
+    let universe = &*universe;
+    let chosen = search::search(universe, &roots, request.recommends)?;
+    let mut reasons = needed::reasons(universe, &chosen, &roots);
 
-    let matched = matched(&universe, &chosen, &open);
+    let matched = matched(universe, &chosen, &open);
     let mut chosen: Vec<_> = chosen.into_iter().collect();
     chosen.sort_by_key(|&record| {
         let coordinates = &universe.record(record).coordinates;

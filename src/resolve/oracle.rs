@@ -39,6 +39,7 @@ fn chooses_what_apt_chooses() {
             arch: arch.clone(),
             recommends,
             essentials: true,
+            looked_up: BTreeSet::new(),
         };
         let started = Instant::now();
         let ours = resolve(&request, &records, &[]);

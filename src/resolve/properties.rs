@@ -1,5 +1,6 @@
 //! Random small universes against a checker that knows nothing of the code it checks, and against trying everything.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use proptest::collection::vec;
@@ -140,7 +141,7 @@ proptest! {
     fn solutions_hold_and_failures_are_true(records in a_universe(), wanted in vec(select(&NAMES[..]), 1..=3), recommends: bool, shuffle: u64) {
         let mut names: Vec<String> = wanted.iter().map(|&name| name.to_owned()).collect();
         names.retain(|name| records.iter().any(|record| record.coordinates.name() == name));
-        let request = Request { wanted: names.clone(), kernel: None, packaging: crate::root::Packaging::Deb, arch: "amd64".to_owned(), recommends, essentials: true };
+        let request = Request { wanted: names.clone(), kernel: None, packaging: crate::root::Packaging::Deb, arch: "amd64".to_owned(), recommends, essentials: true, looked_up: BTreeSet::new() };
         let result = resolve(&request, &records, &[]);
         names.extend(essentials(&records));
 

@@ -3,8 +3,9 @@
 //! A *group* is all versions of one package, best first: the archive with the higher pin, then the higher version. The first of a group is its *candidate*, as
 //! apt calls it. Every order here comes from what the packages say, never from the order in which they were given.
 
+use std::cell::RefCell;
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::ranking::ranked;
 use super::versions::{overlaps, version_fits};
@@ -50,6 +51,8 @@ pub(super) struct Universe<'a> {
     obsoleters: HashMap<&'a str, Vec<Record>>,
     /// The group of each record; none for records that are not part of the universe.
     group_of: Vec<Option<Group>>,
+    /// Files that were asked for, and no RPM package is known to have.
+    unknown_files: RefCell<BTreeSet<String>>,
 }
 
 #[derive(Debug)]
@@ -74,6 +77,7 @@ impl<'a> Universe<'a> {
             providers: HashMap::new(),
             obsoleters: HashMap::new(),
             group_of: vec![None; records.len()],
+            unknown_files: RefCell::default(),
         };
         for (at, record) in records.iter().enumerate() {
             if (record.coordinates.arch() != arch && record.coordinates.arch() != neutral) || record.archive.pin < 0 {
@@ -186,12 +190,21 @@ impl<'a> Universe<'a> {
     /// Who satisfies a requirement, in the order of preference: the package of that name before those that provide it, and these by their priority, then by
     /// their names.
     pub(super) fn satisfiers(&self, requirement: &Requirement, scope: Scope) -> Vec<Satisfiers> {
+        let name = requirement.name.as_str();
+        if self.packaging == Packaging::Rpm && name.starts_with('/') && !self.providers.contains_key(name) {
+            self.unknown_files.borrow_mut().insert(name.to_owned());
+        }
         self.find(requirement, scope, &|record| match requirement.arch.as_deref() {
             None | Some("native") => true,
             // Only who promises to serve other architectures may be asked for in any of them (deb-control(5), Multi-Arch).
             Some("any") => record.multi_arch == MultiArch::Allowed,
             Some(arch) => arch == self.arch,
         })
+    }
+
+    /// The files that were asked for, and no RPM package is known to have.
+    pub(super) fn unknown_files(&self) -> BTreeSet<String> {
+        self.unknown_files.borrow().clone()
     }
 
     /// Who `record` excludes by its Conflicts and Breaks. A package never excludes what has its own name: of that, there is one at most anyway.

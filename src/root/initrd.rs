@@ -80,7 +80,7 @@ const INDIFFERENT: [&str; 28] = [
 ];
 
 /// Where packages lay down what is new, and neither `mkinitramfs` nor a known hook looks for it; but for [`LOOKED_FOR`] and [`LOOKED_FOR_PROGRAMS`].
-const OPEN: [&str; 6] = ["etc", "opt", "usr/bin", "usr/lib", "usr/sbin", "usr/share"];
+const OPEN: [&str; 9] = ["etc", "opt", "usr/bin", "usr/include", "usr/lib", "usr/local/lib", "usr/local/share", "usr/sbin", "usr/share"];
 
 /// Files and folders in the [`OPEN`] places that `mkinitramfs`, the programs that it runs, and the known hooks look for. (What they open was recorded with
 /// strace on Debian 12, with the packages of all hooks that it has; and read in their scripts.)
@@ -90,10 +90,10 @@ const LOOKED_FOR: [&str; 46] = [
     "etc/crypttab",
     "etc/default/console-setup",
     "etc/default/keyboard",
-    "etc/default/locale",
     "etc/default/mdadm",
     "etc/depmod.d",
-    "etc/dpkg",
+    "etc/dpkg/dpkg.cfg",
+    "etc/dpkg/dpkg.cfg.d",
     "etc/e2fsck.conf",
     "etc/fstab",
     "etc/fstab.d",
@@ -133,8 +133,14 @@ const LOOKED_FOR: [&str; 46] = [
     "usr/share/mdadm",
 ];
 
+/// What the hook `keymap` alone looks for, by the program that it runs; where that is not there, it does nothing. (The package `locales` brings the file.)
+const LOOKED_FOR_BY_SETUPCON: (&str, &str) = ("bin/setupcon", "etc/default/locale");
+
+/// Where packages have rules of udev. The hooks that copy some name each of them, but for those of the administrator, which stand in the way of these.
+const RULES: (&str, &str) = ("usr/lib/udev/rules.d", "etc/udev/rules.d");
+
 /// How the names of programs begin that they look for: of compressors those of the default configuration, which nothing but files in [`LOOKED_FOR`] changes.
-const LOOKED_FOR_PROGRAMS: [&str; 37] = [
+const LOOKED_FOR_PROGRAMS: [&str; 38] = [
     "awk",
     "blkid",
     "bootctl",
@@ -153,7 +159,8 @@ const LOOKED_FOR_PROGRAMS: [&str; 37] = [
     "iucode",
     "kbd_mode",
     "kmod",
-    "ld",
+    "ldconfig",
+    "ldd",
     "loadkeys",
     "logsave",
     "lvm",
@@ -208,7 +215,8 @@ pub(super) fn renew(tree: &Tree, changes: &[Change], cell: &Cell<'_>, progress: 
     if !can_tell(tree)? {
         return Ok(());
     }
-    let depends = changes.iter().find(|change| !(is_indifferent(&change.path) || is_indifferent_of_packages(change)));
+    let looks = Looks::of(tree)?;
+    let depends = changes.iter().find(|change| !(is_indifferent(&change.path) || looks.not_for(change)));
     if depends.is_none() && is_made(tree)? {
         return Ok(());
     }
@@ -249,21 +257,48 @@ fn is_indifferent(path: &Path) -> bool {
     networks || on_the_way || path.starts_with("etc/netplan") || INDIFFERENT.iter().any(|known| path.starts_with(known))
 }
 
-/// Whether no initrd depends on what packages have changed there.
-fn is_indifferent_of_packages(change: &Change) -> bool {
-    let path = &change.path;
-    if SHARED.iter().any(|known| path.starts_with(known)) {
-        return true;
+/// What the hooks of a tree look for, beyond what they look for in all.
+#[derive(Default)]
+struct Looks {
+    /// See [`LOOKED_FOR_BY_SETUPCON`].
+    has_setupcon: bool,
+    /// The texts of all hooks.
+    hooks: String,
+    /// The names of the administrator's rules of udev.
+    rules: Vec<String>,
+}
+
+impl Looks {
+    fn of(tree: &Tree) -> Result<Self, Error> {
+        let mut hooks = String::new();
+        for folder in HOOKS {
+            for entry in tree.list(folder)? {
+                hooks += &tree.read_text(&format!("{folder}/{}", entry.name))?;
+            }
+        }
+        let rules = tree.list(RULES.1)?.into_iter().map(|entry| entry.name).collect();
+        Ok(Self { has_setupcon: tree.exists(LOOKED_FOR_BY_SETUPCON.0), hooks, rules })
     }
-    // Which of several programs a name means.
-    let is_alternative = path.starts_with("etc/alternatives");
-    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let is_program = is_alternative || ["usr/bin", "usr/sbin"].iter().any(|folder| path.starts_with(folder));
-    let looked_for = LOOKED_FOR.iter().any(|known| path.starts_with(known))
-        || is_program && LOOKED_FOR_PROGRAMS.iter().any(|known| name.starts_with(known))
-        // Variants of libraries for better processors, which the linker prefers.
-        || path.components().any(|part| part.as_os_str() == "glibc-hwcaps");
-    (change.is_new || is_alternative) && !looked_for && OPEN.iter().any(|folder| path.starts_with(folder))
+
+    /// Whether no initrd depends on what packages have changed there.
+    fn not_for(&self, change: &Change) -> bool {
+        let path = &change.path;
+        if SHARED.iter().any(|known| path.starts_with(known)) {
+            return true;
+        }
+        // Which of several programs a name means.
+        let is_alternative = path.starts_with("etc/alternatives");
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let is_program = is_alternative || ["usr/bin", "usr/sbin"].iter().any(|folder| path.starts_with(folder));
+        let is_rule = path.parent() == Some(Path::new(RULES.0)) && !self.hooks.contains(name) && !self.rules.iter().any(|rule| rule == name);
+        let looked_for = LOOKED_FOR.iter().any(|known| path.starts_with(known)) && !is_rule
+            || self.has_setupcon && path.starts_with(LOOKED_FOR_BY_SETUPCON.1)
+            || is_program && LOOKED_FOR_PROGRAMS.iter().any(|known| name.starts_with(known))
+            // The linker looks into `usr/local/lib` first, and prefers variants of libraries for better processors.
+            || path.starts_with("usr/local/lib") && name.contains(".so")
+            || path.components().any(|part| part.as_os_str() == "glibc-hwcaps");
+        (change.is_new || is_alternative) && !looked_for && OPEN.iter().any(|folder| path.starts_with(folder))
+    }
 }
 
 fn make_all(tree: &Tree, cell: &Cell<'_>, cancel: &Cancel) -> Result<(), Error> {
@@ -382,25 +417,36 @@ mod tests {
 
     #[test]
     fn of_packages_what_is_new_means_little_and_what_changes_much() {
-        let depends = |path: &str, is_new| !is_indifferent_of_packages(&Change { path: path.into(), is_new });
+        let looks = Looks { has_setupcon: false, hooks: "cp 60-block.rules".to_owned(), rules: vec!["70-mine.rules".to_owned()] };
+        let depends = |path: &str, is_new| !looks.not_for(&Change { path: path.into(), is_new });
         for path in [
             "usr/bin/less",
             "usr/lib/x86_64-linux-gnu/libgit.so.1",
             "usr/share/doc/less/copyright",
             "etc/nginx/nginx.conf",
+            "usr/lib/udev/rules.d/80-docker.rules",
             "usr/lib/systemd/system/nginx.service",
             "opt/x",
         ] {
             assert!(!depends(path, true), "{path}");
             assert!(depends(path, false), "{path} was there");
         }
+        let locale = Change { path: LOOKED_FOR_BY_SETUPCON.1.into(), is_new: true };
+        assert!(looks.not_for(&locale) && !Looks { has_setupcon: true, ..Looks::default() }.not_for(&locale));
+        assert!(!depends("usr/bin/ld", true) && depends("usr/sbin/ldconfig.real", true) && !depends("usr/include/stdio.h", true));
+        assert!(depends("usr/bin/setupcon", true));
+        assert!(!depends("usr/local/lib/python3.11/dist-packages", true) && depends("usr/local/lib/libc.so.6", true));
+        assert!(!depends("etc/dpkg/shlibs.default", true) && depends("etc/dpkg/dpkg.cfg.d/excludes", true));
         assert!(!depends("etc/ld.so.cache", false) && !depends("etc/alternatives/pager", false) && depends("etc/alternatives/awk", false));
         for path in [
             "usr/bin/busybox",
             "usr/sbin/fsck.xfs",
             "usr/bin/zstd",
             "usr/share/initramfs-tools/hooks/cryptroot",
-            "usr/lib/udev/rules.d/60-x.rules",
+            "usr/lib/udev/rules.d/60-block.rules",
+            "usr/lib/udev/rules.d/70-mine.rules",
+            "usr/lib/udev/rules.d",
+            "usr/lib/udev/some_id",
             "usr/lib/modules/6.1/kernel/x.ko",
             "usr/lib/firmware/x.bin",
             "etc/modprobe.d/x.conf",

@@ -12,7 +12,7 @@ use crate::digest::{Digest, Sha256};
 pub use crate::disk::formats::FileFormat as Artifact;
 pub use crate::disk::{FileSystem, PartitionKind, PartitionTable};
 pub use crate::distro::{Architecture, BootProvider};
-use crate::repo::PackageRecord;
+use crate::repo::{MirrorListKind, PackageRecord};
 pub use crate::resolve::Kernel;
 pub use crate::root::network::{Backend as NetworkBackend, Interface, Network, Route, Subnet};
 use crate::units::ByteSize;
@@ -212,8 +212,11 @@ pub struct AdditionalFile {
 pub struct PackageRepository {
     /// Its identity in coordinates: the address without scheme, user and trailing slash.
     pub id: String,
-    /// The base address, above `dists/`.
+    /// The base address, above `dists/`; or that of the list that names its mirrors.
     pub url: String,
+    /// What kind of list is at the address, if one is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub list: Option<MirrorListKind>,
     /// The suite beneath `dists/`; of a flat repository the folder beneath the address, with a slash at its end.
     pub codename: String,
     /// The components; none of a flat repository.

@@ -3,6 +3,7 @@
 mod extends;
 mod folders;
 pub(crate) mod hash;
+mod lists;
 mod mistakes;
 mod resolved;
 mod schema;

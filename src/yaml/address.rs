@@ -53,6 +53,19 @@ pub fn archive_address(text: &str) -> Result<String, AddressError> {
     Ok(format!("{scheme}://{host}{path}"))
 }
 
+/// The address of a file that is asked for as it is: as [`archive_address`], with a query if there is one.
+pub fn file_address(field: &Field<'_>) -> Option<String> {
+    let text = field.secret()?.value;
+    let (path, query) = text.split_once('?').map_or((&text[..], None), |(path, query)| (path, Some(query)));
+    let is_plain = |query: &str| query.len() <= 1024 && query.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#\\\"<>$".contains(&byte));
+    let address = match query {
+        Some(query) if !is_plain(query) => Err(AddressError::Shape),
+        _ => archive_address(path),
+    };
+    let address = address.map_err(|error| field.error_with_hint(&error.to_string(), error.hint())).ok()?;
+    Some(query.map_or(address.clone(), |query| format!("{address}?{query}")))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

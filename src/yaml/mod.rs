@@ -25,7 +25,7 @@ pub(crate) mod schema_tests;
 mod tree;
 mod write;
 
-pub use address::{AddressError, archive_address, web_address};
+pub use address::{AddressError, archive_address, file_address, web_address};
 pub(crate) use diagnostic::nearest;
 pub use diagnostic::{Diagnostic, Report};
 pub use fields::{Field, Fields, Located};

@@ -80,6 +80,7 @@ fn archive(mirrors: &[&str]) -> ArchiveConfig {
         id: "test".to_owned(),
         packaging: image_composer::distro::Packaging::Deb,
         mirrors: mirrors.iter().map(|mirror| (*mirror).to_owned()).collect(),
+        list: None,
         suites: vec![SuiteConfig { name: "stable".to_owned(), components: vec!["main".to_owned()] }],
         allow: Vec::new(),
         exclude: Vec::new(),

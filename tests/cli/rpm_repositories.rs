@@ -5,7 +5,7 @@ use image_composer::digest::Sha256;
 use image_composer::distro::Packaging;
 use image_composer::fetch::{Client, ClientOptions};
 use image_composer::progress::{Cancel, Event, Progress};
-use image_composer::repo::{self, ArchiveConfig, Cause, Keyring, LoadOptions, SuiteConfig, Trust, Universe};
+use image_composer::repo::{self, ArchiveConfig, Cause, Keyring, LoadOptions, MirrorList, MirrorListKind, SuiteConfig, Trust, Universe};
 use image_composer::store::Store;
 
 use crate::support::keys::{SignOptions, TestKey};
@@ -49,6 +49,7 @@ fn archive(mirror: &str, trust: Trust) -> ArchiveConfig {
         id: "test".to_owned(),
         packaging: Packaging::Rpm,
         mirrors: vec![mirror.to_owned()],
+        list: None,
         suites: vec![SuiteConfig { name: "./".to_owned(), components: Vec::new() }],
         allow: Vec::new(),
         exclude: Vec::new(),
@@ -153,5 +154,97 @@ fn a_signature_that_is_there_must_be_good() {
     server.replace(repository(Some(&TestKey::new(2))));
     for trust in [Trust::Keys(keyring()), Trust::Packages(keyring())] {
         assert!(matches!(cause(load(&store, &archive(&server.url(), trust), false)), Cause::Signature(_)));
+    }
+}
+
+fn metalink(repomd: &[&[u8]], mirrors: &[String]) -> String {
+    let hashes: String =
+        repomd.iter().map(|bytes| format!("<verification><hash type=\"sha256\">{}</hash></verification>", Sha256::of(bytes))).collect();
+    let urls: String = mirrors.iter().map(|url| format!("<url protocol=\"http\">{url}/{REPOMD}</url>")).collect();
+    format!("<metalink version=\"3.0\"><files><file name=\"repomd.xml\">{hashes}<resources>{urls}</resources></file></files></metalink>")
+}
+
+#[test]
+fn a_metalink_proves_what_its_mirrors_have() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(&directory.path().join("store")).unwrap();
+    let mut old = repository(None);
+    old.insert(REPOMD.to_owned(), [&old[REPOMD], &b"\n"[..]].concat());
+    let (good, stale) = (Server::new(repository(None)), Server::new(old.clone()));
+    let path = directory.path().join("metalink");
+    let list = MirrorList { url: format!("file://{}", path.display()), kind: MirrorListKind::Metalink };
+    let trust = Trust::Packages(keyring());
+    let asked = ArchiveConfig { mirrors: Vec::new(), list: Some(list.clone()), ..archive("", trust.clone()) };
+
+    // Neither signature nor https: the metalink, which proves itself here, says what is right; a mirror that is behind is passed over.
+    std::fs::write(&path, metalink(&[&repository(None)[REPOMD]], &[stale.url(), good.url()])).unwrap();
+    let universe = load(&store, &asked, false).unwrap();
+    assert_eq!(universe.packages[0].archive.mirrors, [stale.url(), good.url()]);
+    assert_eq!(load(&store, &asked, true).unwrap().packages.len(), 1);
+    std::fs::write(&path, metalink(&[&repository(None)[REPOMD], &old[REPOMD]], &[stale.url()])).unwrap();
+    assert_eq!(load(&store, &asked, false).unwrap().packages.len(), 1, "an older one that the metalink knows");
+    std::fs::write(&path, metalink(&[b"other"], &[good.url()])).unwrap();
+    let unknown = load(&store, &asked, false).unwrap_err();
+    assert!(unknown.is_integrity(), "{unknown}");
+    assert!(matches!(cause(Err(unknown)), Cause::Unknown));
+
+    // From an address that does not prove itself the metalink proves nothing.
+    let text = metalink(&[&repository(None)[REPOMD]], &[good.url()]);
+    let server = Server::new(Tree::from([("list".to_owned(), text.into_bytes())]));
+    let far = MirrorList { url: format!("{}/list", server.url()), ..list.clone() };
+    assert!(matches!(cause(load(&store, &ArchiveConfig { list: Some(far.clone()), ..asked.clone() }, false)), Cause::Unproven));
+
+    // A plain list proves nothing, wherever it comes from.
+    std::fs::write(&path, format!("# mirrors\n{}\n", good.url())).unwrap();
+    let plain = MirrorList { kind: MirrorListKind::Mirrorlist, ..list };
+    assert!(matches!(cause(load(&store, &ArchiveConfig { list: Some(plain.clone()), ..asked.clone() }, false)), Cause::Unproven));
+    good.replace(repository(Some(&TestKey::new(1))));
+    assert_eq!(load(&store, &ArchiveConfig { list: Some(plain), ..asked.clone() }, false).unwrap().packages.len(), 1);
+    let error = load(&store, &asked, false).unwrap_err();
+    assert!(error.hint().unwrap().contains("different formats"), "{error}");
+    assert!(matches!(cause(Err(error)), Cause::Mirrors(_)));
+}
+
+#[test]
+fn files_that_the_list_of_packages_does_not_name_are_looked_up() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(&directory.path().join("store")).unwrap();
+    let mut tree = repository(None);
+    let files = format!(
+        "<filelists><package pkgid=\"{}\" name=\"hello\" arch=\"x86_64\"><file>/usr/share/hello</file></package></filelists>",
+        Sha256::of(b"hello")
+    );
+    let files = Compression::Zstd.compress(files.as_bytes());
+    let data = format!(
+        "<data type=\"filelists\"><checksum type=\"sha256\">{}</checksum><location href=\"repodata/all.xml.zst\"/></data></repomd>",
+        Sha256::of(&files)
+    );
+    let repomd = String::from_utf8(tree[REPOMD].clone()).unwrap().replace("</repomd>", &data);
+    tree.insert(REPOMD.to_owned(), repomd.into_bytes());
+    tree.insert("repodata/all.xml.zst".to_owned(), b"another".to_vec());
+    let server = Server::new(tree.clone());
+    let archive = archive(&server.url(), Trust::Unverified);
+    let client = Client::new(&ClientOptions { retries: 0, ..ClientOptions::default() }).unwrap();
+    let metadata = MetadataCache::new(&store);
+    let look_up = |universe: &mut Universe, offline| {
+        let options = LoadOptions { offline, now: NOW, check_age: true };
+        let wanted = ["/usr/share/hello", "/usr/share/none"].map(str::to_owned).into();
+        universe.look_up(&wanted, &client, Some(&metadata), &options, &Silent, &Cancel::default())
+    };
+
+    let mut universe = load(&store, &archive, false).unwrap();
+    assert!(!server.asked().iter().any(|asked| asked.path.contains("all.xml")), "nobody needs it");
+    assert!(matches!(look_up(&mut universe, false), Err(repo::Error::Suite { cause, .. }) if matches!(cause.cause, Cause::Digest { .. })));
+    let mut offline = load(&store, &archive, true).unwrap();
+    let missing = look_up(&mut offline, true).unwrap_err();
+    assert!(missing.to_string().contains("repodata/filelists.xml.zst (test)"), "{missing}");
+
+    tree.insert("repodata/all.xml.zst".to_owned(), files);
+    server.replace(tree);
+    look_up(&mut universe, false).unwrap();
+    look_up(&mut offline, true).unwrap();
+    for universe in [universe, offline] {
+        let provides: Vec<&str> = universe.packages[0].provides.iter().map(|provide| provide.name.as_str()).collect();
+        assert_eq!(provides, ["/usr/share/hello"]);
     }
 }

@@ -12,26 +12,33 @@
 mod decode;
 mod index;
 mod kept;
+mod lists;
 mod mirrors;
 mod rpm;
 mod suite;
 
 pub(crate) use suite::RELEASE_LIMIT;
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use serde::Serialize;
+
 use crate::cache::MetadataCache;
+use crate::digest::Sha256;
 use crate::fetch::Client;
 use crate::progress::{Cancel, Event, Phase, Progress};
 use crate::repo::error::{Error, Missing};
 use crate::repo::pattern;
-use crate::repo::record::{Archive, PackageRecord, ReleaseInfo};
+use crate::repo::record::{Archive, PackageRecord, Provide, ReleaseInfo};
+use crate::repo::rpm::repomd::MetadataFile;
 use crate::repo::trust::Trust;
 use crate::root::Packaging;
+use lists::Vouched;
+pub use lists::with_mirrors;
 
 /// The longest index, decompressed, in bytes. The largest of Debian and Ubuntu are below 100 MB.
 const INDEX_LIMIT: u64 = 1 << 30;
@@ -46,6 +53,8 @@ pub struct ArchiveConfig {
     pub id: String,
     /// Base addresses (`http`, `https` or `file`), best first. Not needed offline.
     pub mirrors: Vec<String>,
+    /// Where it is to be asked which they are, if not there.
+    pub list: Option<MirrorList>,
     /// What kind of packages it has.
     pub packaging: Packaging,
     /// The suites to use; of an RPM archive its repositories, each by the path of the folder that has `repodata`, with a slash at its end.
@@ -58,6 +67,25 @@ pub struct ArchiveConfig {
     pub allow: Vec<String>,
     /// Packages that are not taken from it, by names and patterns.
     pub exclude: Vec<String>,
+}
+
+/// A file that names the mirrors of an RPM repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MirrorList {
+    /// Its address (`http`, `https` or `file`).
+    pub url: String,
+    /// What it is.
+    pub kind: MirrorListKind,
+}
+
+/// The formats of files that name mirrors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MirrorListKind {
+    /// Knows the digests of the repository's `repomd.xml`, too.
+    Metalink,
+    /// One address a line.
+    Mirrorlist,
 }
 
 /// A suite as a build wants to use it.
@@ -111,6 +139,25 @@ pub struct Universe {
     pub packages: Vec<PackageRecord>,
     /// The suites' states that they come from, sorted.
     pub releases: Vec<ReleaseInfo>,
+    /// Where it stands who has which file.
+    pub(super) files: Vec<FileList>,
+}
+
+/// The list of all files of an RPM repository, which was not read yet.
+#[derive(Debug, Clone)]
+pub(super) struct FileList {
+    config: ArchiveConfig,
+    suite: SuiteConfig,
+    /// Which mirror `repomd.xml` came from.
+    mirror: usize,
+    file: MetadataFile,
+}
+
+/// What a suite offers.
+struct Loaded {
+    release: ReleaseInfo,
+    packages: Vec<PackageRecord>,
+    files: Option<FileList>,
 }
 
 /// What all steps of a load need.
@@ -121,6 +168,8 @@ struct Load<'a> {
     arch: &'a str,
     progress: &'a dyn Progress,
     cancel: &'a Cancel,
+    /// What the metalinks of archives vouch for, by their identities.
+    vouched: HashMap<String, Vouched>,
 }
 
 /// Loads what `archives` offer for the architecture `arch` (`amd64`), from their mirrors or, offline, from the store.
@@ -139,7 +188,10 @@ pub fn load(
     cancel: &Cancel,
 ) -> Result<Universe, Error> {
     check(archives, options)?;
-    let load = Load { client, cache: metadata, options, arch, progress, cancel };
+    let mut load = Load { client, cache: metadata, options, arch, progress, cancel, vouched: HashMap::new() };
+    progress.report(Event::Start { phase: Phase::Metadata, total: None });
+    let archives = &load.with_mirrors(archives)?[..];
+    let load = load;
     let jobs: Vec<(&ArchiveConfig, Arc<Archive>, &SuiteConfig)> = archives
         .iter()
         .flat_map(|config| {
@@ -150,9 +202,8 @@ pub fn load(
         })
         .collect();
 
-    progress.report(Event::Start { phase: Phase::Metadata, total: None });
     let results = in_parallel(&jobs, |(config, archive, suite)| match config.packaging {
-        Packaging::Deb => load.suite(config, archive, suite),
+        Packaging::Deb => load.suite(config, archive, suite).map(|(release, packages)| Loaded { release, packages, files: None }),
         Packaging::Rpm => load.rpm_repository(config, archive, suite),
     });
     progress.report(Event::Finish { phase: Phase::Metadata });
@@ -162,22 +213,63 @@ pub fn load(
     let mut missing: Vec<Missing> = Vec::new();
     for result in results {
         match result {
-            Ok((release, packages)) => {
+            Ok(Loaded { release, packages, files }) => {
                 universe.releases.push(release);
                 universe.packages.extend(packages);
+                universe.files.extend(files);
             }
             Err(Error::Offline(more)) => missing.extend(more),
             Err(error) => return Err(error),
         }
     }
-    if !missing.is_empty() {
-        missing.sort();
-        missing.dedup();
-        return Err(Error::Offline(missing));
-    }
+    all_there(missing)?;
     universe.releases.sort();
     once_each(&mut universe.packages, progress);
     Ok(universe)
+}
+
+impl Universe {
+    /// Notes which packages have some files (absolute paths) that the lists of packages do not name; their repositories are asked for the lists of all files.
+    ///
+    /// # Errors
+    /// As [`load`].
+    pub fn look_up(
+        &mut self,
+        paths: &BTreeSet<String>,
+        client: &Client,
+        metadata: Option<&MetadataCache<'_>>,
+        options: &LoadOptions,
+        progress: &dyn Progress,
+        cancel: &Cancel,
+    ) -> Result<(), Error> {
+        let load = Load { client, cache: metadata, options, arch: "", progress, cancel, vouched: HashMap::new() };
+        progress.report(Event::Start { phase: Phase::Metadata, total: None });
+        let results = in_parallel(&self.files, |list| Ok((list.config.id.clone(), load.owners(list, paths)?)));
+        progress.report(Event::Finish { phase: Phase::Metadata });
+        cancel.check()?;
+        let mut owners: HashMap<(String, Sha256), Vec<String>> = HashMap::new();
+        let mut missing: Vec<Missing> = Vec::new();
+        for result in results {
+            match result {
+                Ok((archive, found)) => owners.extend(found.into_iter().map(|(digest, files)| ((archive.clone(), digest), files))),
+                Err(Error::Offline(more)) => missing.extend(more),
+                Err(error) => return Err(error),
+            }
+        }
+        all_there(missing)?;
+        for package in &mut self.packages {
+            let files = owners.get(&(package.coordinates.repository().to_owned(), package.sha256));
+            package.provides.extend(files.into_iter().flatten().map(|file| Provide { name: file.clone(), version: None }));
+        }
+        Ok(())
+    }
+}
+
+/// Ends an offline load that lacks something.
+fn all_there(mut missing: Vec<Missing>) -> Result<(), Error> {
+    missing.sort();
+    missing.dedup();
+    if missing.is_empty() { Ok(()) } else { Err(Error::Offline(missing)) }
 }
 
 /// Refuses configuration that cannot work, or that would lead out of an archive's address.
@@ -192,7 +284,7 @@ fn check(archives: &[ArchiveConfig], options: &LoadOptions) -> Result<(), Error>
                 return Err(Error::Name { archive: config.id.clone(), name: name.to_owned() });
             }
         }
-        if config.mirrors.is_empty() && !options.offline {
+        if config.mirrors.is_empty() && config.list.is_none() && !options.offline {
             return Err(Error::NoMirror { archive: config.id.clone() });
         }
     }

@@ -1,6 +1,7 @@
 //! One RPM repository: its `repomd.xml`, proven by the signature beside it, and then its list of packages.
 
-use std::io::{BufReader, Read as _};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead, BufReader, Read as _};
 use std::sync::Arc;
 
 use super::decode::Compression;
@@ -8,14 +9,14 @@ use super::index::check;
 use super::kept::{Kept, Proof};
 use super::mirrors::{Current, Tried, join, mirrors};
 use super::suite::{RELEASE_LIMIT, SIGNATURE_LIMIT};
-use super::{ArchiveConfig, INDEX_LIMIT, Load, SuiteConfig};
+use super::{ArchiveConfig, FileList, INDEX_LIMIT, Load, Loaded, SuiteConfig};
 use crate::digest::{Digest, Sha256};
 use crate::fetch::Validators;
 use crate::progress::Event;
 use crate::repo::deb::release::IndexFile;
 use crate::repo::error::{Cause, Error, Failure, Missing};
 use crate::repo::record::{Archive, PackageRecord, ReleaseInfo};
-use crate::repo::rpm::{primary, repomd};
+use crate::repo::rpm::{XmlError, filelists, primary, repomd};
 use crate::repo::signature::{self, SignatureError};
 use crate::repo::trust::Trust;
 
@@ -34,12 +35,7 @@ struct Proven {
 
 impl Load<'_> {
     /// The state of a repository, and its packages.
-    pub(super) fn rpm_repository(
-        &self,
-        config: &ArchiveConfig,
-        archive: &Arc<Archive>,
-        suite: &SuiteConfig,
-    ) -> Result<(ReleaseInfo, Vec<PackageRecord>), Error> {
+    pub(super) fn rpm_repository(&self, config: &ArchiveConfig, archive: &Arc<Archive>, suite: &SuiteConfig) -> Result<Loaded, Error> {
         self.cancel.check()?;
         let kept = Kept { cache: self.cache, archive: &config.id };
         let old = self.kept_repomd(config, suite, kept)?;
@@ -61,7 +57,9 @@ impl Load<'_> {
             kept.keep(&proven.proofs.into_iter().chain([proof]).collect::<Vec<_>>())?;
         }
         let release = ReleaseInfo { archive: config.id.clone(), suite: suite.name.clone(), date: proven.repomd.date, digest: proven.digest };
-        Ok((release, records))
+        let Proven { repomd: repomd::Repomd { filelists, .. }, mirror, .. } = proven;
+        let files = filelists.map(|file| FileList { config: config.clone(), suite: suite.clone(), mirror, file });
+        Ok(Loaded { release, packages: records, files })
     }
 
     /// What the store has kept, judged as of the time when it was fetched.
@@ -93,6 +91,10 @@ impl Load<'_> {
         };
         let (text, url) = ask(REPOMD, RELEASE_LIMIT)?;
         let text = text.map_err(|error| Tried::of(&url, error))?;
+        let vouched = self.vouched.get(&config.id);
+        if vouched.is_some_and(|vouched| !vouched.repomd.contains(&Sha256::of(&text.bytes))) {
+            return Err(Tried::of(&url, Cause::Unknown));
+        }
         let signature = match &config.trust {
             Trust::Unverified => None,
             Trust::Keys(_) | Trust::Packages(_) => match ask(SIGNATURE, SIGNATURE_LIMIT)? {
@@ -101,7 +103,8 @@ impl Load<'_> {
                 (Err(error), url) => return Err(Tried::of(&url, error)),
             },
         };
-        if matches!(config.trust, Trust::Packages(_)) && signature.is_none() && !proves_itself(mirror) {
+        let is_proven = proves_itself(mirror) || vouched.is_some_and(|vouched| vouched.proves);
+        if matches!(config.trust, Trust::Packages(_)) && signature.is_none() && !is_proven {
             return Err(Tried::of(&url, Cause::Unproven));
         }
         let (repomd, signers) =
@@ -128,34 +131,55 @@ impl Load<'_> {
         kept: Kept<'_>,
         proven: &Proven,
     ) -> Result<(primary::Packages, Proof), Error> {
-        let file = &proven.repomd.primary;
+        self.list(config, suite, kept, (&proven.repomd.primary, proven.mirror), "primary", |input| primary::parse(input, archive, self.arch))
+    }
+
+    /// The packages of a repository that have some of the `wanted` files, each with those; the list is kept.
+    pub(super) fn owners(&self, list: &FileList, wanted: &BTreeSet<String>) -> Result<BTreeMap<Sha256, Vec<String>>, Error> {
+        let FileList { config, suite, mirror, file } = list;
+        let kept = Kept { cache: self.cache, archive: &config.id };
+        let (owners, proof) = self.list(config, suite, kept, (file, *mirror), "filelists", |input| filelists::owners(input, wanted))?;
+        if !self.options.offline {
+            kept.keep(&[proof])?;
+        }
+        Ok(owners)
+    }
+
+    /// A list that a proven `repomd.xml` names, with the mirror that this came from. It is read as it is decompressed: of a list of 200 MB only what is made
+    /// of it is ever in memory.
+    fn list<T>(
+        &self,
+        config: &ArchiveConfig,
+        suite: &SuiteConfig,
+        kept: Kept<'_>,
+        (file, mirror): (&repomd::MetadataFile, usize),
+        name: &str,
+        parse: impl Fn(&mut dyn BufRead) -> Result<T, XmlError>,
+    ) -> Result<(T, Proof), Error> {
         let refused = |url: String, cause| Error::of_suite(&config.id, &suite.name, vec![Failure { url, cause }]);
         let compression = Compression::of(&file.path).ok_or_else(|| refused(suite.path(&file.path), Cause::Compression))?;
-        let path = suite.path(&format!("repodata/primary.xml{}", compression.suffix()));
+        let path = suite.path(&format!("repodata/{name}.xml{}", compression.suffix()));
         let proof = |new| Proof { path: path.clone(), new, validators: Validators::default(), signers: Vec::new() };
+        let read = |bytes: &[u8]| {
+            let mut input = BufReader::with_capacity(1 << 18, compression.reader(bytes)?.take(INDEX_LIMIT));
+            let read = parse(&mut input);
+            if input.get_ref().limit() == 0 { Err(Cause::TooLong { limit: INDEX_LIMIT }) } else { Ok(read?) }
+        };
         if let Some(old) = kept.read(&path)?.filter(|old| Sha256::of(&old.bytes) == file.sha256) {
-            let packages = self.packages(&old.bytes, compression, archive).map_err(|cause| refused(path.clone(), cause))?;
-            return Ok((packages, proof(None)));
+            return Ok((read(&old.bytes).map_err(|cause| refused(path.clone(), cause))?, proof(None)));
         }
         if self.options.offline {
             return Err(Error::Offline(vec![missing(config, path)]));
         }
         let limit = file.size.unwrap_or(INDEX_LIMIT).min(INDEX_LIMIT);
-        self.first_of(config, &suite.name, mirrors(config, proven.mirror), |(_, mirror)| {
+        self.first_of(config, &suite.name, mirrors(config, mirror), |(_, mirror)| {
             let url = join(mirror, &suite.path(&file.path));
             let bytes = self.whole(&url, limit).map_err(|error| Tried::of(&url, error))?;
             let expected = IndexFile { size: file.size.unwrap_or(bytes.len() as u64), sha256: file.sha256 };
             check(&bytes, expected).map_err(|cause| Tried::of(&url, cause))?;
-            let packages = self.packages(&bytes, compression, archive).map_err(|cause| Tried::of(&url, cause))?;
-            Ok((packages, proof(Some(Arc::new(bytes)))))
+            let read = read(&bytes).map_err(|cause| Tried::of(&url, cause))?;
+            Ok((read, proof(Some(Arc::new(bytes)))))
         })
-    }
-
-    /// Reads a list as it is decompressed: of a list of 200 MB only the packages are ever in memory.
-    fn packages(&self, bytes: &[u8], compression: Compression, archive: &Arc<Archive>) -> Result<primary::Packages, Cause> {
-        let mut input = BufReader::with_capacity(1 << 18, compression.reader(bytes)?.take(INDEX_LIMIT));
-        let packages = primary::parse(&mut input, archive, self.arch);
-        if input.get_ref().limit() == 0 { Err(Cause::TooLong { limit: INDEX_LIMIT }) } else { Ok(packages?) }
     }
 }
 
@@ -174,7 +198,7 @@ fn judged(config: &ArchiveConfig, text: &[u8], signature: Option<&[u8]>, as_of: 
 }
 
 /// Whether nobody on the way can change what comes from an address.
-fn proves_itself(mirror: &str) -> bool {
+pub(super) fn proves_itself(mirror: &str) -> bool {
     ["https://", "file://"].iter().any(|scheme| mirror.get(..scheme.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(scheme)))
 }
 

@@ -10,6 +10,8 @@ pub struct Repomd {
     pub date: u64,
     /// The list of packages.
     pub primary: MetadataFile,
+    /// The list of all their files, where there is one that is proven.
+    pub filelists: Option<MetadataFile>,
     /// Whether some of its packages belong to modules, which decide whether they may be chosen.
     pub has_modules: bool,
 }
@@ -33,19 +35,24 @@ pub struct MetadataFile {
 /// What is no such file, and one without a primary list that has a SHA-256 digest.
 pub fn parse(text: &[u8]) -> Result<Repomd, XmlError> {
     let mut steps = Steps::new(text);
-    let (mut date, mut primary, mut is_repomd, mut has_modules) = (0, None, false, false);
+    let (mut date, mut primary, mut filelists, mut is_repomd, mut has_modules) = (0, None, None, false, false);
     loop {
         match steps.next()? {
             Step::Open(element) if element.name == "repomd" => is_repomd = true,
             Step::Open(element) if element.name == "data" && is_repomd => {
-                let is_primary = element.attribute("type") == Some("primary");
-                has_modules |= element.attribute("type") == Some("modules");
-                let (file, timestamp) = data(&mut steps, is_primary)?;
-                date = date.max(timestamp);
-                if let Some(file) = file
-                    && primary.replace(file).is_some()
-                {
-                    return Err(steps.error("it has two primary lists"));
+                let draft = draft(&mut steps)?;
+                date = date.max(draft.timestamp);
+                match element.attribute("type") {
+                    Some("primary") => {
+                        let file = draft.finish("primary list").map_err(|problem| steps.error(problem))?;
+                        if primary.replace(file).is_some() {
+                            return Err(steps.error("it has two primary lists"));
+                        }
+                    }
+                    // Few builds need it, so one that proves nothing is as good as none.
+                    Some("filelists") => filelists = draft.finish("list of files").ok(),
+                    Some("modules") => has_modules = true,
+                    _ => {}
                 }
             }
             Step::End => break,
@@ -53,21 +60,44 @@ pub fn parse(text: &[u8]) -> Result<Repomd, XmlError> {
         }
     }
     match primary {
-        Some(primary) => Ok(Repomd { date, primary, has_modules }),
+        Some(primary) => Ok(Repomd { date, primary, filelists, has_modules }),
         None => Err(steps.error("it has no primary list of packages")),
     }
 }
 
-/// One file, if it is wanted, and its time.
-fn data(steps: &mut Steps<&[u8]>, wanted: bool) -> Result<(Option<MetadataFile>, u64), XmlError> {
-    let (mut path, mut sha256, mut size, mut open_size, mut timestamp) = (None, None, None, None, 0);
+/// A file while it is read.
+#[derive(Debug, Default)]
+struct Draft {
+    href: Option<String>,
+    /// The kind of the digest, and the digest.
+    checksum: Option<(Option<String>, String)>,
+    size: Option<u64>,
+    open_size: Option<u64>,
+    timestamp: u64,
+}
+
+impl Draft {
+    fn finish(self, what: &str) -> Result<MetadataFile, String> {
+        let href = self.href.ok_or_else(|| format!("the {what} has no location"))?;
+        let path = super::primary::checked_path(&href).ok_or_else(|| format!("“{href}” leads out of the repository"))?;
+        let (kind, digest) = self.checksum.ok_or_else(|| format!("the {what} has no digest"))?;
+        if kind.as_deref() != Some("sha256") {
+            return Err(format!("the {what} has a {} digest, and only SHA-256 proves it", kind.as_deref().unwrap_or("no")));
+        }
+        let sha256 = digest.parse().map_err(|_| format!("the digest of the {what} is none"))?;
+        Ok(MetadataFile { path, sha256, size: self.size, open_size: self.open_size })
+    }
+}
+
+/// What stands in one `data` element.
+fn draft(steps: &mut Steps<&[u8]>) -> Result<Draft, XmlError> {
+    let mut draft = Draft::default();
     let (mut name, mut kind, mut text) = (String::new(), None, String::new());
     loop {
         match steps.next()? {
             Step::Open(element) => {
-                if element.name == "location" && wanted {
-                    let href = element.attribute("href").unwrap_or_default();
-                    path = Some(super::primary::checked_path(href).ok_or_else(|| steps.error(format!("“{href}” leads out of the repository")))?);
+                if element.name == "location" {
+                    draft.href = element.attribute("href").map(str::to_owned);
                 }
                 kind = element.attribute("type").map(str::to_owned);
                 name = element.name;
@@ -79,16 +109,10 @@ fn data(steps: &mut Steps<&[u8]>, wanted: bool) -> Result<(Option<MetadataFile>,
                 let value = text.trim();
                 let number = || value.split('.').next().unwrap_or_default().parse::<u64>().ok();
                 match end.as_str() {
-                    "checksum" if end == name && wanted => {
-                        if kind.as_deref() != Some("sha256") {
-                            let kind = kind.as_deref().unwrap_or("no");
-                            return Err(steps.error(format!("the primary list has a {kind} digest, and only SHA-256 proves it")));
-                        }
-                        sha256 = Some(value.parse().map_err(|_| steps.error("the digest of the primary list is none"))?);
-                    }
-                    "size" => size = number(),
-                    "open-size" => open_size = number(),
-                    "timestamp" => timestamp = number().unwrap_or_default(),
+                    "checksum" if end == name => draft.checksum = Some((kind.take(), value.to_owned())),
+                    "size" => draft.size = number(),
+                    "open-size" => draft.open_size = number(),
+                    "timestamp" => draft.timestamp = number().unwrap_or_default(),
                     _ => {}
                 }
                 text.clear();
@@ -96,12 +120,7 @@ fn data(steps: &mut Steps<&[u8]>, wanted: bool) -> Result<(Option<MetadataFile>,
             Step::End => break,
         }
     }
-    if !wanted {
-        return Ok((None, timestamp));
-    }
-    let path = path.ok_or_else(|| steps.error("the primary list has no location"))?;
-    let sha256 = sha256.ok_or_else(|| steps.error("the primary list has no digest"))?;
-    Ok((Some(MetadataFile { path, sha256, size, open_size }), timestamp))
+    Ok(draft)
 }
 
 #[cfg(test)]
@@ -123,7 +142,13 @@ mod tests {
              <location href=\"repodata/a-primary.xml.gz\"/><timestamp>5.5</timestamp><size>3</size><open-size>9</open-size></data>"
         ));
         let primary = MetadataFile { path: "repodata/a-primary.xml.gz".to_owned(), sha256: digest, size: Some(3), open_size: Some(9) };
-        assert_eq!(parse(text.as_bytes()).unwrap(), Repomd { date: 7, primary, has_modules: false });
+        assert_eq!(parse(text.as_bytes()).unwrap(), Repomd { date: 7, primary: primary.clone(), filelists: None, has_modules: false });
+        let both = text.replace(
+            "<checksum type=\"md5\">1</checksum>",
+            &format!("<checksum type=\"sha256\">{digest}</checksum><location href=\"repodata/f.xml.zst\"/>"),
+        );
+        let filelists = MetadataFile { path: "repodata/f.xml.zst".to_owned(), sha256: digest, size: None, open_size: None };
+        assert_eq!(parse(both.as_bytes()).unwrap(), Repomd { date: 7, primary, filelists: Some(filelists), has_modules: false });
         assert!(parse(text.replace("\"filelists\"", "\"modules\"").as_bytes()).unwrap().has_modules);
     }
 

@@ -4,7 +4,8 @@ use super::*;
 use crate::repo::rpm::primary::tests::records;
 
 fn asked(lines: &str, wanted: &[&str]) -> Result<Vec<String>, String> {
-    let request = Request { packaging: Packaging::Rpm, arch: "x86_64".to_owned(), ..request(wanted) };
+    let looked_up = ["/usr/share/x".to_owned()].into();
+    let request = Request { packaging: Packaging::Rpm, arch: "x86_64".to_owned(), looked_up, ..request(wanted) };
     let records = records(lines);
     let mut reversed = records.clone();
     reversed.reverse();
@@ -41,6 +42,24 @@ fn provides_overlap() {
     chosen("a 1-1: requires /usr/bin/b\nb 1-1: files /usr/bin/b", &["a"], &["a=1-1", "b=1-1"]);
     refused("a 1-1: requires /usr/share/x", &["a"], "no package has /usr/share/x");
     refused("a 1-1: requires rpmlib(New) <= 9", &["a"], "a needs rpmlib(New)");
+}
+
+#[test]
+fn files_that_no_list_names_are_asked_for() {
+    let list = "a 1-1: requires /usr/share/y\nb 1-1: requires (c or /srv/z)\nc 1-1\nd 1-1: files /usr/bin/d";
+    let of = |wanted: &[&str], looked_up: &[&str]| {
+        let looked_up = looked_up.iter().map(|&file| file.to_owned()).collect();
+        let request = Request { packaging: Packaging::Rpm, arch: "x86_64".to_owned(), looked_up, ..request(wanted) };
+        resolve(&request, &records(list), &[])
+    };
+    let files = |files: &[&str]| Err(Error::Files(files.iter().map(|&file| file.to_owned()).collect()));
+    assert_eq!(of(&["a"], &[]), files(&["/usr/share/y"]));
+    assert_eq!(of(&["/usr/share/y"], &[]), files(&["/usr/share/y"]));
+    // There is an answer without it, and perhaps another one with it.
+    assert_eq!(of(&["b"], &[]), files(&["/srv/z"]));
+    assert_eq!(names(&of(&["b"], &["/srv/z"]).unwrap()), ["b=1-1", "c=1-1"]);
+    assert_eq!(names(&of(&["c", "/usr/bin/d"], &[]).unwrap()), ["c=1-1", "d=1-1"]);
+    assert!(matches!(of(&["a"], &["/usr/share/y"]), Err(Error::Unsatisfiable(_))));
 }
 
 #[test]

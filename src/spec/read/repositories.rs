@@ -9,10 +9,11 @@ use rayon::prelude::*;
 
 use super::{checked, checked_list, local};
 use crate::distro::{Architecture, Packaging, Profile};
+use crate::repo::MirrorListKind;
 use crate::repo::folder::{self, FolderError};
 use crate::spec::model::{PackageFile, PackageFolder, PackageRepository, RepositoryKey, Unverified};
 use crate::spec::names;
-use crate::yaml::{Field, Fields, web_address};
+use crate::yaml::{Field, Fields, file_address, web_address};
 
 /// The value of `pkey` that stands for no key at all, as in apt's sources.
 const TRUSTED: &str = "[trusted=yes]";
@@ -59,12 +60,23 @@ pub(super) fn read(field: &Field<'_>, profile: Option<&Profile>, arch: Option<Ar
 
 fn read_repository(mut fields: Fields<'_>, packaging: Packaging) -> Option<PackageRepository> {
     fields.refuse("packages", "put them into a folder, and name it in path");
-    let id = fields.optional("id").map(|field| checked(&field, names::repository_part));
+    let lists = lists(&mut fields, packaging);
+    // The address of a list, with its query, can be no identity.
+    let id = if lists.is_empty() { fields.optional("id") } else { fields.required("id") };
+    let id = id.map(|field| checked(&field, names::repository_part));
     let codename = fields.required("codename").and_then(|field| checked(&field, names::codename));
     // One name for one folder.
     let codename = codename.map(|codename| codename.strip_prefix("./").filter(|folder| !folder.is_empty()).map_or(codename.clone(), str::to_owned));
     let is_flat = codename.as_ref().is_some_and(|codename| codename.ends_with('/'));
-    let url = fields.required("url").and_then(|field| web_address(&field));
+    let (list, url) = match &lists[..] {
+        [] => (None, fields.required("url").and_then(|field| web_address(&field))),
+        [(kind, field), more @ ..] => {
+            for other in more.iter().map(|(_, field)| field).chain(&fields.optional("url")) {
+                other.error_with_hint("cannot be given beside a list of mirrors: one of them says where the repository is", "leave one of them out");
+            }
+            (Some(*kind), file_address(field))
+        }
+    };
     let components = fields.optional("component").map(|field| {
         if is_flat {
             field.error_with_hint("cannot be given: a codename with a slash at its end is a flat repository, which has none", "leave it out");
@@ -79,12 +91,37 @@ fn read_repository(mut fields: Fields<'_>, packaging: Packaging) -> Option<Packa
     let id = id.unwrap_or_else(|| url.split_once("://").map(|(_, rest)| rest.to_owned()))?;
     let components = if is_flat { Vec::new() } else { components.unwrap_or_else(|| Some(vec!["main".to_owned()]))? };
     let (keys, unverified) = proof?;
-    Some(PackageRepository { id, url, codename: codename?, components, keys, unverified, allow_packages, exclude_packages, priority: priority? })
+    Some(PackageRepository {
+        id,
+        url,
+        list,
+        codename: codename?,
+        components,
+        keys,
+        unverified,
+        allow_packages,
+        exclude_packages,
+        priority: priority?,
+    })
+}
+
+/// `metalink` and `mirrorlist`, where one is given.
+fn lists<'n>(fields: &mut Fields<'n>, packaging: Packaging) -> Vec<(MirrorListKind, Field<'n>)> {
+    let both = [("metalink", MirrorListKind::Metalink), ("mirrorlist", MirrorListKind::Mirrorlist)];
+    let given = both.into_iter().filter_map(|(key, kind)| Some((kind, fields.optional(key)?)));
+    let holds = |(_, field): &(_, Field<'_>)| {
+        if packaging == Packaging::Deb {
+            field
+                .error_with_hint("cannot be given: only repositories of RPM packages have lists of mirrors", "name the address of one mirror in url");
+        }
+        packaging == Packaging::Rpm
+    };
+    given.filter(holds).collect()
 }
 
 /// `path`: a folder of packages.
 fn read_folder(mut fields: Fields<'_>, path: &Field<'_>, arch: Option<Architecture>, packaging: Packaging) -> Option<PackageFolder> {
-    if let Some(url) = fields.optional("url") {
+    for url in ["url", "metalink", "mirrorlist"].into_iter().filter_map(|key| fields.optional(key)) {
         url.error_with_hint("cannot be given beside path: a repository is at one place", "leave one of them out");
     }
     fields.refuse("packages", "put them into the folder");

@@ -442,6 +442,12 @@ enum Provider {
         {"required": ["url", "codename", "pkey"]},
         {"required": ["url", "codename", "pkeys"]},
         {"required": ["url", "codename", "insecureSkipVerify"]},
+        {"required": ["metalink", "id", "codename", "pkey"]},
+        {"required": ["metalink", "id", "codename", "pkeys"]},
+        {"required": ["metalink", "id", "codename", "insecureSkipVerify"]},
+        {"required": ["mirrorlist", "id", "codename", "pkey"]},
+        {"required": ["mirrorlist", "id", "codename", "pkeys"]},
+        {"required": ["mirrorlist", "id", "codename", "insecureSkipVerify"]},
         {"required": ["path"]},
     ])
 )]
@@ -455,6 +461,12 @@ struct Repository {
     /// The address above dists/: http, https or file.
     #[schemars(regex(pattern = "^(http|https|file)://"), length(max = 1024))]
     url: Option<String>,
+    /// The address of a metalink that names the mirrors of an RPM repository, instead of url; needs an id.
+    #[schemars(regex(pattern = "^(http|https|file)://"), length(max = 2049))]
+    metalink: Option<String>,
+    /// The address of a plain list of the mirrors of an RPM repository, instead of url; needs an id.
+    #[schemars(regex(pattern = "^(http|https|file)://"), length(max = 2049))]
+    mirrorlist: Option<String>,
     /// The suite; with a slash at its end, the folder of a flat repository. Of a folder of packages, another spelling of id.
     #[schemars(length(min = 1))]
     codename: Option<String>,

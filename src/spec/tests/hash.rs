@@ -34,6 +34,7 @@ pub(crate) fn full() -> Loaded {
     loaded.spec.repositories.push(PackageRepository {
         id: "h/d".to_owned(),
         url: "https://h/d".to_owned(),
+        list: None,
         codename: "stable".to_owned(),
         components: vec!["main".to_owned()],
         keys: vec![RepositoryKey { path: "/k".into(), digest: Digest::of(b"k") }],
@@ -161,10 +162,21 @@ fn repository_changes(spec: &Spec) -> Vec<(&'static str, Spec)> {
             changes.push(($what, changed));
         }};
     }
-    let PackageRepository { id: _, url: _, codename: _, components: _, keys, unverified: _, allow_packages: _, exclude_packages: _, priority: _ } =
-        &repositories[0];
+    let PackageRepository {
+        id: _,
+        url: _,
+        list: _,
+        codename: _,
+        components: _,
+        keys,
+        unverified: _,
+        allow_packages: _,
+        exclude_packages: _,
+        priority: _,
+    } = &repositories[0];
     change!("repository.id", repositories[0].id = "other".to_owned());
     change!("repository.url", repositories[0].url = "https://other".to_owned());
+    change!("repository.list", repositories[0].list = Some(crate::repo::MirrorListKind::Metalink));
     change!("repository.codename", repositories[0].codename = "other".to_owned());
     change!("repository.components", repositories[0].components = Vec::new());
     let RepositoryKey { path: _, digest: _ } = &keys[0];

@@ -236,6 +236,7 @@ packageRepositories:
   - {codename: t, url: 'https://h/t', pkey: '[trusted=yes]', pkeys: [files/motd]}
   - {codename: t, url: 'https://h/t', insecureSkipVerify: false}
   - {codename: t, url: 'https://h/t', insecureSkipVerify: 'yes'}
+  - {codename: t, metalink: 'https://h/list?repo=t', pkey: files/motd}
 ",
     ),
     ("the caches", "build:\n  cache:\n    use_package_cache: off\n    use_images_cache: true\n  jobs: 4\n"),

@@ -12,7 +12,7 @@ import sys
 
 import dnf
 
-# name version: tags of rpmbuild, each with its value
+# name version: tags of rpmbuild, each with its value; File is a file that the package has
 PACKAGES = """
 obs-old 1
 obs-new 2: Obsoletes obs-old < 2
@@ -83,6 +83,13 @@ con-a 1: Conflicts con-v < 2
 con-b 1: Provides con-v = 1
 con-c 1: Provides con-v = 2
 Mixed_Name+x.y 1
+file-user 1: Requires /usr/share/choices/file
+file-a 1: File /usr/share/choices/other
+file-b 1: File /usr/share/choices/file
+file-c 1: File /usr/share/choices/file
+file-list-user 1: Requires file-user; Requires /etc/choices
+file-etc 1: File /etc/choices; Requires /usr/share/choices/later
+file-later 1: File /usr/share/choices/later
 """
 
 QUESTIONS = """
@@ -127,6 +134,10 @@ unless-a unless-b
 unless-a unless-b unless-c
 con-user
 Mixed_Name+x.y
+file-user
+file-user file-c
+file-list-user
+/usr/share/choices/other
 """
 
 # What is not the same, and why.
@@ -151,13 +162,17 @@ AS_FOLDER = '{{ id: {name}, path: "{path}", priority: 900 }}'
 def build(folder):
     """A repository of PACKAGES: all of one spec, which takes three seconds."""
     lines = ["Name: choices", "Version: 1", "Release: 1", "Summary: Choices", "License: Apache-2.0", "BuildArch: noarch", "AutoReqProv: no"]
-    lines += ["%description", "Packages with a choice."]
+    lines += ["%description", "Packages with a choice.", "%install"]
+    files = [tag.split()[1] for line in PACKAGES.split("\n") for tag in line.partition(": ")[2].split("; ") if tag.startswith("File ")]
+    lines += [f"install -D /dev/null %{{buildroot}}{file}" for file in files]
     for line in PACKAGES.strip().splitlines():
         head, _, tags = line.partition(": ")
         name, version = head.split()
         lines += [f"%package -n {name}", f"Version: {version}", "Summary: A choice"]
-        lines += [tag.replace(" ", ": ", 1) for tag in tags.split("; ") if tag]
+        tags = [tag.split(" ", 1) for tag in tags.split("; ") if tag]
+        lines += [f"{tag}: {value}" for tag, value in tags if tag != "File"]
         lines += [f"%description -n {name}", "A package with a choice.", f"%files -n {name}"]
+        lines += [value for tag, value in tags if tag == "File"]
     os.makedirs(f"{folder}/choices", exist_ok=True)
     with open(f"{folder}/choices.spec", "w", encoding="utf-8") as file:
         print("\n".join(lines), file=file)
