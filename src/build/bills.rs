@@ -1,18 +1,24 @@
-//! The bill of a kept image.
+//! The bill of a kept image, and the one that lies in an image.
 
 use std::io;
+use std::path::Path;
 
-use super::Annotations;
-use crate::bill::{Bill, Disk, Error, Image};
+use super::{Annotations, Build};
+use crate::bill::{Bill, BillFormat, Disk, Error, Facts, Image};
 use crate::cache::{ImageCache, ImageRecord};
-use crate::digest::{Sha256, Sha256Reader};
+use crate::digest::{Digest, Sha256, Sha256Reader};
 use crate::format::cbor;
 use crate::progress::Cancel;
 use crate::resolve::Lock;
+use crate::root;
+use crate::spec::model::{Sbom, Spec};
 use crate::store::{self, Damage, ImageReader};
 
 /// The longest lock that is read, in bytes: thousands of times what a large image has.
 const LOCK_LIMIT: usize = 64 << 20;
+
+/// Where the bill lies in an image: scanners of packages look there for names that end in `.spdx.json` and `.cdx.json`.
+const FOLDER: &str = "/usr/share/sbom";
 
 /// What is kept of `image`, as a bill. The whole disk is read for its SHA-256, by which others know it: a second for each gigabyte.
 ///
@@ -41,6 +47,34 @@ pub fn bill(cache: &ImageCache<'_>, image: &ImageRecord, cancel: &Cancel) -> Res
     let mut bill = Bill::new(about, lock, packages);
     (bill.releases, bill.inputs, bill.builder) = (releases, inputs, builder);
     Ok(bill)
+}
+
+impl Build<'_> {
+    /// The bill that the spec wants in the image, as a file in `scratch` that is copied there. It says nothing that another build of the same spec and packages
+    /// could not say: not the program's version, and not what the build was called for by.
+    pub(super) fn bill_inside(&self, lock: &Lock, facts: &[Facts], time: u64, scratch: &Path) -> Result<Option<root::File>, super::Error> {
+        let Spec { image, target, system, .. } = &self.request.spec.spec;
+        let Some(sbom) = system.sbom else { return Ok(None) };
+        let about = Image {
+            name: image.name.clone(),
+            version: image.version.clone(),
+            dist: target.dist.clone(),
+            arch: target.arch.name().to_owned(),
+            spec_hash: self.request.spec.hash(self.request.source_date_epoch),
+            source_date: time,
+            disk: None,
+        };
+        let format = match sbom {
+            Sbom::Spdx => BillFormat::Spdx,
+            Sbom::CycloneDx => BillFormat::CycloneDx,
+        };
+        let mut bill = Bill::new(about, lock.clone(), facts.to_vec());
+        bill.inputs = self.request.inputs();
+        let (document, local) = (bill.document(format), scratch.join("bill"));
+        std::fs::write(&local, &document).map_err(super::Error::Scratch)?;
+        let destination = format!("{FOLDER}/{}-{}.{}", image.name, image.version, format.suffix());
+        Ok(Some(root::File { local, content: root::Content::File(Digest::of(document.as_bytes())), mode: 0o644, owner: None, destination }))
+    }
 }
 
 fn sha256(cache: &ImageCache<'_>, image: &ImageRecord, cancel: &Cancel) -> Result<Sha256, Error> {

@@ -47,8 +47,15 @@ impl Build<'_> {
         let roots = self.roots.map(|store| root::Roots::new(store, self.request, &records, time, self.progress, self.cancel)).transpose()?;
         let taken = roots.as_ref().map_or(Ok(root::Taken::Nothing), |roots| roots.take(scratch))?;
         let layout = plan::disk(&self.request.spec, *self.request.spec.hash(self.request.source_date_epoch).digest(), time);
+        let bill = self.bill_inside(&lock, &facts, time, scratch)?;
+        let root = |records: &[PackageRecord], sources| {
+            let mut plan = plan::root(&self.request.spec, records, sources, time, self.request.workers.unpack);
+            // First, so that a file of the spec can take its place.
+            plan.files.splice(0..0, bill.clone());
+            plan
+        };
         let task = |records: &[PackageRecord], sources, start| worker::Task {
-            root: plan::root(&self.request.spec, records, sources, time, self.request.workers.unpack),
+            root: root(records, sources),
             start,
             layout: layout.clone(),
             boot: plan::boot(&self.request.spec),

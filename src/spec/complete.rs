@@ -71,6 +71,7 @@ fn complete_system(draft: SystemDraft, bootloader: BootProvider, image: &Image, 
         modules: draft.modules,
         cmdline: draft.cmdline.unwrap_or_else(|| DEFAULT_CMDLINE.to_owned()),
         bootloader,
+        sbom: draft.sbom,
     }
 }
 

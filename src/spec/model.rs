@@ -143,6 +143,19 @@ pub struct System {
     pub cmdline: String,
     /// What starts the kernel.
     pub bootloader: BootProvider,
+    /// In whose words a bill of the packages lies in the image, where one does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sbom: Option<Sbom>,
+}
+
+/// A bill of what is in an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Sbom {
+    /// SPDX 2.3, JSON.
+    Spdx,
+    /// `CycloneDX` 1.5, JSON.
+    CycloneDx,
 }
 
 /// A user to make, or `root`.

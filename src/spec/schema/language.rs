@@ -257,6 +257,8 @@ struct System {
     kernel: Option<Kernel>,
     /// What starts the kernel.
     bootloader: Option<Bootloader>,
+    /// A bill of the packages, which lies in the image beneath /usr/share/sbom.
+    sbom: Option<Sbom>,
     /// Whether the image is immutable, which none is.
     immutability: Option<Immutability>,
 }
@@ -418,6 +420,13 @@ struct Bootloader {
     boot_type: Option<BootType>,
     /// The program that starts the kernel.
     provider: Option<Provider>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+enum Sbom {
+    Spdx,
+    CycloneDx,
 }
 
 #[derive(JsonSchema)]

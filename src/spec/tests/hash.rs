@@ -113,6 +113,7 @@ pub(crate) fn changes(spec: &Spec) -> Vec<(&'static str, Spec)> {
         modules: _,
         cmdline: _,
         bootloader: _,
+        sbom: _,
     } = system;
     change!("system.name", system.name = "other".to_owned());
     change!("system.description", system.description = None);
@@ -127,6 +128,8 @@ pub(crate) fn changes(spec: &Spec) -> Vec<(&'static str, Spec)> {
     change!("system.cmdline", system.cmdline = "quiet".to_owned());
     change!("system.bootloader", system.bootloader = BootProvider::SystemdBoot);
     change!("bootloader.bootType", system.bootloader = BootProvider::GrubBios);
+    change!("system.sbom", system.sbom = Some(Sbom::Spdx));
+    change!("another system.sbom", system.sbom = Some(Sbom::CycloneDx));
     change!("system.network", system.network = None);
     changes.extend(network_changes(spec));
     let User { name: _, password: _, password_max_age: _, groups: _, sudo: _, home: _, shell: _, ssh_authorized_keys: _ } = &users[1];

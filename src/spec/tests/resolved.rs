@@ -49,6 +49,7 @@ systemConfig:
   network: {backend: netplan, interfaces: [{name: eth0, dhcp4: true}]}
   kernel: {version: '6.1', enableExtraModules: dm_crypt}
   immutability: {enabled: false}
+  sbom: cyclonedx
 build: {cache: {use_image_cache: false}}
 ";
     fs::write(dir.path().join("base/base.yml"), base).unwrap();
