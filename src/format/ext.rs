@@ -171,6 +171,8 @@ pub(crate) struct Inode {
     pub(crate) flags: u32,
     /// The map of its blocks, the target of a short link, or the number of a device.
     pub(crate) map: [u8; 60],
+    /// The block that has extended attributes of it; 0 where there is none.
+    pub(crate) attributes: u64,
 }
 
 impl Inode {
@@ -199,6 +201,7 @@ impl Inode {
             modified: i64::from(long(bytes, 16)?.cast_signed()) + (i64::from(epoch) << 32),
             flags: long(bytes, 32)?,
             map: bytes.get(40..100)?.try_into().ok()?,
+            attributes: u64::from(long(bytes, 104)?) | u64::from(short(bytes, 118)?) << 32,
         })
     }
 

@@ -18,8 +18,9 @@
 //! | [`row`] | the rows of the index |
 //! | [`totals`] | its counters |
 //!
-//! `ext` is the form of others' bytes: the file systems that are in images, for those who cut and those who look into them.
+//! `ext` and `attributes` are the form of others' bytes: the file systems that are in images, for those who cut and those who look into them.
 
+pub(crate) mod attributes;
 pub mod blob;
 pub mod bundle;
 pub mod cbor;

@@ -238,7 +238,7 @@ fn seeds() -> Vec<(&'static str, String, Vec<u8>)> {
         let keep = if matches!(name, "zlib.qcow2" | "zstd.qcow2" | "stream.vmdk") { usize::from(u16::MAX) } else { 256 };
         add("disk", name, sparse(format, &file, keep));
     }
-    for name in ["small-ext2", "small-ext4", "small-fat12", "small-fat16", "small-fat32", "small-gpt", "small-mbr"] {
+    for name in ["small-ext2", "small-ext4", "small-attributes", "small-fat12", "small-fat16", "small-fat32", "small-gpt", "small-mbr"] {
         let file = zstd::decode_all(fs::File::open(folder("fixtures/filesystems").join(format!("{name}.zst"))).unwrap()).unwrap();
         // Without the number of a format before it.
         add("inspect", name, sparse(Format::Raw, &file, usize::from(u16::MAX))[1..].to_vec());

@@ -10,9 +10,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use serde::Serialize;
 
 use self::content::Contents;
+use super::attributes::{self, Attribute};
 use super::disk::Disk;
 use super::error::Result;
-use super::node::{Kind, Limits, Node};
+use super::node::{Attributes, Kind, Limits, Node};
 use super::open::Input;
 use super::packages::{self, PackageSource};
 use super::report::{self, PartitionReport, Totals};
@@ -94,7 +95,7 @@ pub struct FileChange {
     pub partition: Option<u32>,
     /// How it differs.
     pub change: Change,
-    /// In what: `kind`, `content`, `mode`, `owner`, `link`, `device`, `time`.
+    /// In what: `kind`, `content`, `mode`, `owner`, `attributes`, `link`, `device`, `time`.
     pub what: Vec<&'static str>,
     /// As it was.
     pub from: Option<FileState>,
@@ -117,6 +118,8 @@ pub struct FileState {
     pub gid: u32,
     /// Where a link leads.
     pub target: Option<String>,
+    /// Extended attributes, by name.
+    pub attributes: Vec<Attribute>,
     /// When it was changed, in seconds since 1970.
     pub modified: i64,
 }
@@ -253,8 +256,8 @@ impl Comparison<'_, '_> {
                 partition: partition.and_then(|part| Some(part.partition.as_ref()?.number)),
                 change,
                 what,
-                from: from.map(|at| state(self.from.node(at))),
-                to: to.map(|at| state(self.to.node(at))),
+                from: from.map(|at| contents.attributes(self.a, self.from, at).map(|found| state(self.from.node(at), &found))).transpose()?,
+                to: to.map(|at| contents.attributes(self.b, self.to, at).map(|found| state(self.to.node(at), &found))).transpose()?,
             });
         }
         Ok(changes)
@@ -276,6 +279,9 @@ impl Comparison<'_, '_> {
         }
         if a.owner != b.owner {
             what.push("owner");
+        }
+        if contents.attributes(self.a, self.from, from)? != contents.attributes(self.b, self.to, to)? {
+            what.push("attributes");
         }
         if self.options.times && a.modified != b.modified {
             what.push("time");
@@ -332,7 +338,7 @@ fn kind(kind: &Kind) -> &'static str {
     }
 }
 
-fn state(node: &Node) -> FileState {
+fn state(node: &Node, attributes: &Attributes) -> FileState {
     let target = if let Kind::Link(target) = &node.kind { Some(String::from_utf8_lossy(target).into_owned()) } else { None };
     FileState {
         kind: kind(&node.kind),
@@ -341,6 +347,7 @@ fn state(node: &Node) -> FileState {
         uid: node.owner.0,
         gid: node.owner.1,
         target,
+        attributes: attributes::shown(attributes),
         modified: node.modified,
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::filesystem::{self, Content, FileSystem};
-use super::node::{Kind, Limits, Node};
+use super::node::{Attributes, Kind, Limits, Node};
 use super::problem::{Problem, Result};
 use super::table::{self, Table};
 use super::volume::Volume;
@@ -212,6 +212,11 @@ impl<'a> Disk<'a> {
 }
 
 impl Part<'_> {
+    /// The extended attributes of a node of it.
+    pub(super) fn attributes(&self, node: &Node) -> Result<Attributes> {
+        self.files.as_ref().map_or_else(|| Ok(Attributes::new()), |files| files.filesystem.attributes(node))
+    }
+
     /// What stands before the paths of its file system.
     fn prefix(&self) -> Vec<u8> {
         match (&self.mount_point, &self.partition) {

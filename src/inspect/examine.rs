@@ -26,6 +26,7 @@ pub fn examine(source: &dyn Source, limits: Limits) -> Result<usize, Problem> {
     for at in disk.tree.values() {
         let node = disk.node(*at);
         let part = &disk.parts[at.0];
+        content = content.and(part.attributes(node).map(|attributes| drop(super::attributes::shown(&attributes))));
         let Some(files) = part.files.as_ref().filter(|_| node.kind == Kind::File) else { continue };
         let runs = files.filesystem.runs(node);
         if let Ok(runs) = &runs {

@@ -2,7 +2,7 @@
 
 use super::ext::Ext;
 use super::fat::Fat;
-use super::node::{Limits, Node};
+use super::node::{Attributes, Limits, Node};
 use super::problem::Result;
 use super::volume::{Run, Volume};
 use crate::disk::Uuid;
@@ -111,6 +111,14 @@ impl FileSystem<'_> {
         match self {
             Self::Ext(ext) => ext.nodes(limits, cancel),
             Self::Fat(fat) => fat.nodes(limits, cancel),
+        }
+    }
+
+    /// The extended attributes of a name, by their names as `getxattr(2)` has them.
+    pub(super) fn attributes(&self, node: &Node) -> Result<Attributes> {
+        match self {
+            Self::Ext(ext) if node.has_attributes => ext.attributes(node),
+            Self::Ext(_) | Self::Fat(_) => Ok(Attributes::new()),
         }
     }
 

@@ -10,6 +10,7 @@
 //! that they take ([`Limits`]). What is damaged ends up in the report, and ends a comparison: a difference that was not looked for must not look like
 //! none.
 
+mod attributes;
 mod boot;
 mod diff;
 mod disk;
@@ -30,6 +31,7 @@ mod table;
 mod tests;
 mod volume;
 
+pub use attributes::Attribute;
 pub use boot::{Boot, Entry, Kernel, Loader};
 pub use diff::{Change, Difference, FileChange, FileState, FirstByte, FolderChange, Options, Pair, PartitionChange, diff};
 pub use error::{Error, Result};

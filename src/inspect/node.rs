@@ -1,6 +1,11 @@
 //! What file systems have, whichever they are: folders, files, links, devices.
 
+use std::collections::BTreeMap;
+
 use super::problem::{Problem, Result};
+
+/// Extended attributes by name, as `getxattr(2)` has both.
+pub(super) type Attributes = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// What something in a file system is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +40,8 @@ pub(super) struct Node {
     pub(super) modified: i64,
     /// Where its file system finds its content: the same for all names of a file.
     pub(super) handle: u64,
+    /// Whether it has extended attributes.
+    pub(super) has_attributes: bool,
 }
 
 /// What reading a file system may take.

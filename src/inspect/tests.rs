@@ -135,6 +135,25 @@ fn what_differs_is_told_by_its_path() {
 }
 
 #[test]
+fn extended_attributes_differ_by_name_and_value() {
+    let bytes = fixture("small-attributes");
+    let mut other = bytes.clone();
+    change(&mut other, b"kept", b"lost");
+    change(&mut other, &[1, 0, 0, 2, 0, 0x20, 0, 0], &[0, 0, 0, 2, 0, 0x10, 0, 0]);
+    change(&mut other, &[b'b'; 200], &[b'c'; 200]);
+    change(&mut other, &[b'l'; 3000], &[b'm'; 3000]);
+    let difference = differ(&bytes, &other);
+    let changed: Vec<_> = difference.files.iter().map(|file| (file.path.as_str(), file.what.as_slice())).collect();
+    assert_eq!(changed, [("/folder", &["attributes"][..]), ("/long", &["attributes"]), ("/ping", &["attributes"])]);
+    let shown = |state: &Option<FileState>| {
+        let all = state.as_ref().unwrap().attributes.iter().map(|attribute| format!("{} {}", attribute.name, attribute.value));
+        all.collect::<Vec<_>>().join(", ")
+    };
+    assert_eq!(shown(&difference.files[2].from), "security.capability cap_net_raw=ep, user.note kept");
+    assert_eq!(shown(&difference.files[2].to), "security.capability cap_net_admin=p, user.note lost");
+}
+
+#[test]
 fn bytes_of_no_file_differ_in_a_place_only() {
     let bytes = fixture("disk-gpt");
     let mut other = bytes.clone();
@@ -202,6 +221,7 @@ fn fields_that_lie_are_found_out() {
     for (name, [first, second]) in [
         ("small-ext2", ALL),
         ("small-ext4", ALL),
+        ("small-attributes", ALL),
         ("small-fat12", ALL),
         ("small-fat16", ALL),
         ("small-gpt", [0..64 * 512, 0..0]),
@@ -223,7 +243,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
     #[test]
     fn bytes_that_lie_are_found_out(
-        name in prop::sample::select(vec!["small-ext2", "small-ext4", "small-fat12", "small-fat16", "small-gpt", "small-mbr"]),
+        name in prop::sample::select(vec!["small-ext2", "small-ext4", "small-attributes", "small-fat12", "small-fat16", "small-gpt", "small-mbr"]),
         patches in prop::collection::vec((any::<prop::sample::Index>(), prop::collection::vec(any::<u8>(), 1..9)), 1..12),
         len in prop::option::of(any::<prop::sample::Index>()),
     ) {

@@ -1,5 +1,6 @@
 //! What `diff` shows.
 
+use std::collections::BTreeSet;
 use std::io;
 
 use image_composer::build::{Checked, PackageCounts};
@@ -204,6 +205,7 @@ fn how(what: &str, of: &FileChange) -> String {
         "content" => format!("content, {} -> {}", ByteSize(from.size), ByteSize(to.size)),
         "mode" => format!("mode {} -> {}", from.mode.as_deref().unwrap_or(none), to.mode.as_deref().unwrap_or(none)),
         "owner" => format!("owner {}:{} -> {}:{}", from.uid, from.gid, to.uid, to.gid),
+        "attributes" => attributes(from, to),
         "link" => format!("link to {} -> {}", from.target.as_deref().unwrap_or(none), to.target.as_deref().unwrap_or(none)),
         "kind" => format!("{} -> {}", from.kind, to.kind),
         "time" => format!("changed at {} -> {}", from.modified, to.modified),
@@ -211,9 +213,18 @@ fn how(what: &str, of: &FileChange) -> String {
     }
 }
 
+/// The extended attributes that differ.
+fn attributes(from: &FileState, to: &FileState) -> String {
+    let value = |state: &FileState, name: &str| state.attributes.iter().find(|attribute| attribute.name == name).map(|found| found.value.clone());
+    let names: BTreeSet<&String> = from.attributes.iter().chain(&to.attributes).map(|attribute| &attribute.name).collect();
+    let values = names.into_iter().map(|name| (name, value(from, name), value(to, name))).filter(|(_, from, to)| from != to);
+    let shown = |value: Option<String>| value.unwrap_or_else(|| "none".to_owned());
+    values.map(|(name, from, to)| format!("{name} {} -> {}", shown(from), shown(to))).collect::<Vec<_>>().join(", ")
+}
+
 #[cfg(test)]
 mod tests {
-    use image_composer::inspect::{FirstByte, Pair, Totals};
+    use image_composer::inspect::{Attribute, FirstByte, Pair, Totals};
     use image_composer::resolve::PackageChange;
 
     use super::*;
@@ -230,8 +241,15 @@ mod tests {
             uid: 0,
             gid: 0,
             target: (kind == "link").then(|| format!("to{size}")),
+            attributes: Vec::new(),
             modified: 5,
         }
+    }
+
+    fn with_capability(value: Option<&str>) -> FileState {
+        let attribute = |name: &str, value: &str| Attribute { name: text(name), value: text(value) };
+        let attributes = [Some(attribute("user.note", "kept")), value.map(|value| attribute("security.capability", value))];
+        FileState { attributes: attributes.into_iter().flatten().collect(), ..state("file", 1, 0o755) }
     }
 
     fn change(path: &str, change: Change, what: &[&'static str], from: Option<FileState>, to: Option<FileState>) -> FileChange {
@@ -252,6 +270,7 @@ mod tests {
                 change("/a", Change::Added, &[], None, Some(state("file", 2048, 0o644))),
                 change("/b", Change::Removed, &[], Some(state("folder", 0, 0o755)), None),
                 change("/c", Change::Changed, &["content", "mode", "time"], Some(state("file", 1, 0o644)), Some(state("file", 2, 0o755))),
+                change("/cap", Change::Changed, &["attributes"], Some(with_capability(None)), Some(with_capability(Some("cap_net_raw=ep")))),
                 change("/d\u{1b}", Change::Changed, &["link"], Some(state("link", 1, 0o777)), Some(state("link", 2, 0o777))),
                 change("/e", Change::Changed, &["kind", "owner"], Some(state("file", 1, 0o777)), Some(state("link", 2, 0o777))),
             ],
@@ -268,7 +287,7 @@ mod tests {
     #[test]
     fn what_differs_is_a_line_each() {
         let mut of = difference();
-        let whole = format!("{}\n{}", report(&of, 4, Stream::PLAIN), summary(&of));
+        let whole = format!("{}\n{}", report(&of, 5, Stream::PLAIN), summary(&of));
         (of.packages, of.files) = (Some(Vec::new()), Vec::new());
         let hidden = summary(&of);
         of.same = true;

@@ -48,6 +48,25 @@ as_user() {
     "$@"
 }
 
+# new_user NAME OPTION…: makes an ordinary user, who is taken away at the end.
+new_user() {
+    local name=$1
+    shift
+    echo "$name" >>"$SCRATCH/users"
+    useradd --create-home --home-dir "$PLACE/$name" --shell /bin/bash "$@" "$name"
+}
+
+# With one worker on one processor, in another time zone, and with another umask.
+with_other_habits() {
+    # shellcheck disable=SC2016  # expanded by the inner shell
+    local WRAP=("${WRAP[@]}" taskset --cpu-list 0 env RAYON_NUM_THREADS=1 IMAGE_COMPOSER_WORKERS=1 TZ=Asia/Kathmandu LC_ALL=C
+        sh -c 'umask 077 && exec "$@"' sh)
+    "$@"
+}
+
+# 400 days later, as the program sees it, and what it starts on the host; package scripts have a root of their own, where this does not reach.
+later() { local WRAP=("${WRAP[@]}" faketime -f "+400d"); "$@"; }
+
 # A host on which only the store and $1 can be written.
 with_read_only_host() {
     local WRAP=("${WRAP[@]}" unshare --mount --propagation private -- "$HERE/read-only-host.sh" "$STORE" "$1" --)

@@ -22,6 +22,7 @@ readonly NEEDED=(
     "cc gcc libc6-dev"
     "chromium chromium"
     "valgrind valgrind"
+    "cpio cpio"
 )
 
 # The packages of NEEDED that are not there.
@@ -78,5 +79,8 @@ prepare_host() {
         mapfile -t packages < <(missing_packages | tr ' ' '\n')
         ((${#packages[@]} == 0)) || quiet_apt install --no-install-recommends "${packages[@]}" || return
     }
+    # QEMU of one origin takes away the tools of another that the host had.
+    mapfile -t packages < <(missing_packages | tr ' ' '\n')
+    ((${#packages[@]} == 0)) || quiet_apt install --no-install-recommends "${packages[@]}" || return
     [[ -z $(missing_packages) ]]
 }

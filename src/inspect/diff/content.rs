@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::Comparison;
 use crate::inspect::disk::Disk;
 use crate::inspect::error::Result;
+use crate::inspect::node::Attributes;
 use crate::inspect::open::Input;
 use crate::inspect::problem::Problem;
 use crate::inspect::volume::{Run, Volume};
@@ -46,6 +47,16 @@ impl<'a, 'd> Contents<'a, 'd> {
         let same = self.compare((&a, &self.of.from.parts[from.0].volume), (&b, &self.of.to.parts[to.0].volume))?;
         self.known.insert(key, same);
         Ok(same)
+    }
+
+    /// The extended attributes of a name, which count as what is read of its disk.
+    pub(super) fn attributes(&mut self, input: &Input<'_>, disk: &Disk<'_>, at: (usize, usize)) -> Result<Attributes> {
+        let (node, part) = (disk.node(at), &disk.parts[at.0]);
+        let error = |problem| input.error(&String::from_utf8_lossy(&node.path), problem);
+        let attributes = part.attributes(node).map_err(error)?;
+        let len: usize = attributes.iter().map(|(name, value)| name.len() + value.len()).sum();
+        self.left = self.left.checked_sub(len as u64).ok_or(Problem::Wrong("its files share extended attributes")).map_err(error)?;
+        Ok(attributes)
     }
 
     fn compare(&mut self, a: (&[Run], &Volume<'_>), b: (&[Run], &Volume<'_>)) -> Result<bool> {

@@ -2,6 +2,7 @@
 //!
 //! The journal is not replayed: a file system that was not unmounted is shown as it is on the disk.
 
+mod attributes;
 mod map;
 #[cfg(test)]
 mod tests;
@@ -59,6 +60,10 @@ impl<'a> Ext<'a> {
     }
 
     fn inode(&self, number: u32) -> Result<Inode> {
+        Inode::decode(&self.inode_bytes(number)?).ok_or(Problem::CutOff)
+    }
+
+    fn inode_bytes(&self, number: u32) -> Result<Vec<u8>> {
         let index = u64::from(number).checked_sub(1).ok_or(Problem::Wrong("a folder names an inode that there is not"))?;
         let (group, place) = (index / self.superblock.inodes_per_group, index % self.superblock.inodes_per_group);
         if group >= self.superblock.groups {
@@ -75,12 +80,12 @@ impl<'a> Ext<'a> {
             table
         };
         let len = self.superblock.inode_len as u64;
-        let bytes = self.volume.read(table.saturating_add(place * len), len)?;
-        Inode::decode(&bytes).ok_or(Problem::CutOff)
+        self.volume.read(table.saturating_add(place * len), len)
     }
 
     fn node(&self, path: Vec<u8>, number: u32) -> Result<Node> {
-        let inode = self.inode(number)?;
+        let bytes = self.inode_bytes(number)?;
+        let inode = Inode::decode(&bytes).ok_or(Problem::CutOff)?;
         let kind = match inode.kind() {
             0o100_000 => Kind::File,
             0o040_000 => Kind::Folder,
@@ -93,7 +98,8 @@ impl<'a> Ext<'a> {
         };
         let size = if kind == Kind::File { inode.size } else { 0 };
         let (mode, owner) = (Some(inode.mode & 0o7777), (inode.uid, inode.gid));
-        Ok(Node { path, kind, mode, owner, size, modified: inode.modified, handle: number.into() })
+        let has_attributes = inode.attributes != 0 || crate::format::attributes::are_in_inode(&bytes);
+        Ok(Node { path, kind, mode, owner, size, modified: inode.modified, handle: number.into(), has_attributes })
     }
 
     fn target(&self, inode: &Inode) -> Result<Vec<u8>> {

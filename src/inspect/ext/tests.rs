@@ -58,6 +58,30 @@ fn what_mke2fs_wrote_is_read() {
 }
 
 #[test]
+fn extended_attributes_are_those_that_were_set() {
+    let bytes = fixture("small-attributes");
+    let source = bytes.as_slice();
+    let Content::FileSystem(filesystem) = open(Volume::whole(&source)).unwrap() else { panic!() };
+    let nodes = filesystem.nodes(Limits::USUAL, &Cancel::default()).unwrap();
+    let of = |path: &[u8]| {
+        let found = filesystem.attributes(nodes.iter().find(|node| node.path == path).unwrap()).unwrap();
+        found.into_iter().map(|(name, value)| (String::from_utf8(name).unwrap(), value)).collect::<Vec<_>>()
+    };
+    let has = |name: &str, value: &[u8]| (name.to_owned(), value.to_vec());
+    let capability = [1, 0, 0, 2, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    assert_eq!(of(b"/ping"), [has("security.capability", &capability), has("user.note", b"kept")]);
+    assert_eq!(of(b"/long"), [has("user.long", &[b'l'; 3000])]);
+    assert_eq!(of(b"/plain"), []);
+    let rights: [(u16, u16, u32); 5] = [(1, 7, u32::MAX), (2, 4, 7), (4, 5, u32::MAX), (16, 5, u32::MAX), (32, 0, u32::MAX)];
+    let mut list = 2_u32.to_le_bytes().to_vec();
+    for (tag, rights, id) in rights {
+        list.extend([tag.to_le_bytes(), rights.to_le_bytes()].concat());
+        list.extend(id.to_le_bytes());
+    }
+    assert_eq!(of(b"/folder"), [has("system.posix_acl_access", &list), has("user.block", &[b'b'; 200])]);
+}
+
+#[test]
 fn a_folder_within_itself_ends() {
     let mut bytes = fixture("small-ext2");
     // The entry of `/etc` gets the inode of the root.

@@ -191,7 +191,8 @@ impl<'a> Fat<'a> {
 
     /// All names, the root first.
     pub(super) fn nodes(&self, limits: Limits, cancel: &Cancel) -> Result<Vec<Node>> {
-        let root = Node { path: Vec::new(), kind: Kind::Folder, mode: None, owner: (0, 0), size: 0, modified: 0, handle: ROOT };
+        let root =
+            Node { path: Vec::new(), kind: Kind::Folder, mode: None, owner: (0, 0), size: 0, modified: 0, handle: ROOT, has_attributes: false };
         let mut walk = Walk::new(root, limits);
         while let Some(pending) = walk.folder() {
             cancel.check()?;
@@ -213,7 +214,8 @@ impl<'a> Fat<'a> {
             let kind = if found.is_folder { Kind::Folder } else { Kind::File };
             // An empty file has no clusters.
             let handle = u64::from(found.first);
-            walk.take(pending, Node { path, kind, mode: None, owner: (0, 0), size: found.size, modified: found.modified, handle })?;
+            let (size, modified) = (found.size, found.modified);
+            walk.take(pending, Node { path, kind, mode: None, owner: (0, 0), size, modified, handle, has_attributes: false })?;
         }
         Ok(())
     }

@@ -137,7 +137,6 @@ Mixed_Name+x.y
 file-user
 file-user file-c
 file-list-user
-/usr/share/choices/other
 """
 
 # What is not the same, and why.
