@@ -37,7 +37,13 @@ fn bill() -> Bill {
             package("libstdc++6", "12.2.0-14", "amd64", needed("curl")),
             package("tzdata", "1:2024a~x", "all", Reason::RecommendedBy("libstdc++6".to_owned())),
         ],
-        releases: vec![ReleaseInfo { archive: "debian".to_owned(), suite: "bookworm".to_owned(), date: 1_795_162_530, digest: digest("InRelease") }],
+        releases: vec![ReleaseInfo {
+            archive: "debian".to_owned(),
+            suite: "bookworm".to_owned(),
+            date: 1_795_162_530,
+            digest: digest("InRelease"),
+            keys: Vec::new(),
+        }],
     };
     let inputs = json!({"builder_epoch": 3, "source_date_epoch": null, "codename": "bookworm", "lock": digest("file").to_string(),
         "spec": {"system": {"users": [{"name": "root", "password": "$6$secret"}]}}});

@@ -214,7 +214,7 @@ pub fn lock(
         (Some(before), Renew::Named(names)) => hold(&mut universe.packages, &before.lock, names),
         _ => {}
     }
-    let (lock, _, _) = build.resolve(universe, &client)?;
+    let super::Resolved { lock, .. } = build.resolve(universe, &client)?;
     let mut wanted = request.spec.spec.system.packages.clone();
     wanted.sort();
     let mut file = LockFile { inputs: request.spec.package_inputs(), wanted, lock };

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::output::OutputDir;
-use super::{Build, Chosen, Error, MissReason, PackageCounts, Report, RootOutcome, packages, plan, requirements, room, root, tidy, worker};
+use super::{Build, Chosen, Error, MissReason, PackageCounts, Report, Resolved, RootOutcome, packages, plan, requirements, room, root, tidy, worker};
 use crate::bill::Facts;
 use crate::fetch::Client;
 use crate::repo::PackageRecord;
@@ -27,11 +27,11 @@ pub(super) struct Made {
 
 impl Build<'_> {
     /// The way of a miss: from repositories to the output files.
-    pub(super) fn build(&self, because: MissReason) -> Result<Report, Error> {
+    pub(super) fn build(&self, because: MissReason, resolved: Option<Box<Resolved>>) -> Result<Report, Error> {
         let mapping = requirements()?;
         let scratch = self.scratch()?;
         let client = self.client()?;
-        let chosen = self.choose(&client, scratch.path())?;
+        let chosen = self.choose(&client, scratch.path(), resolved)?;
         room::check(&self.request.spec.spec, installed_size(&chosen.records))?;
         let time = self.time(&chosen.lock);
         let dir = OutputDir::prepare(self.request)?;
@@ -135,7 +135,7 @@ impl Build<'_> {
             cancel: self.cancel,
             begun: self.begun,
         }
-        .build(because)
+        .build(because, None)
     }
 
     /// The latest time of any file: what the environment says, else the date of the newest repository.

@@ -30,6 +30,7 @@ mod signatures;
 mod tidy;
 mod timings;
 mod why;
+mod withdrawn;
 pub mod worker;
 
 use std::collections::BTreeSet;
@@ -68,6 +69,7 @@ use error::with_causes;
 use journal::Journal;
 use make::Made;
 use output::OutputDir;
+use refresh::Refreshed;
 
 /// Builds an image, or takes it from the image cache, and writes its output files.
 ///
@@ -95,13 +97,13 @@ pub fn build(request: &Request, store: Option<&Store>, progress: &dyn Progress, 
             journal.note("image cache: hit");
             Ok(*report)
         }
-        Cached::Miss(because) => {
+        Cached::Miss(because, resolved) => {
             journal.note(&format!("image cache: no hit: {because}"));
             near = build.nearest(because);
             if let Some(Err(error)) = store.map(Store::check_writable) {
                 build.warn(&format!("{error}; the build keeps nothing"));
             }
-            match build.build(because) {
+            match build.build(because, resolved) {
                 Err(error) if error.is_without_room() => build.build_beside(because, error),
                 built => built,
             }
@@ -171,26 +173,41 @@ struct Chosen {
     gathered: Option<(Vec<crate::root::Source>, PackageCounts)>,
 }
 
+/// The packages that the repositories have for a spec.
+struct Resolved {
+    lock: Lock,
+    records: Vec<PackageRecord>,
+    /// What patterns meant.
+    matched: Vec<Matched>,
+}
+
 enum Cached {
     Hit(Box<Report>),
-    Miss(MissReason),
+    /// With the packages of the image, where the repositories were asked already.
+    Miss(MissReason, Option<Box<Resolved>>),
 }
 
 impl Build<'_> {
     /// The way of a hit: the image cache to the output files.
     fn cached(&self) -> Result<Cached, Error> {
-        let Some(store) = self.images else { return Ok(Cached::Miss(MissReason::CacheOff)) };
+        let Some(store) = self.images else { return Ok(Cached::Miss(MissReason::CacheOff, None)) };
         if self.request.rebuild {
-            return Ok(Cached::Miss(MissReason::Rebuild));
+            return Ok(Cached::Miss(MissReason::Rebuild, None));
         }
         let cache = ImageCache::new(store);
         let Some(record) = cache.take(&self.hash)? else {
             cache.count_miss();
-            return Ok(Cached::Miss(MissReason::NotThere));
+            return Ok(Cached::Miss(MissReason::NotThere, None));
         };
-        if self.request.refresh && !self.is_current(&cache, &record)? {
+        if self.is_withdrawn(&cache, &record)? {
             cache.count_miss();
-            return Ok(Cached::Miss(MissReason::NotCurrent));
+            return Ok(Cached::Miss(MissReason::Withdrawn, None));
+        }
+        if self.request.refresh
+            && let Refreshed::Other(resolved) = self.refreshed(&cache, &record)?
+        {
+            cache.count_miss();
+            return Ok(Cached::Miss(MissReason::NotCurrent, resolved));
         }
         let dir = OutputDir::prepare(self.request)?;
         let raw = dir.partial()?;
@@ -204,7 +221,7 @@ impl Build<'_> {
                     with_causes(&error)
                 )));
                 cache.count_miss();
-                return Ok(Cached::Miss(MissReason::Damaged));
+                return Ok(Cached::Miss(MissReason::Damaged, None));
             }
             Err(error) => return Err(error.into()),
         }
@@ -283,14 +300,17 @@ impl Build<'_> {
         }
     }
 
-    /// The packages: those of the lock, or else what the repositories have for the spec.
-    fn choose(&self, client: &Client, scratch: &Path) -> Result<Chosen, Error> {
+    /// The packages: those of the lock, or else what the repositories have for the spec, which is not asked for again where it is known.
+    fn choose(&self, client: &Client, scratch: &Path, resolved: Option<Box<Resolved>>) -> Result<Chosen, Error> {
         if let Some(file) = &self.request.locked {
             let locked::Gathered { lock, records, sources, counts } = self.gather_locked(file, client, scratch)?;
             let facts = self.facts(&records);
             return Ok(Chosen { lock, records, matched: Vec::new(), facts, gathered: Some((sources, counts)) });
         }
-        let (lock, records, matched) = self.resolve(self.universe(client)?, client)?;
+        let Resolved { lock, records, matched } = match resolved {
+            Some(resolved) => *resolved,
+            None => self.resolve(self.universe(client)?, client)?,
+        };
         let facts = self.facts(&records);
         Ok(Chosen { lock, records, matched, facts, gathered: None })
     }
@@ -301,7 +321,7 @@ impl Build<'_> {
     }
 
     /// The packages with their records, and what patterns meant; all others are given up, because a build is long and they are many.
-    fn resolve(&self, mut universe: Universe, client: &Client) -> Result<(Lock, Vec<PackageRecord>, Vec<Matched>), Error> {
+    fn resolve(&self, mut universe: Universe, client: &Client) -> Result<Resolved, Error> {
         self.progress.report(Event::Start { phase: Phase::Resolve, total: None });
         let system = &self.request.spec.spec.system;
         let (profile, target) = (self.request.spec.profile, &self.request.spec.spec.target);
@@ -335,7 +355,7 @@ impl Build<'_> {
             self.journal.note(&format!("metadata: {} {} of {}", release.archive, release.suite, time::moment(release.date)));
         }
         self.progress.report(Event::Finish { phase: Phase::Resolve });
-        Ok((resolution.lock, records, resolution.matched))
+        Ok(Resolved { lock: resolution.lock, records, matched: resolution.matched })
     }
 
     /// Files the image under its spec hash; a store without room, or one that cannot be changed, is no reason to lose the image.

@@ -222,4 +222,8 @@ pub struct ReleaseInfo {
     pub date: u64,
     /// The digest of the InRelease file.
     pub digest: Digest,
+    /// The fingerprints of the primary keys that made good signatures over it, in upper-case hexadecimal, sorted; none where nothing had to prove it, where it is
+    /// only named by a lock file, and where an older program kept it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<String>,
 }

@@ -50,7 +50,7 @@ Examples:
 JSON: the object that “cache list --json” has for the image, and packages: [{name, version, arch, \
 repository, sha256, size}], which is null where their list is damaged or the image was imported; spec, the complete spec, or null, with \"(not shown)\" \
 for the password of each user who has one; untrusted_repositories: [id], those that were not verified, or null where the spec is not known; \
-phases: [{phase, seconds}], until the image was kept; chunks: {total, own, shared_with: [{spec_hash, name, version, bytes}]}, \
+signed_by: [{archive, suite, keys}], the fingerprints of the keys that signed the lists of packages; phases: [{phase, seconds}], until the image was kept; chunks: {total, own, shared_with: [{spec_hash, name, version, bytes}]}, \
 what the image is made of, in bytes of the store. Fields may be added, none goes.
 
 Ends with status 3 if there is no such image, and with 2 if the id may mean several.";
