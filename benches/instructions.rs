@@ -79,13 +79,13 @@ fn list() -> String {
         let sha256 = Sha256::of(&number.to_le_bytes());
         let other = |step: u32| format!("p{}", number.wrapping_mul(2_654_435_761).rotate_left(step) % number.max(1));
         writeln!(text, "Package: p{number}\nVersion: 1.{number}-2\nArchitecture: amd64\nFilename: pool/p{number}.deb\nSize: 9\nSHA256: {sha256}")
-            .unwrap();
+            .expect("a text has room");
         if number > 0 {
-            writeln!(text, "Depends: {} (>= 1.0), {} | v{}, {}:any", other(3), other(9), number % 50, other(17)).unwrap();
-            writeln!(text, "Breaks: {} (<< 0.5)\nDescription: {}", other(23), "a line of some words ".repeat(20)).unwrap();
+            writeln!(text, "Depends: {} (>= 1.0), {} | v{}, {}:any", other(3), other(9), number % 50, other(17)).expect("a text has room");
+            writeln!(text, "Breaks: {} (<< 0.5)\nDescription: {}", other(23), "a line of some words ".repeat(20)).expect("a text has room");
         }
         if number % 20 == 0 {
-            writeln!(text, "Provides: v{} (= 2), w", number % 50).unwrap();
+            writeln!(text, "Provides: v{} (= 2), w", number % 50).expect("a text has room");
         }
         text.push_str("Multi-Arch: allowed\n\n");
     }

@@ -12,9 +12,9 @@
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 
-pub mod bill;
-
 pub mod build;
+
+pub mod bill;
 
 pub mod transfer;
 

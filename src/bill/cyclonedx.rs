@@ -1,9 +1,8 @@
 //! `CycloneDX` 1.5 in JSON (cyclonedx.org/docs/1.5/json).
 
-use std::collections::BTreeMap;
-
 use serde::Serialize;
 
+use super::licence::Licence;
 use super::{Bill, BillFormat};
 use crate::resolve::{LockedPackage, Reason};
 use crate::time;
@@ -46,6 +45,8 @@ struct Component {
     version: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     hashes: Vec<Hash>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    licenses: Vec<LicenceChoice>,
     #[serde(skip_serializing_if = "Option::is_none")]
     purl: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -56,6 +57,13 @@ struct Component {
 struct Hash {
     alg: &'static str,
     content: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+enum LicenceChoice {
+    Expression(String),
+    License { name: String },
 }
 
 #[derive(Serialize)]
@@ -82,17 +90,17 @@ struct Composition {
     dependencies: Vec<String>,
 }
 
-/// The bill as a `CycloneDX` document. The image depends on what was wanted and what is essential, each other package on what is there for its sake.
+/// The bill as a `CycloneDX` document. The image depends on what was wanted and what is essential.
 pub(super) fn document(bill: &Bill) -> Document {
     let image = &bill.image;
-    let tool =
-        Component { kind: "application", name: "image-composer".to_owned(), version: bill.builder().map(str::to_owned), ..Component::default() };
+    let tool = Component { kind: "application", name: "image-composer".to_owned(), version: bill.builder.clone(), ..Component::default() };
     let of = Component {
         kind: "operating-system",
         bom_ref: Some(IMAGE.to_owned()),
         name: image.name.clone(),
         version: Some(image.version.clone()),
-        hashes: vec![Hash { alg: "BLAKE3", content: image.raw_digest.to_string() }],
+        hashes: image.disk.iter().flat_map(|disk| [hash("BLAKE3", &disk.digest), hash("SHA-256", &disk.sha256)]).collect(),
+        licenses: Vec::new(),
         purl: None,
         properties: vec![
             Property { name: "image-composer:dist", value: image.dist.clone() },
@@ -106,24 +114,32 @@ pub(super) fn document(bill: &Bill) -> Document {
         serial_number: format!("urn:uuid:{}", bill.uuid(BillFormat::CycloneDx)),
         version: 1,
         metadata: Metadata { timestamp: time::moment(image.source_date), tools: Tools { components: [tool] }, component: of },
-        components: bill.lock.packages.iter().map(|package| component(bill, package)).collect(),
+        components: bill.lock.packages.iter().enumerate().map(|(place, package)| component(bill, place, package)).collect(),
         dependencies: dependencies(bill),
-        // All packages are told; of why each is there, one reason.
         compositions: [
             Composition { aggregate: "complete", assemblies: vec![IMAGE.to_owned()], dependencies: Vec::new() },
-            Composition { aggregate: "incomplete", assemblies: Vec::new(), dependencies: vec![IMAGE.to_owned()] },
+            Composition {
+                aggregate: if bill.has_all_edges() { "complete" } else { "incomplete" },
+                assemblies: Vec::new(),
+                dependencies: std::iter::once(IMAGE.to_owned()).chain(bill.lock.packages.iter().map(|package| bill.purl(package))).collect(),
+            },
         ],
     }
 }
 
-fn component(bill: &Bill, package: &LockedPackage) -> Component {
+fn hash(alg: &'static str, digest: &dyn std::fmt::Display) -> Hash {
+    Hash { alg, content: digest.to_string() }
+}
+
+fn component(bill: &Bill, place: usize, package: &LockedPackage) -> Component {
     let purl = bill.purl(package);
     Component {
         kind: "library",
         bom_ref: Some(purl.clone()),
         name: package.coordinates.name().to_owned(),
         version: Some(package.coordinates.version().to_owned()),
-        hashes: vec![Hash { alg: "SHA-256", content: package.sha256.to_string() }],
+        hashes: vec![hash("SHA-256", &package.sha256)],
+        licenses: bill.licence(place).map(choice).into_iter().collect(),
         purl: Some(purl),
         properties: vec![
             Property { name: "image-composer:arch", value: package.coordinates.arch().to_owned() },
@@ -134,20 +150,30 @@ fn component(bill: &Bill, package: &LockedPackage) -> Component {
     }
 }
 
+fn choice(text: &str) -> LicenceChoice {
+    match Licence::of(text) {
+        Licence::Expression(expression, _) => LicenceChoice::Expression(expression.to_owned()),
+        Licence::Text(text) => LicenceChoice::License { name: text.to_owned() },
+    }
+}
+
 fn dependencies(bill: &Bill) -> Vec<Dependency> {
-    let by_name = bill.by_name();
-    let mut edges: BTreeMap<String, Vec<String>> = bill.lock.packages.iter().map(|package| (bill.purl(package), Vec::new())).collect();
+    let packages = &bill.lock.packages;
+    let mut edges = bill.edges();
     let mut roots = Vec::new();
-    for package in &bill.lock.packages {
-        let by = match &package.reason {
-            Reason::Essential | Reason::Wanted | Reason::Obsoletes(_) => None,
-            Reason::DependencyOf(by) | Reason::RecommendedBy(by) => by_name.get(by.as_str()),
-        };
-        match by {
-            Some(by) => edges.entry(bill.purl(by)).or_default().push(bill.purl(package)),
-            None => roots.push(bill.purl(package)),
+    for (place, package) in packages.iter().enumerate() {
+        match &package.reason {
+            Reason::Essential | Reason::Wanted | Reason::Obsoletes(_) => roots.push(place),
+            // What recommends another has it for a dependency where the format knows no other.
+            Reason::DependencyOf(by) | Reason::RecommendedBy(by) => match bill.place(by) {
+                Some(by) if edges[by].contains(&place) => {}
+                Some(by) => edges[by].push(place),
+                None => roots.push(place),
+            },
         }
     }
-    let image = Dependency { of: IMAGE.to_owned(), depends_on: roots };
-    std::iter::once(image).chain(edges.into_iter().map(|(of, depends_on)| Dependency { of, depends_on })).collect()
+    let purls = |places: Vec<usize>| places.into_iter().map(|place| bill.purl(&packages[place])).collect();
+    let image = Dependency { of: IMAGE.to_owned(), depends_on: purls(roots) };
+    let of = |(package, depends)| Dependency { of: bill.purl(package), depends_on: purls(depends) };
+    std::iter::once(image).chain(packages.iter().zip(edges).map(of)).collect()
 }

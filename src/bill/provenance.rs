@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::Bill;
+use crate::digest::{Digest, Sha256};
 use crate::distro::Packaging;
 
 /// What the parameters below mean. Another meaning gets another number.
@@ -86,14 +87,15 @@ struct Builder {
 /// How the image came about.
 pub(super) fn statement(bill: &Bill) -> Statement {
     let image = &bill.image;
-    let input = |name: &str| bill.annotations.inputs.get(name).filter(|value| !value.is_null()).cloned();
-    let releases = bill.lock.releases.iter().map(|release| Resource {
+    let input = |name: &str| bill.inputs.get(name).filter(|value| !value.is_null()).cloned();
+    let known = bill.releases.iter().copied().chain(std::iter::repeat(None));
+    let releases = bill.lock.releases.iter().zip(known).map(|(release, sha256)| Resource {
         uri: None,
         name: Some(match bill.packaging() {
             Packaging::Deb => format!("{}/dists/{}/InRelease", release.archive, release.suite),
             Packaging::Rpm => format!("{}/{}repodata/repomd.xml", release.archive, release.suite),
         }),
-        digest: Digests::from([("blake3", release.digest.to_string())]),
+        digest: digests(release.digest, sha256),
     });
     let packages = bill.lock.packages.iter().map(|package| Resource {
         uri: Some(bill.purl(package)),
@@ -101,13 +103,13 @@ pub(super) fn statement(bill: &Bill) -> Statement {
         digest: Digests::from([("sha256", package.sha256.to_string())]),
     });
     let mut version = BTreeMap::new();
-    version.extend(bill.builder().map(|version| ("image-composer", version.to_owned())));
+    version.extend(bill.builder.clone().map(|version| ("image-composer", version)));
     version.extend(input("builder_epoch").map(|epoch| ("epoch", epoch.to_string())));
     Statement {
         kind: "https://in-toto.io/Statement/v1",
         subject: [Subject {
             name: format!("{}-{}.raw", image.name, image.version),
-            digest: Digests::from([("blake3", image.raw_digest.to_string())]),
+            digest: image.disk.map(|disk| digests(disk.digest, Some(disk.sha256))).unwrap_or_default(),
         }],
         predicate_type: "https://slsa.dev/provenance/v1",
         predicate: Predicate {
@@ -127,4 +129,11 @@ pub(super) fn statement(bill: &Bill) -> Statement {
             run_details: RunDetails { builder: Builder { id: BUILDER, version } },
         },
     }
+}
+
+/// Both digests of the same bytes: few verifiers know BLAKE3.
+fn digests(blake3: Digest, sha256: Option<Sha256>) -> Digests {
+    let mut digests = Digests::from([("blake3", blake3.to_string())]);
+    digests.extend(sha256.map(|sha256| ("sha256", sha256.to_string())));
+    digests
 }

@@ -2,9 +2,13 @@
 
 #![expect(clippy::struct_field_names, reason = "fields are called as the specification calls them")]
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
+use super::licence::{self, Licence};
 use super::{Bill, BillFormat};
+use crate::digest::Sha256;
 use crate::resolve::{LockedPackage, Reason};
 use crate::time;
 
@@ -25,6 +29,8 @@ pub(super) struct Document {
     creation_info: CreationInfo,
     packages: Vec<Package>,
     relationships: Vec<Relationship>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    has_extracted_licensing_infos: Vec<Explained>,
 }
 
 #[derive(Serialize)]
@@ -44,6 +50,9 @@ struct Package {
     files_analyzed: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     checksums: Vec<Checksum>,
+    license_concluded: &'static str,
+    license_declared: String,
+    copyright_text: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     package_file_name: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -52,6 +61,15 @@ struct Package {
     source_info: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     external_refs: Vec<ExternalRef>,
+}
+
+/// A licence that is not of the SPDX list.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Explained {
+    license_id: String,
+    name: String,
+    extracted_text: String,
 }
 
 #[derive(Serialize)]
@@ -77,9 +95,10 @@ struct Relationship {
     related_spdx_element: String,
 }
 
-/// The bill as an SPDX document: the image contains its packages, and these depend on each other as the lock says.
+/// The bill as an SPDX document: the image contains its packages, and these depend on each other.
 pub(super) fn document(bill: &Bill) -> Document {
     let image = &bill.image;
+    let disk = image.disk.map_or_else(String::new, |disk| format!("; BLAKE3 of the disk: {}", disk.digest));
     let mut packages = vec![Package {
         id: IMAGE.to_owned(),
         name: image.name.clone(),
@@ -87,28 +106,23 @@ pub(super) fn document(bill: &Bill) -> Document {
         download_location: UNKNOWN,
         files_analyzed: false,
         // BLAKE3 is an algorithm of the specification, but the SPDX project's own validator takes only such digests as are four times as long.
-        checksums: Vec::new(),
+        checksums: image.disk.iter().map(|disk| sha256(disk.sha256)).collect(),
+        license_concluded: UNKNOWN,
+        license_declared: UNKNOWN.to_owned(),
+        copyright_text: UNKNOWN,
         package_file_name: None,
         primary_package_purpose: Some("OPERATING-SYSTEM"),
-        source_info: Some(format!(
-            "{} for {}, built from the spec {}; BLAKE3 of the disk: {}",
-            image.dist, image.arch, image.spec_hash, image.raw_digest
-        )),
+        source_info: Some(format!("{} for {}, built from the spec {}{disk}", image.dist, image.arch, image.spec_hash)),
         external_refs: Vec::new(),
     }];
-    packages.extend(bill.lock.packages.iter().map(|package| described(bill, package)));
+    let locked = &bill.lock.packages;
+    packages.extend(locked.iter().enumerate().map(|(place, package)| described(bill, place, package)));
     let mut relationships = vec![relationship(DOCUMENT.to_owned(), "DESCRIBES", IMAGE.to_owned())];
-    let by_name = bill.by_name();
-    for package in &bill.lock.packages {
+    for (package, depends) in locked.iter().zip(bill.edges()) {
         relationships.push(relationship(IMAGE.to_owned(), "CONTAINS", id(package)));
-        match &package.reason {
-            Reason::Essential | Reason::Wanted | Reason::Obsoletes(_) => {}
-            Reason::DependencyOf(by) => {
-                relationships.extend(by_name.get(by.as_str()).map(|by| relationship(id(by), "DEPENDS_ON", id(package))));
-            }
-            Reason::RecommendedBy(by) => {
-                relationships.extend(by_name.get(by.as_str()).map(|by| relationship(id(package), "OPTIONAL_DEPENDENCY_OF", id(by))));
-            }
+        relationships.extend(depends.into_iter().map(|other| relationship(id(package), "DEPENDS_ON", id(&locked[other]))));
+        if let Reason::RecommendedBy(by) = &package.reason {
+            relationships.extend(bill.place(by).map(|by| relationship(id(package), "OPTIONAL_DEPENDENCY_OF", id(&locked[by]))));
         }
     }
     Document {
@@ -119,14 +133,42 @@ pub(super) fn document(bill: &Bill) -> Document {
         document_namespace: format!("urn:uuid:{}", bill.uuid(BillFormat::Spdx)),
         creation_info: CreationInfo {
             created: time::moment(image.source_date),
-            creators: [bill.builder().map_or_else(|| "Tool: image-composer".to_owned(), |version| format!("Tool: image-composer-{version}"))],
+            creators: [bill.builder.as_ref().map_or_else(|| "Tool: image-composer".to_owned(), |version| format!("Tool: image-composer-{version}"))],
         },
         packages,
         relationships,
+        has_extracted_licensing_infos: explained(bill),
     }
 }
 
-fn described(bill: &Bill, package: &LockedPackage) -> Package {
+/// All licences of packages that are not of the SPDX list, each once.
+fn explained(bill: &Bill) -> Vec<Explained> {
+    let mut explained = BTreeMap::new();
+    for text in (0..bill.lock.packages.len()).filter_map(|place| bill.licence(place)) {
+        match Licence::of(text) {
+            Licence::Text(text) => drop(explained.insert(licence::reference(text), (text.to_owned(), text.to_owned()))),
+            Licence::Expression(_, references) => {
+                let told =
+                    |id: String| (id.clone(), (id.trim_start_matches("LicenseRef-").to_owned(), format!("{id}: its text is in the packages.")));
+                explained.extend(references.into_iter().map(told));
+            }
+        }
+    }
+    explained.into_iter().map(|(license_id, (name, extracted_text))| Explained { license_id, name, extracted_text }).collect()
+}
+
+fn sha256(digest: Sha256) -> Checksum {
+    Checksum { algorithm: "SHA256", checksum_value: digest.to_string() }
+}
+
+fn described(bill: &Bill, place: usize, package: &LockedPackage) -> Package {
+    let declared = bill.licence(place).map_or_else(
+        || UNKNOWN.to_owned(),
+        |text| match Licence::of(text) {
+            Licence::Expression(expression, _) => expression.to_owned(),
+            Licence::Text(text) => licence::reference(text),
+        },
+    );
     let purl = ExternalRef { reference_category: "PACKAGE-MANAGER", reference_type: "purl", reference_locator: bill.purl(package) };
     Package {
         id: id(package),
@@ -134,7 +176,10 @@ fn described(bill: &Bill, package: &LockedPackage) -> Package {
         version_info: package.coordinates.version().to_owned(),
         download_location: UNKNOWN,
         files_analyzed: false,
-        checksums: vec![Checksum { algorithm: "SHA256", checksum_value: package.sha256.to_string() }],
+        checksums: vec![sha256(package.sha256)],
+        license_concluded: UNKNOWN,
+        license_declared: declared,
+        copyright_text: UNKNOWN,
         package_file_name: Some(package.filename.clone()),
         primary_package_purpose: None,
         source_info: Some(format!(

@@ -1,13 +1,10 @@
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use serde_json::json;
 
 use super::*;
-use crate::cache::{Coordinates, SpecHash};
-use crate::digest::Sha256;
+use crate::cache::Coordinates;
 use crate::repo::ReleaseInfo;
-use crate::resolve::Reason;
 
 fn package(name: &str, version: &str, arch: &str, reason: Reason) -> LockedPackage {
     LockedPackage {
@@ -24,27 +21,14 @@ fn package(name: &str, version: &str, arch: &str, reason: Reason) -> LockedPacka
 fn bill() -> Bill {
     let digest = |text: &str| Digest::of(text.as_bytes());
     let needed = |by: &str| Reason::DependencyOf(by.to_owned());
-    let image = ImageRecord {
-        spec_hash: SpecHash::from(digest("spec")),
+    let image = Image {
         name: "edge".to_owned(),
         version: "1.0".to_owned(),
         dist: "debian12".to_owned(),
         arch: "x86_64".to_owned(),
-        raw_len: 4 << 30,
-        data_len: 1 << 30,
-        own_bytes: 1 << 20,
-        raw_digest: digest("disk"),
-        manifest: digest("manifest"),
-        lock: digest("lock"),
-        annotations: digest("annotations"),
-        built_at: 1_800_000_000,
-        last_used: 1_800_000_000,
-        uses: 0,
-        build_time: Duration::from_secs(60),
+        spec_hash: SpecHash::from(digest("spec")),
         source_date: 1_795_162_530,
-        releases: Vec::new(),
-        imported: None,
-        pinned: false,
+        disk: Some(Disk { digest: digest("disk"), sha256: Sha256::of(b"disk") }),
     };
     let lock = Lock {
         packages: vec![
@@ -53,15 +37,32 @@ fn bill() -> Bill {
             package("libstdc++6", "12.2.0-14", "amd64", needed("curl")),
             package("tzdata", "1:2024a~x", "all", Reason::RecommendedBy("libstdc++6".to_owned())),
         ],
-        releases: vec![ReleaseInfo { archive: "debian".to_owned(), suite: "bookworm".to_owned(), date: 1_795_162_530, digest: digest("InRelease") }],
+        releases: vec![ReleaseInfo {
+            archive: "debian".to_owned(),
+            suite: "bookworm".to_owned(),
+            date: 1_795_162_530,
+            digest: digest("InRelease"),
+            keys: Vec::new(),
+        }],
     };
     let inputs = json!({"builder_epoch": 3, "source_date_epoch": null, "codename": "bookworm", "lock": digest("file").to_string(),
         "spec": {"system": {"users": [{"name": "root", "password": "$6$secret"}]}}});
-    Bill {
-        image,
-        lock,
-        annotations: Annotations { inputs, builder: Some("0.1.0".to_owned()), log: Some("secret".to_owned()), ..Annotations::default() },
-    }
+    let facts = |depends: &[usize], licence: Option<&str>| Facts { depends: depends.to_vec(), licence: licence.map(Into::into) };
+    let facts = vec![
+        facts(&[], None),
+        facts(&[0, 2], Some("MIT AND LicenseRef-own")),
+        facts(&[0], Some("GPLv3+ with exceptions")),
+        facts(&[], Some("GPLv3+ with exceptions")),
+    ];
+    let mut bill = Bill::new(image, lock, facts);
+    (bill.releases, bill.inputs, bill.builder) = (vec![Some(Sha256::of(b"InRelease"))], inputs, Some("0.1.0".to_owned()));
+    bill
+}
+
+/// As of an image that an older program kept.
+fn old() -> Bill {
+    let Bill { image, lock, .. } = bill();
+    Bill::new(image, lock, Vec::new())
 }
 
 fn parsed(bill: &Bill, format: BillFormat) -> Value {
@@ -80,20 +81,20 @@ fn the_documents_are_what_they_were() {
 }
 
 #[test]
-fn neither_secrets_nor_the_clock_are_in_them_and_each_image_has_its_own() {
-    let mut later = bill();
-    later.image.built_at += 1000;
-    later.image.uses = 7;
+fn no_secrets_are_in_them_and_each_image_has_its_own() {
     let mut other = bill();
-    other.image.raw_digest = Digest::of(b"another disk");
+    other.image.disk = Some(Disk { digest: Digest::of(b"another disk"), sha256: Sha256::of(b"another disk") });
+    let mut inside = bill();
+    inside.image.disk = None;
     for format in [BillFormat::Spdx, BillFormat::CycloneDx, BillFormat::Provenance] {
         let text = bill().document(format);
         assert!(!text.contains("secret"), "{text}");
-        assert_eq!(later.document(format), text);
         assert_ne!(other.document(format), text);
+        assert!(text.contains(&Sha256::of(b"disk").to_string()) && !inside.document(format).contains(&Sha256::of(b"disk").to_string()));
     }
     assert_ne!(bill().uuid(BillFormat::Spdx), bill().uuid(BillFormat::CycloneDx));
-    assert_ne!(bill().uuid(BillFormat::Spdx), other.uuid(BillFormat::Spdx));
+    let uuids = [&bill(), &other, &inside].map(|bill| bill.uuid(BillFormat::Spdx));
+    assert_eq!(BTreeSet::from(uuids).len(), 3);
 }
 
 #[test]
@@ -114,7 +115,10 @@ fn every_reference_of_spdx_leads_to_an_element() {
     }
     let kinds = texts(&document["relationships"], "relationshipType");
     let count = |kind: &str| kinds.iter().filter(|other| **other == kind).count();
-    assert_eq!([count("DESCRIBES"), count("CONTAINS"), count("DEPENDS_ON"), count("OPTIONAL_DEPENDENCY_OF")], [1, 4, 1, 1]);
+    assert_eq!([count("DESCRIBES"), count("CONTAINS"), count("DEPENDS_ON"), count("OPTIONAL_DEPENDENCY_OF")], [1, 4, 3, 1]);
+    let kinds = parsed(&old(), BillFormat::Spdx);
+    let kinds = texts(&kinds["relationships"], "relationshipType");
+    assert_eq!(kinds.iter().filter(|kind| **kind == "DEPENDS_ON").count(), 1, "what it was first needed for");
 }
 
 #[test]
@@ -132,10 +136,11 @@ fn every_reference_of_cyclonedx_leads_to_a_component() {
         .flat_map(|of| of["dependsOn"].as_array().unwrap())
         .map(|on| on.as_str().unwrap())
         .collect();
-    assert_eq!(edges.iter().copied().collect::<BTreeSet<_>>().len(), edges.len());
-    // Each package is there for one reason, and so has one edge that leads to it.
-    assert_eq!(edges.len(), 4);
+    // Two that were asked for, three dependencies, one that is recommended.
+    assert_eq!(edges.len(), 6);
     assert!(edges.iter().all(|edge| components.contains(edge)), "{edges:?}");
+    let whole = |bill: &Bill| parsed(bill, BillFormat::CycloneDx)["compositions"][1]["aggregate"].clone();
+    assert_eq!((whole(&bill()), whole(&old())), (json!("complete"), json!("incomplete")));
 }
 
 #[test]
@@ -146,12 +151,38 @@ fn the_provenance_names_lock_metadata_and_packages() {
     assert_eq!(definition["resolvedDependencies"][0]["name"], json!("debian/dists/bookworm/InRelease"));
     assert_eq!(definition["resolvedDependencies"].as_array().unwrap().len(), 5);
     assert_eq!(statement["predicate"]["runDetails"]["builder"]["version"], json!({"image-composer": "0.1.0", "epoch": "3"}));
-    assert_eq!(statement["subject"][0]["digest"]["blake3"], json!(bill().image.raw_digest.to_string()));
+    let digests = |bytes: &[u8]| json!({"blake3": Digest::of(bytes).to_string(), "sha256": Sha256::of(bytes).to_string()});
+    assert_eq!(statement["subject"][0]["digest"], digests(b"disk"));
+    assert_eq!(definition["resolvedDependencies"][0]["digest"], digests(b"InRelease"));
+}
+
+#[test]
+fn licences_are_expressions_or_explained() {
+    let spdx = parsed(&bill(), BillFormat::Spdx);
+    let declared = texts(&spdx["packages"], "licenseDeclared");
+    let own = licence::reference("GPLv3+ with exceptions");
+    assert_eq!(declared, ["NOASSERTION", "NOASSERTION", "MIT AND LicenseRef-own", &own, &own]);
+    let explained: BTreeSet<&str> = texts(&spdx["hasExtractedLicensingInfos"], "licenseId").into_iter().collect();
+    assert_eq!(explained, BTreeSet::from(["LicenseRef-own", &own]));
+    let cyclonedx = parsed(&bill(), BillFormat::CycloneDx);
+    let licences: Vec<&Value> = cyclonedx["components"].as_array().unwrap().iter().map(|component| &component["licenses"]).collect();
+    let named = json!([{"license": {"name": "GPLv3+ with exceptions"}}]);
+    assert_eq!(licences, [&Value::Null, &json!([{"expression": "MIT AND LicenseRef-own"}]), &named, &named]);
+}
+
+#[test]
+fn facts_of_other_packages_are_not_told() {
+    let Bill { image, lock, .. } = bill();
+    let stray = Facts { depends: vec![4], licence: Some("MIT".into()) };
+    for facts in [vec![Facts::default(); 3], vec![Facts::default(), Facts::default(), Facts::default(), stray]] {
+        let bill = Bill::new(image.clone(), lock.clone(), facts);
+        assert_eq!(bill.document(BillFormat::Spdx), old().document(BillFormat::Spdx));
+    }
 }
 
 #[test]
 fn what_an_older_program_kept_has_a_bill_all_the_same() {
-    let bill = Bill { annotations: Annotations::default(), ..bill() };
+    let bill = old();
     let spdx = parsed(&bill, BillFormat::Spdx);
     assert_eq!(spdx["creationInfo"]["creators"], json!(["Tool: image-composer"]));
     let locator = spdx["packages"][1]["externalRefs"][0]["referenceLocator"].as_str().unwrap();
@@ -164,8 +195,8 @@ fn a_bill_is_written_whole_in_the_place_of_an_older_one() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("edge-1.0.spdx.json");
     std::fs::write(&path, "old").unwrap();
-    let output = bill().write(BillFormat::Spdx, &path).unwrap();
+    let (size, _) = bill().write(BillFormat::Spdx, &path).unwrap();
     let text = std::fs::read_to_string(&path).unwrap();
-    assert_eq!((text.as_str(), output.size.0), (bill().document(BillFormat::Spdx).as_str(), text.len() as u64));
+    assert_eq!((text.as_str(), size.0), (bill().document(BillFormat::Spdx).as_str(), text.len() as u64));
     assert!(bill().write(BillFormat::Spdx, &folder.path().join("none/a.json")).unwrap_err().to_string().starts_with("cannot write "));
 }

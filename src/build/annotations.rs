@@ -7,7 +7,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::bill::Facts;
 use crate::cache::{self, ImageCache, ImageRecord};
+use crate::digest::Sha256;
 use crate::progress::Phase;
 
 /// The annotations of an image, in JSON.
@@ -25,6 +27,12 @@ pub struct Annotations {
     /// The version of the program that built the image.
     #[serde(default)]
     pub builder: Option<String>,
+    /// What bills tell of each package of the lock, in its order; empty where nobody knows.
+    #[serde(default)]
+    pub packages: Vec<Facts>,
+    /// The SHA-256 of each repository state of the lock, in its order, where it is known.
+    #[serde(default)]
+    pub releases: Vec<Option<Sha256>>,
 }
 
 /// The wall time of a phase.
@@ -102,6 +110,8 @@ mod tests {
             phases,
             log: Some("one\n".to_owned()),
             builder: Some("0.1".to_owned()),
+            packages: vec![Facts { depends: vec![0, 7], licence: Some("MIT".into()) }, Facts::default()],
+            releases: vec![None, Some(Sha256::of(b"a"))],
         };
         assert_eq!(Annotations::parse(&annotations.to_bytes()), annotations);
         for strange in [b"".as_slice(), b"{}", b"[]", b"7", b"{\"phases\": 7}", b"\xff"] {

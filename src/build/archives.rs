@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::{Error, Request};
-use crate::distro::{Packaging, Profile};
+use crate::distro::{Packaging, Profile, ProfileArchive};
 use crate::progress::{Event, Progress};
 use crate::repo::deb::sources::{self, AptSource, SourcesError};
 use crate::repo::{ArchiveConfig, Keyring, MirrorList, PackageRecord, SuiteConfig, Trust, pattern};
@@ -26,10 +26,6 @@ pub(super) fn configure(request: &Request) -> Result<Vec<ArchiveConfig>, Error> 
         if mirrors.is_empty() && !request.offline {
             return Err(Error::NoMirror { archive: archive.id.to_owned(), profile: profile.name.to_owned() });
         }
-        let configured = request.keyrings.get(archive.id);
-        let path = configured.map_or(Path::new(archive.keyring.path), |path| path.as_path());
-        let package = configured.is_none().then_some((profile.packaging, archive.keyring.package));
-        let keys = keyring(archive.id, path, package)?;
         archives.push(ArchiveConfig {
             id: archive.id.to_owned(),
             mirrors,
@@ -37,7 +33,7 @@ pub(super) fn configure(request: &Request) -> Result<Vec<ArchiveConfig>, Error> 
             packaging: profile.packaging,
             suites: archive.suites.iter().map(|name| suite(&name.replace("{arch}", arch), archive.components)).collect(),
             pin: DEFAULT_PIN,
-            trust: if archive.unsigned_lists { Trust::Packages(keys) } else { Trust::Keys(keys) },
+            trust: profile_trust(request, archive)?,
             allow: Vec::new(),
             exclude: Vec::new(),
         });
@@ -54,17 +50,37 @@ pub(super) fn configure(request: &Request) -> Result<Vec<ArchiveConfig>, Error> 
                 Packaging::Rpm => vec![suite::<&str>("./", &[])],
             },
             pin: repository.priority,
-            trust: match profile.packaging {
-                _ if repository.unverified.is_some() => Trust::Unverified,
-                Packaging::Deb => Trust::Keys(keys(repository)?),
-                // Few sign more than their packages.
-                Packaging::Rpm => Trust::Packages(keys(repository)?),
-            },
+            trust: own_trust(repository, profile.packaging)?,
             allow: repository.allow_packages.clone(),
             exclude: repository.exclude_packages.clone(),
         });
     }
     Ok(archives)
+}
+
+/// What proves the lists of each archive of a build: as [`configure`] has it, without asking where the archives are.
+pub(super) fn trusts(request: &Request) -> Result<Vec<(String, Trust)>, Error> {
+    let of_profile = request.spec.profile.archives.iter().map(|archive| Ok((archive.id.to_owned(), profile_trust(request, archive)?)));
+    let packaging = request.spec.profile.packaging;
+    let own = request.spec.spec.repositories.iter().map(|repository| Ok((repository.id.clone(), own_trust(repository, packaging)?)));
+    of_profile.chain(own).collect()
+}
+
+fn profile_trust(request: &Request, archive: &ProfileArchive) -> Result<Trust, Error> {
+    let configured = request.keyrings.get(archive.id);
+    let path = configured.map_or(Path::new(archive.keyring.path), |path| path.as_path());
+    let package = configured.is_none().then_some((request.spec.profile.packaging, archive.keyring.package));
+    let keys = keyring(archive.id, path, package)?;
+    Ok(if archive.unsigned_lists { Trust::Packages(keys) } else { Trust::Keys(keys) })
+}
+
+fn own_trust(repository: &PackageRepository, packaging: Packaging) -> Result<Trust, Error> {
+    Ok(match packaging {
+        _ if repository.unverified.is_some() => Trust::Unverified,
+        Packaging::Deb => Trust::Keys(keys(repository)?),
+        // Few sign more than their packages.
+        Packaging::Rpm => Trust::Packages(keys(repository)?),
+    })
 }
 
 /// Ends what asks a repository that nothing proves, unless the user allows it: then there is a warning of each.

@@ -68,7 +68,7 @@ impl Build<'_> {
         let mapping = requirements()?;
         let scratch = self.scratch()?;
         let client = self.client()?;
-        let chosen: Chosen = self.choose(&client, scratch.path())?;
+        let chosen: Chosen = self.choose(&client, scratch.path(), None)?;
         room::check(&self.request.spec.spec, installed_size(&chosen.records))?;
         let time = self.time(&chosen.lock);
         let raw = Partial::new(scratch.path()).map_err(Error::Scratch)?;

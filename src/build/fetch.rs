@@ -56,7 +56,7 @@ fn fetch_into(request: &Request, hash: SpecHash, store: &Store, journal: &Journa
     archives::check_trust(request, progress)?;
     let client = build.client()?;
     let universe = build.universe(&client)?;
-    let (lock, records, _) = build.resolve(universe, &client)?;
+    let super::Resolved { lock, records, .. } = build.resolve(universe, &client)?;
     let scratch = store.scratch()?;
     let (_, counts) = packages::gather(request, Some(store), &client, &records, scratch.path(), progress, cancel)?;
     Ok(Fetched {

@@ -15,7 +15,7 @@ use crate::digest::Digest;
 use crate::fetch::Client;
 use crate::format::cbor;
 use crate::progress::Progress;
-use crate::repo::{self, Archive, MultiArch, PackageRecord, Priority, Relations, deb};
+use crate::repo::{self, Archive, MultiArch, PackageRecord, Priority, Relations, deb, rpm};
 use crate::resolve::{self, Lock, LockFile, LockedPackage};
 use crate::root::{self, Source};
 use crate::spec::Loaded;
@@ -85,12 +85,8 @@ impl Build<'_> {
         };
         let records: Vec<PackageRecord> = file.lock.packages.iter().map(promised).collect();
         let (sources, counts) = packages::gather(self.request, self.packages, client, &records, scratch, self.progress, self.cancel)?;
-        // RPM packages keep their relations for rpm alone.
-        if spec.profile.packaging == root::Packaging::Rpm {
-            return Ok(Gathered { lock: file.lock.clone(), records, sources, counts });
-        }
-        let arch = spec.spec.target.arch.debian();
-        let records = records.par_iter().zip(&sources).map(|(record, source)| read(record, source, arch)).collect::<Result<_, _>>()?;
+        let (packaging, arch) = (spec.profile.packaging, spec.profile.arch(spec.spec.target.arch));
+        let records = records.par_iter().zip(&sources).map(|(record, source)| read(record, source, packaging, arch)).collect::<Result<_, _>>()?;
         Ok(Gathered { lock: file.lock.clone(), records, sources, counts })
     }
 
@@ -113,14 +109,15 @@ fn unread(package: &LockedPackage, archive: Arc<Archive>) -> PackageRecord {
         priority: Priority::default(),
         essential: package.essential,
         multi_arch: MultiArch::No,
+        licence: None,
         provides: Vec::new(),
         relations: Relations::default().into(),
         archive,
     }
 }
 
-/// The same package with what its own control file says.
-fn read(record: &PackageRecord, source: &Source, arch: &str) -> Result<PackageRecord, Error> {
+/// The same package with what its own control file or header says.
+fn read(record: &PackageRecord, source: &Source, packaging: root::Packaging, arch: &str) -> Result<PackageRecord, Error> {
     let name = record.coordinates.to_string();
     let contradicts = |problem: &dyn std::fmt::Display| Error::LockedPackage { package: name.clone(), problem: problem.to_string() };
     let input: Box<dyn Read> = match source {
@@ -128,9 +125,19 @@ fn read(record: &PackageRecord, source: &Source, arch: &str) -> Result<PackageRe
         Source::File(path) => Box::new(File::open(path).map_err(|error| contradicts(&error))?),
         Source::Installed => return Err(contradicts(&"it is not there")),
     };
-    let control = root::control_fields(&name, input, record.size).map_err(|error| contradicts(&super::error::with_causes(&error)))?;
-    let found = deb::packages::of_control(&control, &record.filename, record.size, record.sha256, &record.archive, arch);
-    match found.map_err(|problem| contradicts(&problem))? {
+    let unreadable = |error: root::Error| contradicts(&super::error::with_causes(&error));
+    let (filename, size, sha256, archive) = (&record.filename, record.size, record.sha256, &record.archive);
+    let found = match packaging {
+        root::Packaging::Deb => {
+            let control = root::control_fields(&name, input, size).map_err(unreadable)?;
+            deb::packages::of_control(&control, filename, size, sha256, archive, arch).map_err(|problem| contradicts(&problem))?
+        }
+        root::Packaging::Rpm => {
+            let described = root::Described::read(&name, input, size).map_err(unreadable)?;
+            rpm::primary::of_header(described, filename, size, sha256, archive, arch).map_err(|problem| contradicts(&problem))?
+        }
+    };
+    match found {
         Some(found) if found.coordinates == record.coordinates => Ok(found),
         Some(found) => Err(contradicts(&format!("inside it is {}", found.coordinates))),
         None => Err(contradicts(&format!("it is not for {arch}"))),
@@ -207,7 +214,7 @@ pub fn lock(
         (Some(before), Renew::Named(names)) => hold(&mut universe.packages, &before.lock, names),
         _ => {}
     }
-    let (lock, _, _) = build.resolve(universe, &client)?;
+    let super::Resolved { lock, .. } = build.resolve(universe, &client)?;
     let mut wanted = request.spec.spec.system.packages.clone();
     wanted.sort();
     let mut file = LockFile { inputs: request.spec.package_inputs(), wanted, lock };

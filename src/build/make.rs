@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use super::output::OutputDir;
-use super::{Build, Chosen, Error, MissReason, PackageCounts, Report, RootOutcome, packages, plan, requirements, room, root, tidy, worker};
+use super::{Build, Chosen, Error, MissReason, PackageCounts, Report, Resolved, RootOutcome, packages, plan, requirements, room, root, tidy, worker};
+use crate::bill::Facts;
 use crate::fetch::Client;
 use crate::repo::PackageRecord;
 use crate::resolve::{Lock, Matched};
@@ -18,6 +19,7 @@ const ATTEMPTS: u32 = 5;
 /// A raw disk that was made.
 pub(super) struct Made {
     pub(super) lock: Lock,
+    pub(super) facts: Vec<Facts>,
     pub(super) counts: PackageCounts,
     pub(super) root: Option<RootOutcome>,
     pub(super) matched: Vec<Matched>,
@@ -25,29 +27,35 @@ pub(super) struct Made {
 
 impl Build<'_> {
     /// The way of a miss: from repositories to the output files.
-    pub(super) fn build(&self, because: MissReason) -> Result<Report, Error> {
+    pub(super) fn build(&self, because: MissReason, resolved: Option<Box<Resolved>>) -> Result<Report, Error> {
         let mapping = requirements()?;
         let scratch = self.scratch()?;
         let client = self.client()?;
-        let Chosen { lock, records, matched, gathered } = self.choose(&client, scratch.path())?;
-        room::check(&self.request.spec.spec, installed_size(&records))?;
-        let time = self.time(&lock);
+        let chosen = self.choose(&client, scratch.path(), resolved)?;
+        room::check(&self.request.spec.spec, installed_size(&chosen.records))?;
+        let time = self.time(&chosen.lock);
         let dir = OutputDir::prepare(self.request)?;
         let raw = dir.partial()?;
-        let chosen = Chosen { lock, records, matched, gathered };
-        let Made { lock, counts, root, matched } = self.make(&mapping, &client, scratch.path(), chosen, time, raw.path())?;
-        Ok(Report { root, matched, ..self.finish(because, &lock, time, counts, &dir, raw)? })
+        let made = self.make(&mapping, &client, scratch.path(), chosen, time, raw.path())?;
+        self.finish(because, made, time, &dir, raw)
     }
 
     /// The raw disk of these packages, in the file `raw`.
     pub(super) fn make(&self, mapping: &Mapping, client: &Client, scratch: &Path, chosen: Chosen, time: u64, raw: &Path) -> Result<Made, Error> {
-        let Chosen { lock, records, matched, mut gathered } = chosen;
+        let Chosen { lock, records, matched, facts, mut gathered } = chosen;
         let installed = installed_size(&records);
         let roots = self.roots.map(|store| root::Roots::new(store, self.request, &records, time, self.progress, self.cancel)).transpose()?;
         let taken = roots.as_ref().map_or(Ok(root::Taken::Nothing), |roots| roots.take(scratch))?;
         let layout = plan::disk(&self.request.spec, *self.request.spec.hash(self.request.source_date_epoch).digest(), time);
+        let bill = self.bill_inside(&lock, &facts, time, scratch)?;
+        let root = |records: &[PackageRecord], sources| {
+            let mut plan = plan::root(&self.request.spec, records, sources, time, self.request.workers.unpack);
+            // First, so that a file of the spec can take its place.
+            plan.files.splice(0..0, bill.clone());
+            plan
+        };
         let task = |records: &[PackageRecord], sources, start| worker::Task {
-            root: plan::root(&self.request.spec, records, sources, time, self.request.workers.unpack),
+            root: root(records, sources),
             start,
             layout: layout.clone(),
             boot: plan::boot(&self.request.spec),
@@ -59,7 +67,7 @@ impl Build<'_> {
             root::Taken::Whole(saved) => {
                 worker::run(mapping, &task(&[], Vec::new(), worker::Start::Saved(saved)), &|_| (), self.progress, self.cancel)?;
                 let counts = PackageCounts { total: records.len(), ..PackageCounts::default() };
-                return Ok(Made { lock, counts, root: Some(RootOutcome::Hit), matched });
+                return Ok(Made { lock, facts, counts, root: Some(RootOutcome::Hit), matched });
             }
             root::Taken::Base(path) => Some(path),
             root::Taken::Nothing => None,
@@ -84,7 +92,7 @@ impl Build<'_> {
                         (Some(_), kept) => RootOutcome::Base { kept },
                         (None, kept) => RootOutcome::Installed { kept },
                     });
-                    return Ok(Made { lock, counts, root, matched });
+                    return Ok(Made { lock, facts, counts, root, matched });
                 }
                 // The store has damaged bytes: they are marked as lost, and the package is fetched again.
                 Err(Error::Worker(failure)) if attempts > 1 && self.lost(&failure)? => attempts -= 1,
@@ -127,7 +135,7 @@ impl Build<'_> {
             cancel: self.cancel,
             begun: self.begun,
         }
-        .build(because)
+        .build(because, None)
     }
 
     /// The latest time of any file: what the environment says, else the date of the newest repository.

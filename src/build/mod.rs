@@ -10,6 +10,7 @@
 
 mod annotations;
 mod archives;
+mod bills;
 mod check;
 mod error;
 mod fetch;
@@ -29,6 +30,7 @@ mod signatures;
 mod tidy;
 mod timings;
 mod why;
+mod withdrawn;
 pub mod worker;
 
 use std::collections::BTreeSet;
@@ -36,6 +38,7 @@ use std::path::Path;
 use std::time::{Instant, SystemTime};
 
 pub use annotations::{Annotations, Took};
+pub use bills::bill;
 pub use check::{Checked, check};
 pub use error::Error;
 pub use fetch::{Fetched, fetch};
@@ -47,12 +50,14 @@ pub use tidy::{Collection, room_hint, tidy};
 pub use timings::{ItemSpan, PhaseSpan, Timings};
 pub use why::{Change, Difference, Nearest, differences, nearest};
 
+use crate::bill;
 use crate::cache::{self, ImageCache, ImageRecord, MetadataCache, NewImage, ReleaseDate, SpecHash};
+use crate::digest::Sha256;
 use crate::disk;
 use crate::disk::formats::Format;
 use crate::fetch::{Client, ClientOptions, Credentials, Proxies};
 use crate::progress::{Cancel, Event, Phase, Progress};
-use crate::repo::{self, LoadOptions, PackageRecord, Universe};
+use crate::repo::{self, LoadOptions, PackageRecord, RELEASE_LIMIT, ReleaseInfo, Universe};
 use crate::resolve::{self, Lock, Matched};
 use crate::root::sandbox::Mapping;
 use crate::spec::model::Image;
@@ -62,7 +67,9 @@ use crate::transfer::partial::Partial;
 use crate::units::{ByteSize, human_duration};
 use error::with_causes;
 use journal::Journal;
+use make::Made;
 use output::OutputDir;
+use refresh::Refreshed;
 
 /// Builds an image, or takes it from the image cache, and writes its output files.
 ///
@@ -90,13 +97,13 @@ pub fn build(request: &Request, store: Option<&Store>, progress: &dyn Progress, 
             journal.note("image cache: hit");
             Ok(*report)
         }
-        Cached::Miss(because) => {
+        Cached::Miss(because, resolved) => {
             journal.note(&format!("image cache: no hit: {because}"));
             near = build.nearest(because);
             if let Some(Err(error)) = store.map(Store::check_writable) {
                 build.warn(&format!("{error}; the build keeps nothing"));
             }
-            match build.build(because) {
+            match build.build(because, resolved) {
                 Err(error) if error.is_without_room() => build.build_beside(because, error),
                 built => built,
             }
@@ -160,30 +167,47 @@ struct Chosen {
     records: Vec<PackageRecord>,
     /// What patterns meant.
     matched: Vec<Matched>,
+    /// What bills tell of each of them.
+    facts: Vec<bill::Facts>,
     /// Where their bytes are, if they had to be read to be chosen.
     gathered: Option<(Vec<crate::root::Source>, PackageCounts)>,
 }
 
+/// The packages that the repositories have for a spec.
+struct Resolved {
+    lock: Lock,
+    records: Vec<PackageRecord>,
+    /// What patterns meant.
+    matched: Vec<Matched>,
+}
+
 enum Cached {
     Hit(Box<Report>),
-    Miss(MissReason),
+    /// With the packages of the image, where the repositories were asked already.
+    Miss(MissReason, Option<Box<Resolved>>),
 }
 
 impl Build<'_> {
     /// The way of a hit: the image cache to the output files.
     fn cached(&self) -> Result<Cached, Error> {
-        let Some(store) = self.images else { return Ok(Cached::Miss(MissReason::CacheOff)) };
+        let Some(store) = self.images else { return Ok(Cached::Miss(MissReason::CacheOff, None)) };
         if self.request.rebuild {
-            return Ok(Cached::Miss(MissReason::Rebuild));
+            return Ok(Cached::Miss(MissReason::Rebuild, None));
         }
         let cache = ImageCache::new(store);
         let Some(record) = cache.take(&self.hash)? else {
             cache.count_miss();
-            return Ok(Cached::Miss(MissReason::NotThere));
+            return Ok(Cached::Miss(MissReason::NotThere, None));
         };
-        if self.request.refresh && !self.is_current(&cache, &record)? {
+        if self.is_withdrawn(&cache, &record)? {
             cache.count_miss();
-            return Ok(Cached::Miss(MissReason::NotCurrent));
+            return Ok(Cached::Miss(MissReason::Withdrawn, None));
+        }
+        if self.request.refresh
+            && let Refreshed::Other(resolved) = self.refreshed(&cache, &record)?
+        {
+            cache.count_miss();
+            return Ok(Cached::Miss(MissReason::NotCurrent, resolved));
         }
         let dir = OutputDir::prepare(self.request)?;
         let raw = dir.partial()?;
@@ -197,7 +221,7 @@ impl Build<'_> {
                     with_causes(&error)
                 )));
                 cache.count_miss();
-                return Ok(Cached::Miss(MissReason::Damaged));
+                return Ok(Cached::Miss(MissReason::Damaged, None));
             }
             Err(error) => return Err(error.into()),
         }
@@ -226,12 +250,13 @@ impl Build<'_> {
     }
 
     /// From the raw disk to the report.
-    fn finish(&self, because: MissReason, lock: &Lock, time: u64, counts: PackageCounts, dir: &OutputDir, raw: Partial) -> Result<Report, Error> {
-        let kept = self.keep(lock, time, raw.path())?;
+    fn finish(&self, because: MissReason, made: Made, time: u64, dir: &OutputDir, raw: Partial) -> Result<Report, Error> {
+        let Made { lock, facts, counts, root, matched } = made;
+        let kept = self.keep(&lock, facts, time, raw.path())?;
         let digest = kept.as_ref().map(|record| record.raw_digest);
         let outputs = output::write_all(dir, &self.request.spec.spec.disk.artifacts, raw, digest, self.progress, self.cancel)?;
         let outcome = ImageOutcome::Built { because, kept: kept.is_some() };
-        Ok(self.report(outcome, Some(counts), release_dates(lock), kept.as_ref(), outputs))
+        Ok(Report { root, matched, ..self.report(outcome, Some(counts), release_dates(&lock), kept.as_ref(), outputs) })
     }
 
     fn client(&self) -> Result<Client, Error> {
@@ -275,18 +300,28 @@ impl Build<'_> {
         }
     }
 
-    /// The packages: those of the lock, or else what the repositories have for the spec.
-    fn choose(&self, client: &Client, scratch: &Path) -> Result<Chosen, Error> {
+    /// The packages: those of the lock, or else what the repositories have for the spec, which is not asked for again where it is known.
+    fn choose(&self, client: &Client, scratch: &Path, resolved: Option<Box<Resolved>>) -> Result<Chosen, Error> {
         if let Some(file) = &self.request.locked {
             let locked::Gathered { lock, records, sources, counts } = self.gather_locked(file, client, scratch)?;
-            return Ok(Chosen { lock, records, matched: Vec::new(), gathered: Some((sources, counts)) });
+            let facts = self.facts(&records);
+            return Ok(Chosen { lock, records, matched: Vec::new(), facts, gathered: Some((sources, counts)) });
         }
-        let (lock, records, matched) = self.resolve(self.universe(client)?, client)?;
-        Ok(Chosen { lock, records, matched, gathered: None })
+        let Resolved { lock, records, matched } = match resolved {
+            Some(resolved) => *resolved,
+            None => self.resolve(self.universe(client)?, client)?,
+        };
+        let facts = self.facts(&records);
+        Ok(Chosen { lock, records, matched, facts, gathered: None })
+    }
+
+    fn facts(&self, records: &[PackageRecord]) -> Vec<bill::Facts> {
+        let (profile, target) = (self.request.spec.profile, &self.request.spec.spec.target);
+        bill::Facts::of(records, profile.arch(target.arch), profile.packaging)
     }
 
     /// The packages with their records, and what patterns meant; all others are given up, because a build is long and they are many.
-    fn resolve(&self, mut universe: Universe, client: &Client) -> Result<(Lock, Vec<PackageRecord>, Vec<Matched>), Error> {
+    fn resolve(&self, mut universe: Universe, client: &Client) -> Result<Resolved, Error> {
         self.progress.report(Event::Start { phase: Phase::Resolve, total: None });
         let system = &self.request.spec.spec.system;
         let (profile, target) = (self.request.spec.profile, &self.request.spec.spec.target);
@@ -296,7 +331,7 @@ impl Build<'_> {
             kernel: system.kernel.clone(),
             packaging,
             arch,
-            recommends: false,
+            recommends: system.recommends,
             essentials: true,
             looked_up: BTreeSet::new(),
         };
@@ -320,11 +355,11 @@ impl Build<'_> {
             self.journal.note(&format!("metadata: {} {} of {}", release.archive, release.suite, time::moment(release.date)));
         }
         self.progress.report(Event::Finish { phase: Phase::Resolve });
-        Ok((resolution.lock, records, resolution.matched))
+        Ok(Resolved { lock: resolution.lock, records, matched: resolution.matched })
     }
 
     /// Files the image under its spec hash; a store without room, or one that cannot be changed, is no reason to lose the image.
-    fn keep(&self, lock: &Lock, time: u64, raw: &Path) -> Result<Option<ImageRecord>, Error> {
+    fn keep(&self, lock: &Lock, facts: Vec<bill::Facts>, time: u64, raw: &Path) -> Result<Option<ImageRecord>, Error> {
         let Some(store) = self.images.filter(|store| store.is_writable()) else { return Ok(None) };
         let spec = &self.request.spec.spec;
         let image = NewImage {
@@ -332,7 +367,7 @@ impl Build<'_> {
             version: spec.image.version.clone(),
             dist: spec.target.dist.clone(),
             arch: spec.target.arch.name().to_owned(),
-            annotations: self.annotations().to_bytes(),
+            annotations: self.annotations(lock, facts).to_bytes(),
             lock: crate::format::cbor::encode(lock).expect("a lock is plain values"),
             build_time: self.begun.elapsed(),
             source_date: time,
@@ -353,10 +388,14 @@ impl Build<'_> {
         }
     }
 
-    fn annotations(&self) -> Annotations {
+    fn annotations(&self, lock: &Lock, packages: Vec<bill::Facts>) -> Annotations {
         let phases = self.journal.timings().sums().into_iter().map(|(phase, took)| Took { phase, millis: took.as_millis() as u64 }).collect();
         let inputs = self.request.inputs();
-        Annotations { inputs, phases, log: Some(self.journal.text()), builder: Some(env!("CARGO_PKG_VERSION").to_owned()) }
+        let builder = Some(env!("CARGO_PKG_VERSION").to_owned());
+        // Whoever has the file can compare it with the one that others know.
+        let sha256 = |release: &ReleaseInfo| Some(Sha256::of(&self.packages?.read_blob(&release.digest, RELEASE_LIMIT).ok()?));
+        let releases = lock.releases.iter().map(sha256).collect();
+        Annotations { inputs, phases, log: Some(self.journal.text()), builder, packages, releases }
     }
 
     fn scratch(&self) -> Result<Work, Error> {

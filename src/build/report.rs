@@ -107,6 +107,8 @@ pub enum MissReason {
     Rebuild,
     /// `--refresh`, and the repositories have other packages for the spec than the cached image has.
     NotCurrent,
+    /// None of the keys that signed a list of packages, which the cached image was made from, is believed any more.
+    Withdrawn,
 }
 
 /// Where a build's packages came from.
@@ -129,6 +131,7 @@ impl fmt::Display for MissReason {
             Self::Damaged => "the image of this spec was damaged",
             Self::CacheOff => "it is off",
             Self::NotCurrent => "the repositories have other packages than the kept image",
+            Self::Withdrawn => "the keys that signed what the kept image was made from are not believed any more",
             Self::Rebuild => "passed over, as --rebuild says",
         })
     }

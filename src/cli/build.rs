@@ -156,7 +156,7 @@ pub(super) fn run(session: &Session, arguments: Arguments) -> Result {
     if arguments.timings {
         write_timings(session, &mut report, &request.output_dir)?;
     }
-    let billed = sbom::write(store.as_ref(), &mut report, &arguments.sbom, &request.output_dir);
+    let billed = sbom::write(store.as_ref(), &mut report, &arguments.sbom, &request.output_dir, &cancel);
     session.ui.built(&report, arguments.json)?;
     billed
 }

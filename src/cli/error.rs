@@ -244,7 +244,7 @@ impl Error {
 fn of_bill(error: &bill::Error) -> u8 {
     match error {
         bill::Error::Imported(_) => exit::NOT_FOUND,
-        bill::Error::Damaged(_) => exit::INTEGRITY,
+        bill::Error::Damaged { .. } => exit::INTEGRITY,
         bill::Error::Write { .. } | bill::Error::Cache(_) => exit::FAILED,
     }
 }

@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use clap::ValueEnum;
-use image_composer::bill::{Bill, BillFormat};
-use image_composer::build::Report;
+use image_composer::bill::BillFormat;
+use image_composer::build::{Output, Report, bill};
 use image_composer::cache::ImageCache;
+use image_composer::progress::Cancel;
 use image_composer::store::Store;
 
 use super::{Error, Result};
@@ -33,7 +34,7 @@ impl From<Sbom> for BillFormat {
 }
 
 /// Writes the bills of the image that was just built or served, beside its files, and adds them to the report.
-pub(super) fn write(store: Option<&Store>, report: &mut Report, bills: &[Sbom], folder: &Path) -> Result {
+pub(super) fn write(store: Option<&Store>, report: &mut Report, bills: &[Sbom], folder: &Path, cancel: &Cancel) -> Result {
     if bills.is_empty() {
         return Ok(());
     }
@@ -41,10 +42,12 @@ pub(super) fn write(store: Option<&Store>, report: &mut Report, bills: &[Sbom], 
     let Some(image) = cache.lookup(&report.spec_hash)? else {
         return Err(Error::NotKept { name: report.name.clone() });
     };
-    let bill = Bill::read(&cache, &image)?;
+    let bill = bill(&cache, &image, cancel)?;
     for &sbom in bills {
         let format = BillFormat::from(sbom);
-        report.outputs.push(bill.write(format, &folder.join(format!("{}-{}.{}", report.name, report.version, format.suffix())))?);
+        let path = folder.join(format!("{}-{}.{}", report.name, report.version, format.suffix()));
+        let (size, allocated) = bill.write(format, &path)?;
+        report.outputs.push(Output { path, size, allocated });
     }
     Ok(())
 }

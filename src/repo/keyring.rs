@@ -177,6 +177,11 @@ impl Keyring {
         all
     }
 
+    /// Whether one of these keys is there, by the fingerprint of the primary key, and may sign. Age is no matter: what a key signed when it was valid stays signed.
+    pub fn believes(&self, fingerprints: &[String]) -> bool {
+        self.keys.iter().any(|key| fingerprints.contains(&key.owner) && key.judgement().flaw.is_none())
+    }
+
     /// The keys that `signature` says it is made by; all of them if it does not say.
     pub(super) fn issuers(&self, signature: &Signature) -> impl Iterator<Item = &Key> {
         let (ids, fingerprints) = (signature.issuer_key_id(), signature.issuer_fingerprint());

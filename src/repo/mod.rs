@@ -13,9 +13,11 @@ mod trust;
 
 pub use error::{Cause, Error, Failure, Missing};
 pub use keyring::Keyring;
+pub(crate) use load::RELEASE_LIMIT;
 pub use load::{ArchiveConfig, LoadOptions, MirrorList, MirrorListKind, SuiteConfig, Universe, load, with_mirrors};
 pub use record::{
-    AnyOf, Archive, Comparison, Conditional, LazyRelations, MultiArch, PackageRecord, Priority, Provide, Relations, ReleaseInfo, Requirement,
+    AnyOf, Archive, Comparison, Conditional, LICENCE_LIMIT, LazyRelations, MultiArch, PackageRecord, Priority, Provide, Relations, ReleaseInfo,
+    Requirement,
 };
 pub use trust::Trust;
 

@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 use crate::cache::Coordinates;
 use crate::digest::{Digest, Sha256};
 
+/// The longest licence in bytes; a longer one counts as none. TeX Live's longest have some hundreds.
+pub const LICENCE_LIMIT: usize = 4096;
+
 /// A package that a repository offers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PackageRecord {
@@ -30,6 +33,8 @@ pub struct PackageRecord {
     pub multi_arch: MultiArch,
     /// Virtual packages that this one stands for.
     pub provides: Vec<Provide>,
+    /// Its licence as the packager wrote it (the License tag of RPM packages); Debian's have none in their fields. At most [`LICENCE_LIMIT`] bytes.
+    pub licence: Option<Box<str>>,
     /// What it needs and excludes.
     pub relations: LazyRelations,
     /// The archive that it comes from.
@@ -177,6 +182,8 @@ pub struct Requirement {
     pub version: Option<(Comparison, String)>,
     /// What the same package must satisfy, too: rpm's `with`.
     pub with: Vec<Requirement>,
+    /// What the same package must not satisfy: rpm's `without`.
+    pub without: Vec<Requirement>,
 }
 
 /// A virtual package.
@@ -215,4 +222,8 @@ pub struct ReleaseInfo {
     pub date: u64,
     /// The digest of the InRelease file.
     pub digest: Digest,
+    /// The fingerprints of the primary keys that made good signatures over it, in upper-case hexadecimal, sorted; none where nothing had to prove it, where it is
+    /// only named by a lock file, and where an older program kept it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<String>,
 }

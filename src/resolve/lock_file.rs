@@ -54,7 +54,7 @@ impl LockFile {
         for name in &self.wanted {
             line(format_args!("wants {name}"));
         }
-        for ReleaseInfo { archive, suite, date, digest } in &self.lock.releases {
+        for ReleaseInfo { archive, suite, date, digest, keys: _ } in &self.lock.releases {
             line(format_args!("release {archive} {suite} {date} {digest}"));
         }
         for package in &self.lock.packages {
@@ -115,7 +115,7 @@ impl LockFile {
 fn release(archive: &str, suite: &str, date: &str, digest: &str) -> Result<ReleaseInfo, String> {
     let date = date.parse().map_err(|_| format!("“{date}” is no time"))?;
     let digest = digest.parse().map_err(|_| "the digest is none".to_owned())?;
-    Ok(ReleaseInfo { archive: archive.to_owned(), suite: suite.to_owned(), date, digest })
+    Ok(ReleaseInfo { archive: archive.to_owned(), suite: suite.to_owned(), date, digest, keys: Vec::new() })
 }
 
 fn package(name: [&str; 4], sha256: &str, sizes: [&str; 2], path: &str, reason: &[&str]) -> Result<LockedPackage, String> {
@@ -216,7 +216,8 @@ mod tests {
         let mut packages = packages;
         packages[0].essential = true;
         let digest = Digest::of(b"release");
-        let releases = vec![ReleaseInfo { archive: "debian".to_owned(), suite: "bookworm".to_owned(), date: 1_700_000_000, digest }];
+        let releases =
+            vec![ReleaseInfo { archive: "debian".to_owned(), suite: "bookworm".to_owned(), date: 1_700_000_000, digest, keys: Vec::new() }];
         LockFile { inputs: Digest::of(b"inputs"), wanted: vec!["curl".to_owned()], lock: Lock { packages, releases } }
     }
 

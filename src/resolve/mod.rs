@@ -12,6 +12,7 @@
 //!
 //! The same question gets the same answer, whatever the order of names and records.
 
+mod edges;
 mod error;
 mod explain;
 mod kernel;
@@ -39,6 +40,7 @@ use serde::Serialize;
 use crate::repo::{PackageRecord, ReleaseInfo};
 use crate::root::Packaging;
 
+pub use edges::edges;
 pub use error::{Error, Unavailable, UnknownName};
 pub use kernel::{Kernel, is_kernel};
 pub use lock::{Lock, LockedPackage, Reason};

@@ -30,6 +30,7 @@ fn a_requirement() -> impl Strategy<Value = Requirement> {
         arch: None,
         version,
         with: Vec::new(),
+        without: Vec::new(),
     })
 }
 
@@ -54,6 +55,7 @@ fn a_record() -> impl Strategy<Value = PackageRecord> {
             priority,
             essential,
             multi_arch: MultiArch::No,
+            licence: None,
             provides,
             relations: Relations { pre_depends, depends, recommends, conflicts, breaks, replaces: Vec::new(), conditional: Vec::new() }.into(),
             archive: Arc::new(Archive { id: repository, mirrors: Vec::new(), pin }),

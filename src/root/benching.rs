@@ -4,7 +4,6 @@ use std::path::Path;
 
 use super::archive::Origin;
 use super::deb::Deb;
-use super::error::refused;
 use super::plan::{Package, Source};
 use super::{Error, bounded};
 use crate::cache::Coordinates;
@@ -13,8 +12,11 @@ use crate::cache::Coordinates;
 ///
 /// # Errors
 /// A package that cannot be read.
+///
+/// # Panics
+/// Never: the package has coordinates.
 pub fn read(deb: &Path) -> Result<usize, Error> {
-    let size = rustix::fs::stat(deb).map_err(refused("read", deb))?.st_size as u64;
+    let size = std::fs::metadata(deb).map_err(Error::io("read", deb))?.len();
     let package = Package {
         coordinates: Coordinates::new("benched", "1", "all", "bench").expect("coordinates as a package has them"),
         source: Source::File(deb.to_owned()),

@@ -64,6 +64,7 @@ fn complete_system(draft: SystemDraft, bootloader: BootProvider, image: &Image, 
         hostname: draft.hostname.unwrap_or_else(|| names::hostname_of_image(&image.name)),
         network: draft.network,
         packages: packages.into_iter().collect(),
+        recommends: draft.recommends,
         users: draft.users.into_iter().map(|user| complete_user(user, image)).collect(),
         additional_files: draft.additional_files,
         configurations: draft.configurations,
@@ -71,6 +72,7 @@ fn complete_system(draft: SystemDraft, bootloader: BootProvider, image: &Image, 
         modules: draft.modules,
         cmdline: draft.cmdline.unwrap_or_else(|| DEFAULT_CMDLINE.to_owned()),
         bootloader,
+        sbom: draft.sbom,
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! What is optional is still optional here, so that a profile (and one day a parent that is extended) can fill it in.
 
-use super::model::{AdditionalFile, Artifact, Image, Network, PackageFolder, PackageRepository, Partition, PartitionTable, Target};
+use super::model::{AdditionalFile, Artifact, Image, Network, PackageFolder, PackageRepository, Partition, PartitionTable, Sbom, Target};
 use super::password::Written;
 use crate::distro::{BootProvider, Profile};
 use crate::units::ByteSize;
@@ -39,6 +39,7 @@ pub(super) struct SystemDraft {
     pub(super) hostname: Option<String>,
     pub(super) network: Option<Network>,
     pub(super) packages: Vec<String>,
+    pub(super) recommends: bool,
     pub(super) users: Vec<UserDraft>,
     pub(super) additional_files: Vec<AdditionalFile>,
     pub(super) configurations: Vec<String>,
@@ -47,6 +48,7 @@ pub(super) struct SystemDraft {
     pub(super) modules: Vec<String>,
     pub(super) cmdline: Option<String>,
     pub(super) bootloader: Option<BootProvider>,
+    pub(super) sbom: Option<Sbom>,
 }
 
 /// One of `systemConfig.users`.

@@ -127,6 +127,9 @@ pub struct System {
     /// All packages to install: the profile's, the kernel's, the boot loader's and the spec's own, each by its name, as `name=version`, or as a pattern of
     /// names. Sorted, each once.
     pub packages: Vec<String>,
+    /// Whether packages that others recommend come too, where they can.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub recommends: bool,
     /// In the order of the spec.
     pub users: Vec<User>,
     /// Sorted by destination.
@@ -143,6 +146,19 @@ pub struct System {
     pub cmdline: String,
     /// What starts the kernel.
     pub bootloader: BootProvider,
+    /// In whose words a bill of the packages lies in the image, where one does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sbom: Option<Sbom>,
+}
+
+/// A bill of what is in an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Sbom {
+    /// SPDX 2.3, JSON.
+    Spdx,
+    /// `CycloneDX` 1.5, JSON.
+    CycloneDx,
 }
 
 /// A user to make, or `root`.

@@ -201,6 +201,10 @@ fn details(image: &ImageRecord, about: &About, stream: Stream, now: u64) -> Stri
     for release in &image.releases {
         rows.push(("metadata", text::printable(&format!("{} {} of {}", release.archive, release.suite, time::moment(release.date))).into_owned()));
     }
+    for release in about.lock.iter().flat_map(|lock| &lock.releases).filter(|release| !release.keys.is_empty()) {
+        let signed = format!("{} {} by {}", release.archive, release.suite, release.keys.join(", "));
+        rows.push(("signed", text::printable(&signed).into_owned()));
+    }
     for id in about.annotations.untrusted().unwrap_or_default() {
         rows.push(("untrusted repositories", text::printable(&format!("{id}, which nothing proved")).into_owned()));
     }
@@ -232,6 +236,7 @@ pub(super) mod tests {
     use image_composer::cache::{Coordinates, Import, ReleaseDate, SharedWith, SpecHash};
     use image_composer::digest::{Digest, Sha256};
     use image_composer::progress::Phase;
+    use image_composer::repo::ReleaseInfo;
     use image_composer::resolve::{LockedPackage, Reason};
 
     use super::*;
@@ -285,7 +290,14 @@ pub(super) mod tests {
             essential: false,
             reason: Reason::Wanted,
         };
-        Lock { packages: vec![package], releases: Vec::new() }
+        let signed = ReleaseInfo {
+            archive: "debian".to_owned(),
+            suite: "bookworm".to_owned(),
+            date: 1_700_000_000,
+            digest: Digest::of(b"InRelease"),
+            keys: vec!["AB12".to_owned(), "CD34".to_owned()],
+        };
+        Lock { packages: vec![package], releases: vec![ReleaseInfo { suite: "unsigned".to_owned(), keys: Vec::new(), ..signed.clone() }, signed] }
     }
 
     #[test]
@@ -337,7 +349,7 @@ pub(super) mod tests {
         let (image, lock) = (image("minimal", 2), lock());
         let packages = Some(lock.packages.iter().map(json::Package::from).collect());
         let annotations = Annotations { inputs: serde_json::json!({"spec": {"image": {"name": "minimal"}}}), ..Annotations::default() };
-        let about = About { annotations, sharing: Some(Sharing { total: 9, own: 4, with: Vec::new() }), lock: None };
+        let about = About { annotations, sharing: Some(Sharing { total: 9, own: 4, with: Vec::new() }), lock: Some(lock.clone()) };
         insta::assert_json_snapshot!(json::ImageWithPackages::new(&image, packages, &about));
     }
 }

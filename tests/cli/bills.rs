@@ -12,17 +12,25 @@ use image_composer::spec;
 use image_composer::store::Store;
 use serde_json::json;
 
+use super::bundle::trust;
 use super::cache::json_of;
 use super::lock::{go_on, world};
+use crate::support::keys::TestKey;
 use crate::support::program::run;
 
 /// A world whose `spec.yml` has a lock, and an image of these packages under the key that `key` makes of the spec's hash.
 fn kept(key: impl Fn(SpecHash, &LockFile) -> SpecHash) -> super::folders::World {
+    kept_as_signed_by(&[], key)
+}
+
+/// The same with an image that says which keys signed the lists of packages.
+fn kept_as_signed_by(keys: &[&TestKey], key: impl Fn(SpecHash, &LockFile) -> SpecHash) -> super::folders::World {
     let world = world();
     let (status, _, err) = world.run_online(&["lock", "spec.yml"]);
     assert_eq!(status, 0, "{err}");
     let loaded = spec::load(&world.path("spec.yml")).unwrap();
-    let file = LockFile::parse(&fs::read_to_string(world.path("spec.yml.lock")).unwrap()).unwrap();
+    let mut file = LockFile::parse(&fs::read_to_string(world.path("spec.yml.lock")).unwrap()).unwrap();
+    file.lock.releases.iter_mut().for_each(|release| release.keys = keys.iter().map(|key| key.fingerprint()).collect());
     let annotations = Annotations { inputs: loaded.inputs(None), builder: Some("0.1.0".to_owned()), ..Annotations::default() };
     let new = NewImage {
         name: "a".to_owned(),
@@ -116,13 +124,51 @@ fn a_refreshed_image_is_served_as_long_as_its_packages_are_current() {
     assert_eq!((status, out.as_str()), (0, "out/a-1.raw\n"), "{err}");
     assert!(world.server.given("dists/bookworm/InRelease") + world.server.asked().len() > 0, "the repositories were asked");
     go_on(&world);
+    world.server.forget();
     // What the mirror has now is no system, so that the build that begins comes to no end.
     let (status, out, err) = world.run_online(&["build", "spec.yml", "--refresh", "-o", "out", "--log-file", "log"]);
     assert!(status != 0 && out.is_empty(), "{err}");
     let log = fs::read_to_string(world.path("log")).unwrap();
     assert!(log.contains("refresh: udev 1.0 is 2.0 now"), "{log}");
     assert!(log.contains("image cache: no hit: the repositories have other packages than the kept image"), "{log}");
+    let asked = world.server.asked().iter().filter(|asked| asked.path == "dists/bookworm/InRelease").count();
+    assert_eq!(asked, 1, "the packages that were chosen for the question are those of the build");
     for other in ["--rebuild", "--offline", "--locked"] {
         assert_eq!(world.run(&["build", "spec.yml", "--refresh", other]).0, 2);
     }
+}
+
+#[test]
+fn an_image_is_served_as_long_as_one_of_the_keys_is_believed_that_it_rests_on() {
+    let (key, other, third) = (TestKey::new(1), TestKey::new(2), TestKey::new(3));
+    let world = kept_as_signed_by(&[&key, &other], |hash, _| hash);
+    let build = || world.run(&["build", "spec.yml", "--offline", "-o", "out", "--log-file", "log"]);
+    assert_eq!(build().0, 0);
+    let (_, out, _) = world.run(&["cache", "list", "--json"]);
+    let id = json_of(&out)["images"][0]["spec_hash"].as_str().unwrap()[..12].to_owned();
+    let (_, out, _) = world.run(&["cache", "info", &id]);
+    assert!(
+        out.lines().any(|line| line.starts_with("signed ") && line.contains("debian bookworm by ") && line.contains(&other.fingerprint())),
+        "{out}"
+    );
+
+    trust(world.home.path(), &other);
+    assert_eq!(build().0, 0, "one of two is enough");
+    trust(world.home.path(), &third);
+    let (status, out, err) = build();
+    assert!(status != 0 && out.is_empty(), "{err}");
+    let log = fs::read_to_string(world.path("log")).unwrap();
+    assert!(log.contains("debian bookworm was signed by ") && log.contains("which is not believed any more"), "{log}");
+    assert!(log.contains("image cache: no hit: the keys that signed what the kept image was made from are not believed any more"), "{log}");
+    fs::remove_file(world.path("keyring.gpg")).unwrap();
+    let (status, _, err) = build();
+    assert!(status != 0 && err.contains("keyring.gpg"), "{err}");
+}
+
+#[test]
+fn what_was_built_by_a_lock_rests_on_the_lock() {
+    let world = kept(locked_key);
+    trust(world.home.path(), &TestKey::new(3));
+    let (status, out, err) = world.run(&["build", "spec.yml", "--offline", "--locked", "-o", "out"]);
+    assert_eq!((status, out.as_str()), (0, "out/a-1.raw\n"), "{err}");
 }

@@ -2,8 +2,7 @@
 
 use clap::Args;
 use clap_complete::ArgValueCandidates;
-use image_composer::bill::Bill;
-use image_composer::build::Annotations;
+use image_composer::build::{Annotations, bill};
 use image_composer::cache::{ImageCache, ImageRecord, sharing};
 use image_composer::format::cbor;
 use image_composer::progress::Cancel;
@@ -51,20 +50,21 @@ Examples:
 JSON: the object that “cache list --json” has for the image, and packages: [{name, version, arch, \
 repository, sha256, size}], which is null where their list is damaged or the image was imported; spec, the complete spec, or null, with \"(not shown)\" \
 for the password of each user who has one; untrusted_repositories: [id], those that were not verified, or null where the spec is not known; \
-phases: [{phase, seconds}], until the image was kept; chunks: {total, own, shared_with: [{spec_hash, name, version, bytes}]}, \
+signed_by: [{archive, suite, keys}], the fingerprints of the keys that signed the lists of packages; phases: [{phase, seconds}], until the image was kept; chunks: {total, own, shared_with: [{spec_hash, name, version, bytes}]}, \
 what the image is made of, in bytes of the store. Fields may be added, none goes.
 
 Ends with status 3 if there is no such image, and with 2 if the id may mean several.";
 
 pub(super) fn run(session: &Session, arguments: &Arguments) -> Result {
-    let (store, image) = find::image(session, &arguments.id, &Cancel::default())?;
+    let cancel = Cancel::default();
+    let (store, image) = find::image(session, &arguments.id, &cancel)?;
     let cache = ImageCache::new(&store);
     if arguments.log {
         let log = Annotations::read(&cache, &image)?.log.ok_or_else(|| no_log(&image))?;
         return Ok(ui::log(&log)?);
     }
     if let Some(sbom) = arguments.sbom {
-        return Ok(ui::verbatim(&Bill::read(&cache, &image)?.document(sbom.into()))?);
+        return Ok(ui::verbatim(&bill(&cache, &image, &cancel)?.document(sbom.into()))?);
     }
     let about = About { lock: lock(&cache, &image)?, annotations: Annotations::read(&cache, &image)?, sharing: sharing(&store, &image)? };
     session.warn_of_damage(&store);

@@ -176,7 +176,10 @@ fn split(text: &[u8]) -> Vec<(usize, &[u8])> {
 /// asks for it is told so.
 fn unreadable() -> Relations {
     let name = "relations that this program can read".to_owned();
-    Relations { depends: vec![AnyOf(vec![Requirement { name, arch: None, version: None, with: Vec::new() }])], ..Relations::default() }
+    Relations {
+        depends: vec![AnyOf(vec![Requirement { name, arch: None, version: None, with: Vec::new(), without: Vec::new() }])],
+        ..Relations::default()
+    }
 }
 
 fn parse_part<'a>(
@@ -293,6 +296,7 @@ impl Stanza<'_> {
             priority: self.priority.map(priority_of).unwrap_or_default(),
             essential: self.essential.is_some_and(|value| value.eq_ignore_ascii_case(b"yes")),
             multi_arch: self.multi_arch.map(multi_arch_of).unwrap_or_default(),
+            licence: None,
             provides: relations("Provides", self.provides, arch, relation::provides)?,
             relations: described(self)?,
             archive: Arc::clone(archive),

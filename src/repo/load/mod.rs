@@ -17,6 +17,8 @@ mod mirrors;
 mod rpm;
 mod suite;
 
+pub(crate) use suite::RELEASE_LIMIT;
+
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;

@@ -29,6 +29,8 @@ struct Proven {
     digest: Digest,
     /// Which mirror it came from; the first offline.
     mirror: usize,
+    /// The fingerprints of the keys that signed it; none where its list needs no signature and has none.
+    signers: Vec<String>,
     /// The files, to be kept with the list of packages.
     proofs: Vec<Proof>,
 }
@@ -56,7 +58,13 @@ impl Load<'_> {
         if !self.options.offline {
             kept.keep(&proven.proofs.into_iter().chain([proof]).collect::<Vec<_>>())?;
         }
-        let release = ReleaseInfo { archive: config.id.clone(), suite: suite.name.clone(), date: proven.repomd.date, digest: proven.digest };
+        let release = ReleaseInfo {
+            archive: config.id.clone(),
+            suite: suite.name.clone(),
+            date: proven.repomd.date,
+            digest: proven.digest,
+            keys: proven.signers,
+        };
         let Proven { repomd: repomd::Repomd { filelists, .. }, mirror, .. } = proven;
         let files = filelists.map(|file| FileList { config: config.clone(), suite: suite.clone(), mirror, file });
         Ok(Loaded { release, packages: records, files })
@@ -70,7 +78,7 @@ impl Load<'_> {
         let as_of = text.fetched_at.min(self.options.now);
         let judged = judged(config, &text.bytes, signature.as_deref(), as_of);
         let refused = |cause| Error::of_suite(&config.id, &suite.name, vec![Failure { url: path.clone(), cause }]);
-        let proven = judged.map(|(repomd, _)| Proven { repomd, digest: Digest::of(&text.bytes), mirror: 0, proofs: Vec::new() });
+        let proven = judged.map(|(repomd, signers)| Proven { repomd, digest: Digest::of(&text.bytes), mirror: 0, signers, proofs: Vec::new() });
         Ok(Some(proven.map_err(refused)))
     }
 
@@ -118,7 +126,7 @@ impl Load<'_> {
             Proof { path: suite.path(path), new: new.map(Arc::new), validators, signers: signers.clone() }
         };
         let proofs = std::iter::once(proof(REPOMD, text)).chain(signature.map(|file| proof(SIGNATURE, file))).collect();
-        Ok(Proven { repomd, digest, mirror: 0, proofs })
+        Ok(Proven { repomd, digest, mirror: 0, signers, proofs })
     }
 
     /// The list of packages, and what of it is to be kept: the file as it came, for only its digest can be checked. It is kept under one name, so that the

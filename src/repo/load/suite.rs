@@ -16,7 +16,7 @@ use crate::repo::signature::{self, SignatureError, Verified};
 use crate::repo::trust::Trust;
 
 /// The longest Release file in bytes. Debian's longest are below 1 MB.
-pub(super) const RELEASE_LIMIT: u64 = 32 << 20;
+pub(crate) const RELEASE_LIMIT: u64 = 32 << 20;
 
 /// The longest detached signature in bytes.
 pub(super) const SIGNATURE_LIMIT: u64 = 1 << 20;
@@ -28,6 +28,8 @@ pub(super) struct Proven {
     digest: Digest,
     /// Which mirror it came from; the first offline.
     pub(super) mirror: usize,
+    /// The fingerprints of the keys that signed it.
+    signers: Vec<String>,
     /// The file, or the pair of files, to be kept with the indexes.
     proofs: Vec<Proof>,
 }
@@ -75,7 +77,13 @@ impl Load<'_> {
         if !self.options.offline {
             kept.keep(&proofs)?;
         }
-        let release = ReleaseInfo { archive: config.id.clone(), suite: suite.name.clone(), date: proven.release.date, digest: proven.digest };
+        let release = ReleaseInfo {
+            archive: config.id.clone(),
+            suite: suite.name.clone(),
+            date: proven.release.date,
+            digest: proven.digest,
+            keys: proven.signers,
+        };
         Ok((release, all))
     }
 
@@ -106,8 +114,8 @@ impl Load<'_> {
         };
         let verified = config.trust.check_cleartext(&bytes, now).map_err(|error| Tried::of(&url, error))?;
         let digest = Digest::of(&bytes);
-        let proof = Proof { path, new: is_new.then(|| Arc::new(bytes)), validators, signers: verified.signers };
-        self.judged(suite, &verified.text, digest, now, vec![proof]).map_err(|cause| Tried::of(&url, cause))
+        let proof = Proof { path, new: is_new.then(|| Arc::new(bytes)), validators, signers: verified.signers.clone() };
+        self.judged(suite, &verified, digest, now, vec![proof]).map_err(|cause| Tried::of(&url, cause))
     }
 
     /// The pair of files that archives without `InRelease` have; where nothing needs to prove it, `Release` alone. It is small enough to be asked for as a
@@ -129,14 +137,15 @@ impl Load<'_> {
         let proof = |path, bytes, signers| Proof { path, new: Some(Arc::new(bytes)), validators: Validators::default(), signers };
         let Some(keyring) = config.trust.keyring() else {
             let proofs = vec![proof(text_path, text.clone(), Vec::new())];
-            return self.judged(suite, &text, digest, now, proofs).map_err(|cause| Tried::of(&url, cause));
+            let unproven = Verified { text, signers: Vec::new() };
+            return self.judged(suite, &unproven, digest, now, proofs).map_err(|cause| Tried::of(&url, cause));
         };
         let (signature_path, signature_url, signature) = ask("Release.gpg", SIGNATURE_LIMIT);
         let signature = signature
             .map_err(|error| if error.is_not_found() { Tried::of(&url, SignatureError::Unsigned) } else { Tried::of(&signature_url, error) })?;
-        let Verified { text: verified, signers } =
-            signature::verify_detached(&text, &signature, keyring, now).map_err(|error| Tried::of(&url, error))?;
-        let proofs = vec![proof(text_path, text, signers.clone()), proof(signature_path, signature, signers)];
+        let verified = signature::verify_detached(&text, &signature, keyring, now).map_err(|error| Tried::of(&url, error))?;
+        let signers = &verified.signers;
+        let proofs = vec![proof(text_path, text, signers.clone()), proof(signature_path, signature, signers.clone())];
         self.judged(suite, &verified, digest, now, proofs).map_err(|cause| Tried::of(&url, cause))
     }
 
@@ -165,7 +174,7 @@ impl Load<'_> {
         let path = |name: &str| suite.path(name);
         let judged = |name: &str, bytes: &[u8], fetched_at: u64, verify: &dyn Fn(u64) -> Result<Verified, SignatureError>| {
             let as_of = fetched_at.min(self.options.now);
-            let proven = verify(as_of).map_err(Cause::from).and_then(|text| self.judged(suite, &text.text, Digest::of(bytes), as_of, Vec::new()));
+            let proven = verify(as_of).map_err(Cause::from).and_then(|text| self.judged(suite, &text, Digest::of(bytes), as_of, Vec::new()));
             proven.map_err(|cause| Error::of_suite(&config.id, &suite.name, vec![Failure { url: path(name), cause }]))
         };
         let mut releases = Vec::new();
@@ -190,13 +199,20 @@ impl Load<'_> {
     }
 
     /// What a signed text says, if it may be used at the time `as_of`.
-    fn judged(&self, suite: &SuiteConfig, text: &[u8], digest: Digest, as_of: u64, proofs: Vec<Proof>) -> Result<Proven, Cause> {
+    fn judged(
+        &self,
+        suite: &SuiteConfig,
+        Verified { text, signers }: &Verified,
+        digest: Digest,
+        as_of: u64,
+        proofs: Vec<Proof>,
+    ) -> Result<Proven, Cause> {
         let release = Release::parse(text)?;
         // A flat repository is known by its place: what its Release calls itself is nobody's name for it.
         release.check(suite.flat().is_none().then_some(suite.name.as_str()), as_of)?;
         if self.options.check_age {
             release.check_valid_until(as_of)?;
         }
-        Ok(Proven { release, digest, mirror: 0, proofs })
+        Ok(Proven { release, digest, mirror: 0, signers: signers.clone(), proofs })
     }
 }

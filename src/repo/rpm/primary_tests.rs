@@ -85,6 +85,18 @@ fn a_package_is_read_whole() {
 }
 
 #[test]
+fn licences_are_told_as_they_were_written() {
+    let archive = Arc::new(Archive { id: "test".to_owned(), mirrors: Vec::new(), pin: 500 });
+    let licence = |text: &str| {
+        let text = primary("a 1-1").replace("<format>", &format!("<format><rpm:license>{text}</rpm:license>"));
+        parse(text.as_bytes(), &archive, "x86_64").unwrap().records[0].licence.clone()
+    };
+    assert_eq!(licence(" MIT &amp; <i>others</i>\n").as_deref(), Some("MIT &"));
+    assert_eq!(licence(&"a".repeat(LICENCE_LIMIT)).map(|text| text.len()), Some(LICENCE_LIMIT));
+    assert_eq!((licence(" "), licence(&"a".repeat(LICENCE_LIMIT + 1)), records("a 1-1")[0].licence.clone()), (None, None, None));
+}
+
+#[test]
 fn other_machines_and_other_digests_are_left_out() {
     let text = primary("a 1-1\nb 1-1\nc 1-1").replacen("x86_64", "i686", 1).replacen("x86_64", "noarch", 1).replacen("sha256", "sha", 1);
     let archive = Arc::new(Archive { id: "test".to_owned(), mirrors: Vec::new(), pin: 500 });

@@ -262,6 +262,7 @@ fn the_lock_is_sorted() {
         suite: suite.to_owned(),
         date: 0,
         digest: crate::digest::Digest::of(b""),
+        keys: Vec::new(),
     };
     let releases = [release("debian-security", "s"), release("debian", "b"), release("debian", "a")];
     let lock = resolve(&request(&[]), &debian("Package: b\nEssential: yes\n\nPackage: a\nEssential: yes"), &releases).unwrap().lock;

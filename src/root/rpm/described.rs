@@ -29,6 +29,8 @@ pub struct Described {
     pub arch: String,
     /// Bytes of its files.
     pub installed: u64,
+    /// Its licence as the packager wrote it; empty where nobody did.
+    pub licence: String,
     /// What it stands for.
     pub provides: Vec<Relation>,
     /// What it needs.
@@ -37,6 +39,8 @@ pub struct Described {
     pub conflicts: Vec<Relation>,
     /// What it takes the place of.
     pub obsoletes: Vec<Relation>,
+    /// What it is better with.
+    pub recommends: Vec<Relation>,
     /// The absolute paths of its files.
     pub files: Vec<String>,
 }
@@ -59,10 +63,13 @@ impl Described {
         let installed = header.number(Tag::LONG_SIZE)?.or(header.number(Tag::SIZE)?).unwrap_or_default();
         Ok(Self {
             installed,
+            // Nothing depends on it: one that cannot be read is no reason to refuse the package.
+            licence: header.text(Tag::LICENSE).ok().flatten().unwrap_or_default().to_owned(),
             provides: relations(header, [Tag::PROVIDES, Tag::PROVIDE_FLAGS, Tag::PROVIDE_VERSIONS])?,
             requires: relations(header, [Tag::REQUIRES, Tag::REQUIRE_FLAGS, Tag::REQUIRE_VERSIONS])?,
             conflicts: relations(header, [Tag::CONFLICTS, Tag::CONFLICT_FLAGS, Tag::CONFLICT_VERSIONS])?,
             obsoletes: relations(header, [Tag::OBSOLETES, Tag::OBSOLETE_FLAGS, Tag::OBSOLETE_VERSIONS])?,
+            recommends: relations(header, [Tag::RECOMMENDS, Tag::RECOMMEND_FLAGS, Tag::RECOMMEND_VERSIONS])?,
             files,
             ..Self::default()
         })

@@ -25,6 +25,7 @@ impl Tag {
     pub(super) const RELEASE: Self = Self(1002);
     pub(super) const EPOCH: Self = Self(1003);
     pub(super) const SIZE: Self = Self(1009);
+    pub(super) const LICENSE: Self = Self(1014);
     pub(super) const ARCH: Self = Self(1022);
     pub(super) const FILE_SIZES: Self = Self(1028);
     pub(super) const FILE_MODES: Self = Self(1030);
@@ -54,6 +55,9 @@ impl Tag {
     pub(super) const LONG_SIZE: Self = Self(5009);
     pub(super) const LONG_FILE_SIZES: Self = Self(5008);
     pub(super) const FILE_DIGEST_ALGORITHM: Self = Self(5011);
+    pub(super) const RECOMMENDS: Self = Self(5046);
+    pub(super) const RECOMMEND_VERSIONS: Self = Self(5047);
+    pub(super) const RECOMMEND_FLAGS: Self = Self(5048);
     /// The SHA-256 of the payload as it is in the file.
     pub(super) const PAYLOAD_DIGEST: Self = Self(5092);
     /// Of the signature header: over the header, by a DSA, `ECDSA` or `EdDSA` key.

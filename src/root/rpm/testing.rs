@@ -32,6 +32,7 @@ pub(crate) struct RpmBuilder {
     name: String,
     version: String,
     release: String,
+    licence: Option<String>,
     pub(crate) requires: Vec<String>,
     pub(crate) provides: Vec<String>,
     pub(crate) files: Vec<TestFile>,
@@ -52,6 +53,7 @@ impl RpmBuilder {
             name: name.to_owned(),
             version: version.to_owned(),
             release: release.to_owned(),
+            licence: None,
             requires: Vec::new(),
             provides: vec![name.to_owned()],
             files: Vec::new(),
@@ -91,6 +93,11 @@ impl RpmBuilder {
     /// With the digest of the payload in the header.
     pub(crate) fn promised(mut self) -> Self {
         self.promised = true;
+        self
+    }
+
+    pub(crate) fn licence(mut self, licence: &str) -> Self {
+        self.licence = Some(licence.to_owned());
         self
     }
 
@@ -200,6 +207,7 @@ impl RpmBuilder {
             texts(1118, self.one_folder.clone().map_or_else(|| files().map(|file| split(file).0).collect(), |folder| vec![folder])),
             numbers(5011, vec![self.algorithm]),
         ];
+        values.extend(self.licence.iter().map(|licence| text(1014, licence)));
         if !self.compression.is_empty() {
             values.push(text(1125, self.compression));
         }

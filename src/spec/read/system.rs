@@ -4,6 +4,7 @@ use super::{checked, files, network, one_line, users};
 use crate::distro::{Architecture, BootProvider, Packaging};
 use crate::resolve;
 use crate::spec::draft::SystemDraft;
+use crate::spec::model::Sbom;
 use crate::spec::names;
 use crate::yaml::{Field, Fields};
 
@@ -15,6 +16,9 @@ const BY_FILES: [(&str, &str); 5] = [
     ("aptPolicy", "bring a file of /etc/apt/preferences.d with additionalFiles"),
     ("initramfs", "the initrd is made by initramfs-tools: bring its settings with additionalFiles"),
 ];
+
+/// The bills that an image can have. One of what it was made from would have to have its digest.
+const SBOMS: [(&str, Sbom); 2] = [("spdx", Sbom::Spdx), ("cyclonedx", Sbom::CycloneDx)];
 
 /// The longest command line of a kernel: x86 takes 2048 bytes, and the root's name is added.
 const CMDLINE_LIMIT: usize = 1900;
@@ -39,6 +43,7 @@ pub(super) fn read(field: &Field<'_>, arch: Option<Architecture>, packaging: Pac
     draft.hostname = system.optional("hostname").and_then(|field| checked(&field, names::hostname));
     draft.network = system.optional("network").and_then(|field| network::read(&field));
     draft.packages = system.optional("packages").map(|field| packages(&field, packaging)).unwrap_or_default();
+    draft.recommends = system.optional("installRecommends").and_then(|field| field.boolean()).is_some_and(|switch| switch.value);
     draft.users = system.optional("users").map(|field| users::read(&field)).unwrap_or_default();
     draft.additional_files = system.optional("additionalFiles").map(|field| files::read(&field)).unwrap_or_default();
     draft.configurations = system.optional("configurations").map(|field| configurations(&field)).unwrap_or_default();
@@ -46,6 +51,7 @@ pub(super) fn read(field: &Field<'_>, arch: Option<Architecture>, packaging: Pac
         read_kernel(kernel, packaging, &mut draft);
     }
     draft.bootloader = system.optional("bootloader").and_then(|field| bootloader(&field, arch));
+    draft.sbom = system.optional("sbom").and_then(|field| field.one_of(&SBOMS, &[])).map(|located| located.value);
     system.finish();
     draft
 }

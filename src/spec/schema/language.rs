@@ -248,6 +248,8 @@ struct System {
     network: Option<Network>,
     /// Packages to install: names, name=version, or patterns such as linux-image-generic*.
     packages: Option<Vec<Package>>,
+    /// Whether packages that others recommend are installed, too; false where it is not said.
+    install_recommends: Option<bool>,
     /// Users to make, and root.
     users: Option<Vec<User>>,
     /// Files and folders of the host that are copied into the image.
@@ -258,6 +260,8 @@ struct System {
     kernel: Option<Kernel>,
     /// What starts the kernel.
     bootloader: Option<Bootloader>,
+    /// A bill of the packages, which lies in the image beneath /usr/share/sbom.
+    sbom: Option<Sbom>,
     /// Whether the image is immutable, which none is.
     immutability: Option<Immutability>,
 }
@@ -419,6 +423,13 @@ struct Bootloader {
     boot_type: Option<BootType>,
     /// The program that starts the kernel.
     provider: Option<Provider>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+enum Sbom {
+    Spdx,
+    CycloneDx,
 }
 
 #[derive(JsonSchema)]

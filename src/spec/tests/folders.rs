@@ -137,7 +137,11 @@ fn rpm_packages_say_themselves_what_they_are_too() {
     let dir = tempfile::tempdir().unwrap();
     let rpms = dir.path().join("rpms");
     fs::create_dir(&rpms).unwrap();
-    let tool = RpmBuilder::new("Tool_x", "1", "2").requires("lib(a)").requires("(b if c)").provides("tool").file("/usr/bin/tool", b"x", 0o755);
+    let tool = RpmBuilder::new("Tool_x", "1", "2").licence("MIT").requires("lib(a)").requires("(b if c)").provides("tool").file(
+        "/usr/bin/tool",
+        b"x",
+        0o755,
+    );
     for (file, bytes) in [("Tool_x-1-2.noarch.rpm", tool.build()), ("Tool_x-1-2.src.rpm", b"a source".to_vec()), ("a.deb", deb("a", "1"))] {
         fs::write(rpms.join(file), bytes).unwrap();
     }
@@ -148,6 +152,7 @@ fn rpm_packages_say_themselves_what_they_are_too() {
     assert_eq!((names(folder), folder.packages.len()), (vec!["Tool_x=1-2:noarch (rpms)".to_owned()], 1));
     let record = folder.packages[0].package.as_ref().unwrap();
     assert_eq!((record.filename.as_str(), record.sha256, record.archive.pin), ("Tool_x-1-2.noarch.rpm", folder.packages[0].digest, 900));
+    assert_eq!(record.licence.as_deref(), Some("MIT"));
     let relations = &record.relations;
     assert_eq!(relations.depends.iter().map(ToString::to_string).collect::<Vec<_>>(), ["lib(a)"]);
     assert_eq!(relations.conditional.len(), 1);

@@ -106,6 +106,7 @@ pub(crate) fn changes(spec: &Spec) -> Vec<(&'static str, Spec)> {
         hostname: _,
         network: _,
         packages: _,
+        recommends: _,
         users,
         additional_files,
         configurations: _,
@@ -113,11 +114,13 @@ pub(crate) fn changes(spec: &Spec) -> Vec<(&'static str, Spec)> {
         modules: _,
         cmdline: _,
         bootloader: _,
+        sbom: _,
     } = system;
     change!("system.name", system.name = "other".to_owned());
     change!("system.description", system.description = None);
     change!("system.hostname", system.hostname = "other".to_owned());
     change!("system.packages", system.packages = vec!["other".to_owned()]);
+    change!("system.recommends", system.recommends = true);
     change!("system.configurations", system.configurations = Vec::new());
     let kernel = |version: &str, name: &str| Some(Kernel { version: version.to_owned(), names: vec![name.to_owned()] });
     change!("system.kernel", system.kernel = kernel("6.1", "linux-image-amd64"));
@@ -127,6 +130,8 @@ pub(crate) fn changes(spec: &Spec) -> Vec<(&'static str, Spec)> {
     change!("system.cmdline", system.cmdline = "quiet".to_owned());
     change!("system.bootloader", system.bootloader = BootProvider::SystemdBoot);
     change!("bootloader.bootType", system.bootloader = BootProvider::GrubBios);
+    change!("system.sbom", system.sbom = Some(Sbom::Spdx));
+    change!("another system.sbom", system.sbom = Some(Sbom::CycloneDx));
     change!("system.network", system.network = None);
     changes.extend(network_changes(spec));
     let User { name: _, password: _, password_max_age: _, groups: _, sudo: _, home: _, shell: _, ssh_authorized_keys: _ } = &users[1];

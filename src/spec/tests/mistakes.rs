@@ -177,6 +177,8 @@ systemConfig:
         "the kernel",
         "systemConfig:\n  kernel:\n    version: v6\n    name: linux\n    enableExtraModules: xe, ../a\n    uki: true\n    packages: []\n    cmdline: |\n      quiet\n      splash\n",
     ),
+    ("a bill that no image can have", "systemConfig:\n  sbom: provenance\n"),
+    ("bills", "systemConfig:\n  sbom: [spdx]\n"),
     ("a version of no kernel", "systemConfig:\n  kernel:\n    version: 6.1\n    packages: [linux-firmware]\n"),
     ("the root in the command line", "systemConfig:\n  kernel:\n    cmdline: quiet root=/dev/sda2\n"),
     (

@@ -42,10 +42,20 @@ pub(in crate::ui) struct ImageWithPackages<'a> {
     spec: Option<Value>,
     /// The identities of the repositories that nothing proved; null where nobody knows.
     untrusted_repositories: Option<Vec<&'a str>>,
+    /// Who signed the lists of packages that it was made from: the fingerprints of primary keys; of unsigned lists, and where an older program kept the image, none.
+    signed_by: Vec<Signed<'a>>,
     /// The times of the phases until the image was kept.
     phases: Vec<Took>,
     /// Null where the image's manifest is damaged.
     chunks: Option<Chunks<'a>>,
+}
+
+/// A list of packages, and who signed it.
+#[derive(Serialize)]
+struct Signed<'a> {
+    archive: &'a str,
+    suite: &'a str,
+    keys: &'a [String],
 }
 
 /// What an image is made of, in bytes of the store.
@@ -80,12 +90,14 @@ fn without_passwords(spec: &Value) -> Value {
 
 impl<'a> ImageWithPackages<'a> {
     pub(in crate::ui) fn new(image: &'a ImageRecord, packages: Option<Vec<Package<'a>>>, about: &'a About) -> Self {
+        let releases = about.lock.iter().flat_map(|lock| &lock.releases).filter(|release| !release.keys.is_empty());
         let phases = about.annotations.phases.iter().map(|took| Took { phase: took.phase, seconds: took.duration().as_secs_f64() });
         Self {
             image: image.into(),
             packages,
             spec: about.annotations.spec().map(without_passwords),
             untrusted_repositories: about.annotations.untrusted(),
+            signed_by: releases.map(|release| Signed { archive: &release.archive, suite: &release.suite, keys: &release.keys }).collect(),
             phases: phases.collect(),
             chunks: about.sharing.as_ref().map(Chunks::from),
         }

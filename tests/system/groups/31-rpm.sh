@@ -128,6 +128,7 @@ systemConfig:
   hostname: rpm-minimal
   users: [ { name: root, password: image-composer } ]
   bootloader: { bootType: efi, provider: systemd-boot }
+  sbom: cyclonedx
 Y
 composer fetch fetch "$PLACE/rpm.yml" --config "$PLACE/rpm.yaml"
 check "the packages of a spec of azl3 are chosen and fetched" eval 'ended_with 0 && says "$ERR" " packages in the store"' || return
