@@ -41,6 +41,22 @@ check "standard output has the same disk" streamed
 composer exists cache export "$ID" "$PLACE/out/disk.vdi"
 check "a file that is there is not written over" eval 'ended_with 2 && says "$ERR" "is there already" "^hint: .*--force"'
 
+# The files of the system, as other programs unpack them.
+without_network composer tar cache export "$ID" "$PLACE/out/system.tar.zst"
+check "tar: the files of the image are exported" equals "$RC" 0
+note "tar.zst: $ELAPSED s, $(stat -c %s "$PLACE/out/system.tar.zst") bytes"
+composer tar-again cache export "$ID" "$PLACE/out/again.tar"
+check "tar: the same image gives the same archive" cmp <(zstd -dcq "$PLACE/out/system.tar.zst") "$PLACE/out/again.tar"
+mkdir "$PLACE/unpacked"
+check "tar: GNU tar unpacks it" tar --extract --file "$PLACE/out/again.tar" --directory "$PLACE/unpacked" --numeric-owner --same-permissions \
+    --xattrs --xattrs-include='*'
+cut_partitions "$RAW" "$PLACE/parts"
+check "tar: the files of the disk can be listed" files_of "$PLACE/parts" "$PLACE/disk.files"
+"$PYTHON" "$HERE/files.py" "/=$PLACE/unpacked" | grep -v '^/boot/efi/' >"$PLACE/unpacked.files"
+check "tar: modes, owners, attributes and contents are those of the disk" diff <(grep -v '^ESP/\|^/lost+found' "$PLACE/disk.files") "$PLACE/unpacked.files"
+check "tar: what is on the EFI partition is where it is mounted" test -s "$PLACE/unpacked/boot/efi/EFI/BOOT/BOOTX64.EFI"
+rm -rf "$PLACE/unpacked" "$PLACE/parts" "$PLACE"/out/*.tar*
+
 # What others write comes in as the image that it is: into an empty store, so that each is read.
 STORE=$PLACE/empty
 DIGEST=
