@@ -104,7 +104,7 @@ pub fn differences(kept: &Value, wanted: &Value) -> Vec<Difference> {
 }
 
 /// Fields that the model calls otherwise than specs do, by their paths without what stands in brackets.
-const NAMES: [(&str, &str); 35] = [
+const NAMES: [(&str, &str); 36] = [
     ("lock", "the lock"),
     ("builder_epoch", "the builder's version"),
     ("source_date_epoch", "SOURCE_DATE_EPOCH"),
@@ -115,6 +115,7 @@ const NAMES: [(&str, &str); 35] = [
     ("spec.repositories", "packageRepositories"),
     ("spec.repositories.components", "component"),
     ("spec.repositories.keys", "pkeys"),
+    ("spec.repositories.list", "mirrorlist"),
     ("spec.repositories.unverified", "insecureSkipVerify"),
     ("spec.repositories.allow_packages", "allowPackages"),
     ("spec.repositories.exclude_packages", "excludePackages"),
