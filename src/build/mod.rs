@@ -331,7 +331,7 @@ impl Build<'_> {
             kernel: system.kernel.clone(),
             packaging,
             arch,
-            recommends: false,
+            recommends: system.recommends,
             essentials: true,
             looked_up: BTreeSet::new(),
         };

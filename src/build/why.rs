@@ -104,7 +104,7 @@ pub fn differences(kept: &Value, wanted: &Value) -> Vec<Difference> {
 }
 
 /// Fields that the model calls otherwise than specs do, by their paths without what stands in brackets.
-const NAMES: [(&str, &str); 36] = [
+const NAMES: [(&str, &str); 37] = [
     ("lock", "the lock"),
     ("builder_epoch", "the builder's version"),
     ("source_date_epoch", "SOURCE_DATE_EPOCH"),
@@ -113,9 +113,9 @@ const NAMES: [(&str, &str); 36] = [
     ("spec", ""),
     ("spec.system", "systemConfig"),
     ("spec.repositories", "packageRepositories"),
+    ("spec.repositories.list", "url"),
     ("spec.repositories.components", "component"),
     ("spec.repositories.keys", "pkeys"),
-    ("spec.repositories.list", "mirrorlist"),
     ("spec.repositories.unverified", "insecureSkipVerify"),
     ("spec.repositories.allow_packages", "allowPackages"),
     ("spec.repositories.exclude_packages", "excludePackages"),
@@ -132,6 +132,7 @@ const NAMES: [(&str, &str); 36] = [
     ("spec.disk.partitions.label", "fsLabel"),
     ("spec.disk.partitions.mount_point", "mountPoint"),
     ("spec.disk.partitions.mount_options", "mountOptions"),
+    ("spec.system.recommends", "installRecommends"),
     ("spec.system.additional_files", "additionalFiles"),
     ("spec.system.users.ssh_authorized_keys", "sshAuthorizedKeys"),
     ("spec.system.users.password_max_age", "passwordMaxAge"),

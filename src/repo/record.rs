@@ -182,6 +182,8 @@ pub struct Requirement {
     pub version: Option<(Comparison, String)>,
     /// What the same package must satisfy, too: rpm's `with`.
     pub with: Vec<Requirement>,
+    /// What the same package must not satisfy: rpm's `without`.
+    pub without: Vec<Requirement>,
 }
 
 /// A virtual package.

@@ -121,7 +121,7 @@ fn absent(universe: &Universe<'_>, requirement: &Requirement, named: bool) -> St
         return format!("no package has {} among the files that primary.xml lists; file lists are not read", requirement.name);
     }
     let name = if named { requirement.name.as_str() } else { "it" };
-    let any_version = Requirement { version: None, arch: None, with: Vec::new(), ..requirement.clone() };
+    let any_version = Requirement { version: None, arch: None, with: Vec::new(), without: Vec::new(), ..requirement.clone() };
     let all = universe.satisfiers(&any_version, Scope::All);
     let Some(first) = all.first() else { return format!("{} is in no repository", if named { &requirement.name } else { "that" }) };
     if universe.name(first.group) != requirement.name {
@@ -190,6 +190,9 @@ fn show(requirement: &Requirement) -> String {
     }
     for more in &requirement.with {
         text = format!("{text} with {}", show(more));
+    }
+    for less in &requirement.without {
+        text = format!("{text} without {}", show(less));
     }
     text
 }

@@ -30,6 +30,7 @@ fn a_requirement() -> impl Strategy<Value = Requirement> {
         arch: None,
         version,
         with: Vec::new(),
+        without: Vec::new(),
     })
 }
 

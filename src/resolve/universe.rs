@@ -298,10 +298,11 @@ impl<'a> Universe<'a> {
             }
         }
         let mut found: Vec<Satisfiers> = found.into_values().collect();
-        for more in &requirement.with {
-            let fitting: Vec<Record> = self.find(more, scope, arch_fits).into_iter().flat_map(|satisfiers| satisfiers.members).collect();
+        let parts = requirement.with.iter().map(|part| (part, true)).chain(requirement.without.iter().map(|part| (part, false)));
+        for (part, is_wanted) in parts {
+            let fitting: Vec<Record> = self.find(part, scope, arch_fits).into_iter().flat_map(|satisfiers| satisfiers.members).collect();
             for satisfiers in &mut found {
-                satisfiers.members.retain(|member| fitting.contains(member));
+                satisfiers.members.retain(|member| fitting.contains(member) == is_wanted);
             }
         }
         found.retain(|satisfiers| !satisfiers.members.is_empty());

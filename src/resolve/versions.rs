@@ -54,7 +54,13 @@ mod tests {
             ((Later, "1"), (Earlier, "2"), true),
             ((Equal, "2"), (Equal, "2-5"), true),
         ] {
-            let requirement = Requirement { name: "a".to_owned(), arch: None, version: Some((wanted.0, wanted.1.to_owned())), with: Vec::new() };
+            let requirement = Requirement {
+                name: "a".to_owned(),
+                arch: None,
+                version: Some((wanted.0, wanted.1.to_owned())),
+                with: Vec::new(),
+                without: Vec::new(),
+            };
             assert_eq!(overlaps(Packaging::Rpm, &requirement, Some(offered)), expected, "{wanted:?} {offered:?}");
         }
     }

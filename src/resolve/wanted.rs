@@ -103,7 +103,8 @@ fn find_one(universe: &Universe<'_>, text: &str) -> Result<Vec<Wanted>, Unavaila
         return Ok(vec![wanted]);
     }
     let version = exact.map(|version| (Comparison::Equal, version.to_owned()));
-    let mut providers = universe.satisfiers(&Requirement { name: name.to_owned(), arch: None, version, with: Vec::new() }, Scope::All);
+    let mut providers =
+        universe.satisfiers(&Requirement { name: name.to_owned(), arch: None, version, with: Vec::new(), without: Vec::new() }, Scope::All);
     match providers.len() {
         0 => Err(Unavailable::NoPackage { nearest: nearest(universe, name) }),
         1 => {

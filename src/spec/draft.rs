@@ -39,6 +39,7 @@ pub(super) struct SystemDraft {
     pub(super) hostname: Option<String>,
     pub(super) network: Option<Network>,
     pub(super) packages: Vec<String>,
+    pub(super) recommends: bool,
     pub(super) users: Vec<UserDraft>,
     pub(super) additional_files: Vec<AdditionalFile>,
     pub(super) configurations: Vec<String>,

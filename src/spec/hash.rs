@@ -44,6 +44,8 @@ impl<'s> Input<'s> {
 struct PackageInput<'s> {
     target: &'s super::model::Target,
     packages: &'s [String],
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    recommends: bool,
     kernel: &'s Option<crate::resolve::Kernel>,
     codename: &'static str,
     archives: Vec<ArchiveInput>,
@@ -56,7 +58,16 @@ pub(super) fn package_inputs(spec: &Spec, profile: &Profile) -> Digest {
     let archives = Input::of(spec, profile, None).archives;
     let (packages, kernel) = (spec.system.packages.as_slice(), &spec.system.kernel);
     let (repositories, folders) = (spec.repositories.as_slice(), spec.folders.as_slice());
-    let input = PackageInput { target: &spec.target, packages, kernel, codename: profile.codename, archives, repositories, folders };
+    let input = PackageInput {
+        target: &spec.target,
+        packages,
+        recommends: spec.system.recommends,
+        kernel,
+        codename: profile.codename,
+        archives,
+        repositories,
+        folders,
+    };
     Digest::derive("image-composer 2026-11 package inputs", &cbor::encode(&input).expect("texts and numbers can always be encoded"))
 }
 

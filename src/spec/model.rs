@@ -127,6 +127,9 @@ pub struct System {
     /// All packages to install: the profile's, the kernel's, the boot loader's and the spec's own, each by its name, as `name=version`, or as a pattern of
     /// names. Sorted, each once.
     pub packages: Vec<String>,
+    /// Whether packages that others recommend come too, where they can.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub recommends: bool,
     /// In the order of the spec.
     pub users: Vec<User>,
     /// Sorted by destination.

@@ -176,7 +176,10 @@ fn split(text: &[u8]) -> Vec<(usize, &[u8])> {
 /// asks for it is told so.
 fn unreadable() -> Relations {
     let name = "relations that this program can read".to_owned();
-    Relations { depends: vec![AnyOf(vec![Requirement { name, arch: None, version: None, with: Vec::new() }])], ..Relations::default() }
+    Relations {
+        depends: vec![AnyOf(vec![Requirement { name, arch: None, version: None, with: Vec::new(), without: Vec::new() }])],
+        ..Relations::default()
+    }
 }
 
 fn parse_part<'a>(

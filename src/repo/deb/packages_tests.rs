@@ -36,7 +36,10 @@ fn reads_every_field() {
     assert_eq!(record.sha256.to_string(), SHA256);
     let relations = &record.relations;
     assert_eq!(relations.depends.iter().map(ToString::to_string).collect::<Vec<_>>(), ["base-files (>= 2.1.12)", "debianutils | a:any"]);
-    assert_eq!(relations.pre_depends, [AnyOf(vec![Requirement { name: "libc6".into(), arch: None, version: None, with: Vec::new() }])]);
+    assert_eq!(
+        relations.pre_depends,
+        [AnyOf(vec![Requirement { name: "libc6".into(), arch: None, version: None, with: Vec::new(), without: Vec::new() }])]
+    );
     assert_eq!(record.provides.iter().map(ToString::to_string).collect::<Vec<_>>(), ["sh (= 1)", "shell"]);
     let single = |list: &[Requirement]| list.iter().map(ToString::to_string).collect::<String>();
     assert_eq!((single(&relations.conflicts), single(&relations.breaks), single(&relations.replaces)), ("c".into(), "b (<< 2)".into(), "r".into()));

@@ -36,7 +36,7 @@ struct Stated<'a> {
 impl Stated<'_> {
     fn to_requirement(&self) -> Requirement {
         let version = self.version.map(|(comparison, version)| (comparison, version.to_owned()));
-        Requirement { name: self.name.to_owned(), arch: self.arch.map(str::to_owned), version, with: Vec::new() }
+        Requirement { name: self.name.to_owned(), arch: self.arch.map(str::to_owned), version, with: Vec::new(), without: Vec::new() }
     }
 }
 
@@ -274,7 +274,7 @@ mod tests {
             version in proptest::option::of((0..5_usize, "[0-9][A-Za-z0-9.+:~-]{0,10}")),
         ) -> Requirement {
             let comparisons = [Comparison::Earlier, Comparison::EarlierOrEqual, Comparison::Equal, Comparison::LaterOrEqual, Comparison::Later];
-            Requirement { name, arch, version: version.map(|(comparison, version)| (comparisons[comparison], version)), with: Vec::new() }
+            Requirement { name, arch, version: version.map(|(comparison, version)| (comparisons[comparison], version)), with: Vec::new(), without: Vec::new() }
         }
     }
 

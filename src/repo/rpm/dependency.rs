@@ -1,4 +1,4 @@
-//! Rich dependencies (`rpm-dependencies(7)`): `(a and b)`, `(a or b)`, `(a if b else c)`, `(a with b)`.
+//! Rich dependencies (`rpm-dependencies(7)`): `(a and b)`, `(a or b)`, `(a if b else c)`, `(a with b)`, `(a without b)`, and of conflicts `(a unless b)`.
 //!
 //! They become what the resolver knows: alternatives, and alternatives that only count if something else is there. What it cannot know becomes a requirement
 //! with the expression for its name, which nothing provides: so it stops who needs it, and the message names both.
@@ -31,8 +31,21 @@ pub(super) fn rich(text: &str) -> Meaning {
     }
 }
 
+/// What a conflict in brackets means, if it is one with `unless`: where the one is there, so must be the other. None for others, and where that cannot be known.
+/// (Nothing but conflicts can have it.)
+pub(super) fn unless(text: &str) -> Option<Vec<Conditional>> {
+    let mut words = Words { rest: text };
+    let Some(Expression::Unless { excluded, unless }) = words.expression(0).filter(|_| words.rest.trim().is_empty() && text.len() <= LENGTH_LIMIT)
+    else {
+        return None;
+    };
+    let (excluded, unless) = (clauses(&excluded)?, clauses(&unless)?);
+    let conditional = |way: Vec<Requirement>| unless.iter().map(|then| Conditional { when: way.clone(), then: then.clone() }).collect::<Vec<_>>();
+    Some(ways(&excluded)?.into_iter().flat_map(conditional).collect())
+}
+
 fn unversioned(name: &str) -> Requirement {
-    Requirement { name: name.to_owned(), arch: None, version: None, with: Vec::new() }
+    Requirement { name: name.to_owned(), arch: None, version: None, with: Vec::new(), without: Vec::new() }
 }
 
 #[derive(Debug)]
@@ -41,6 +54,8 @@ enum Expression {
     And(Vec<Expression>),
     Or(Vec<Expression>),
     With(Vec<Expression>),
+    Without { one: Box<Expression>, not: Box<Expression> },
+    Unless { excluded: Box<Expression>, unless: Box<Expression> },
     If { then: Box<Expression>, when: Box<Expression>, otherwise: Option<Box<Expression>> },
 }
 
@@ -72,6 +87,14 @@ impl<'t> Words<'t> {
             let when = Box::new(operands.pop()?);
             return Some(Expression::If { then: Box::new(operands.pop()?), when, otherwise });
         }
+        if let "without" | "unless" = operator {
+            let (second, first) = (Box::new(operands.pop()?), Box::new(operands.pop()?));
+            let expression = match operator {
+                "without" => Expression::Without { one: first, not: second },
+                _ => Expression::Unless { excluded: first, unless: second },
+            };
+            return self.ends().then_some(expression);
+        }
         // One operator as often as wanted; different ones need brackets.
         while !self.ends() {
             (self.word()? == operator).then_some(())?;
@@ -97,7 +120,7 @@ impl<'t> Words<'t> {
             self.rest = before;
             None
         };
-        Some(Expression::One(Requirement { name, arch: None, version, with: Vec::new() }))
+        Some(Expression::One(Requirement { name, arch: None, version, with: Vec::new(), without: Vec::new() }))
     }
 
     /// The next word; brackets that belong to a name (`lib(a)(64bit)`) stay in it.
@@ -191,7 +214,11 @@ fn clauses(expression: &Expression) -> Option<Vec<AnyOf>> {
             let first = operands.next()??;
             Some(vec![AnyOf(vec![Requirement { with: operands.collect::<Option<Vec<_>>>()?, ..first }])])
         }
-        Expression::If { .. } => None,
+        Expression::Without { one, not } => match (&**one, &**not) {
+            (Expression::One(one), Expression::One(not)) => Some(vec![AnyOf(vec![Requirement { without: vec![not.clone()], ..one.clone() }])]),
+            _ => None,
+        },
+        Expression::If { .. } | Expression::Unless { .. } => None,
     }
 }
 
@@ -217,6 +244,8 @@ mod tests {
             if let Some((_, version)) = &requirement.version {
                 shown = format!("{shown}:{version}");
             }
+            let without = requirement.without.iter().map(|less| format!("!{}", less.name));
+            shown.extend(without);
             requirement.with.iter().fold(shown, |shown, more| format!("{shown}&{}:{}", more.name, more.version.as_ref().map_or("", |(_, text)| text)))
         };
         let list = |all: &[Requirement], sign: &str| all.iter().map(one).collect::<Vec<_>>().join(sign);
@@ -239,8 +268,26 @@ mod tests {
             ("((a or x) if b)", "b=>a|x"),
             ("(crate(a/b) >= 1 with crate(a/b) < 2~)", "crate(a/b):1&crate(a/b):2~"),
             ("(a and (b if c))", "a c=>b"),
+            ("(a without b)", "a!b"),
+            ("((a without b) or c)", "a!b|c"),
         ] {
             assert_eq!(shown(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_conflict_unless_something_else_is_there_asks_for_that() {
+        let shown = |text: &str| {
+            let all = unless(text)?.into_iter();
+            let one = |Conditional { when, then }| (when[0].name.clone(), when.len(), then.0.iter().map(|one| one.name.clone()).collect::<Vec<_>>());
+            Some(all.map(one).collect::<Vec<_>>())
+        };
+        let expected = |name: &str, count, then: &[&str]| (name.to_owned(), count, then.iter().map(|&name| name.to_owned()).collect::<Vec<_>>());
+        assert_eq!(shown("(a unless b)"), Some(vec![expected("a", 1, &["b"])]));
+        assert_eq!(shown("((a or b) unless (c or d))"), Some(vec![expected("a", 1, &["c", "d"]), expected("b", 1, &["c", "d"])]));
+        assert_eq!(shown("((a and b) unless (c and d))"), Some(vec![expected("a", 2, &["c"]), expected("a", 2, &["d"])]));
+        for text in ["(a unless b else c)", "(a unless b unless c)", "(a if b)", "(a unless (b if c))", "(a unless b) c", "a"] {
+            assert_eq!(shown(text), None, "{text}");
         }
     }
 
@@ -248,7 +295,19 @@ mod tests {
     fn what_is_not_known_stands_for_itself() {
         let deep = format!("{}a{}", "(".repeat(50), ")".repeat(50));
         let wide = format!("({})", vec!["(a and b)"; 20].join(" or "));
-        for text in ["(a unless b)", "(a without b)", "(a or b and c)", "(a", "(a if b else)", "(a) b", "()", "(a or (b if c))", &deep, &wide] {
+        for text in [
+            "(a unless b)",
+            "(a without (b or c))",
+            "(a without b without c)",
+            "(a or b and c)",
+            "(a",
+            "(a if b else)",
+            "(a) b",
+            "()",
+            "(a or (b if c))",
+            &deep,
+            &wide,
+        ] {
             assert_eq!(rich(text), Meaning { any_of: vec![AnyOf(vec![unversioned(text)])], conditional: Vec::new() }, "{text}");
         }
     }

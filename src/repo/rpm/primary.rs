@@ -115,11 +115,18 @@ pub fn of_header(
     archive: &Arc<Archive>,
     arch: &str,
 ) -> Result<Option<PackageRecord>, String> {
-    let Described { name, version, arch: own_arch, installed, licence, provides, requires, conflicts, obsoletes, files } = described;
+    let Described { name, version, arch: own_arch, installed, licence, provides, requires, conflicts, obsoletes, recommends, files } = described;
     let location = checked_path(filename).ok_or_else(|| format!("“{filename}” leads out of the repository"))?;
     let mut draft = Draft { name, arch: own_arch, version: Some(version), installed, licence, ..Draft::default() };
     (draft.checksum, draft.is_sha256, draft.size, draft.location) = (sha256.to_string(), true, Some(size), Some(location));
-    for (list, relations) in [(List::Provides, provides), (List::Requires, requires), (List::Conflicts, conflicts), (List::Obsoletes, obsoletes)] {
+    let lists = [
+        (List::Provides, provides),
+        (List::Requires, requires),
+        (List::Conflicts, conflicts),
+        (List::Obsoletes, obsoletes),
+        (List::Recommends, recommends),
+    ];
+    for (list, relations) in lists {
         for Relation { name, flags, version } in relations {
             // The bits of a comparison (`rpmds.h`); the others say when a relation counts.
             let comparison = match flags & 0xe {
@@ -163,6 +170,7 @@ enum List {
     Requires,
     Conflicts,
     Obsoletes,
+    Recommends,
 }
 
 /// One package while it is read.
@@ -217,7 +225,7 @@ impl Draft {
                         self.count()?;
                         self.provides.push(Provide { name, version: None });
                     }
-                    "provides" | "requires" | "conflicts" | "obsoletes" => self.list = None,
+                    "provides" | "requires" | "conflicts" | "obsoletes" | "recommends" => self.list = None,
                     _ => {}
                 }
                 self.open.clear();
@@ -247,6 +255,7 @@ impl Draft {
             "requires" => self.list = Some(List::Requires),
             "conflicts" => self.list = Some(List::Conflicts),
             "obsoletes" => self.list = Some(List::Obsoletes),
+            "recommends" => self.list = Some(List::Recommends),
             "entry" => self.entry(element)?,
             _ => {}
         }
@@ -260,7 +269,7 @@ impl Draft {
     }
 
     fn entry(&mut self, element: &Element) -> Result<(), String> {
-        // Weak dependencies have lists of their own, which are not read.
+        // Other weak dependencies have lists of their own, which are not read.
         let Some(list) = self.list else { return Ok(()) };
         let name = element.attribute("name").unwrap_or_default();
         let comparison = match element.attribute("flags") {
@@ -292,9 +301,10 @@ impl Draft {
         if list == List::Requires && feature.is_some_and(|feature| KNOWN_FEATURES.contains(&feature)) {
             return Ok(());
         }
-        let requirement = Requirement { name: name.to_owned(), arch: None, version, with: Vec::new() };
+        let requirement = Requirement { name: name.to_owned(), arch: None, version, with: Vec::new(), without: Vec::new() };
         match list {
             List::Requires => self.relations.depends.push(AnyOf(vec![requirement])),
+            List::Recommends => self.relations.recommends.push(AnyOf(vec![requirement])),
             List::Conflicts => self.relations.conflicts.push(requirement),
             List::Obsoletes | List::Provides => self.relations.replaces.push(requirement),
         }
@@ -302,8 +312,19 @@ impl Draft {
     }
 
     fn expression(&mut self, list: List, text: &str) {
+        if list == List::Conflicts
+            && let Some(conditional) = dependency::unless(text)
+        {
+            self.relations.conditional.extend(conditional);
+            return;
+        }
         let Meaning { mut any_of, conditional } = dependency::rich(text);
         match list {
+            // What is wished under a condition, or in a way that is not known, is not wished.
+            List::Recommends if conditional.is_empty() && any_of.iter().all(|any_of| any_of.0.iter().all(|one| one.name != text)) => {
+                self.relations.recommends.extend(any_of);
+            }
+            List::Recommends => {}
             List::Requires => {
                 self.relations.depends.extend(any_of);
                 self.relations.conditional.extend(conditional);
@@ -319,7 +340,13 @@ impl Draft {
 
     /// Makes the package one that cannot be installed, because an expression of it is not known: it is needed, and nothing provides it.
     fn stop(&mut self, text: &str) {
-        self.relations.depends.push(AnyOf(vec![Requirement { name: text.to_owned(), arch: None, version: None, with: Vec::new() }]));
+        self.relations.depends.push(AnyOf(vec![Requirement {
+            name: text.to_owned(),
+            arch: None,
+            version: None,
+            with: Vec::new(),
+            without: Vec::new(),
+        }]));
     }
 
     fn finish(self, archive: &Arc<Archive>, arch: &str) -> Result<Outcome, String> {

@@ -82,6 +82,12 @@ fn rich_dependencies_hold() {
         &["a"],
         &["a=1-1", "d=1-1"],
     );
+    chosen("a 1-1: requires (v without x)\nb 1-1: provides v, x\nc 1-1: provides v", &["a"], &["a=1-1", "c=1-1"]);
+    refused("a 1-1: requires (v without x)\nb 1-1: provides v, x", &["a"], "a needs v without x");
+    let unless = "a 1-1: conflicts (b unless c)\nb 1-1\nc 1-1";
+    chosen(unless, &["a"], &["a=1-1"]);
+    chosen(unless, &["a", "b"], &["a=1-1", "b=1-1", "c=1-1"]);
+    refused("a 1-1: conflicts (b unless c)\nb 1-1", &["a", "b"], "a needs c");
     refused("a 1-1: requires (b if c)\nc 1-1", &["a", "c"], "a needs b");
     refused("a 1-1: requires (b unless c)\nb 1-1", &["a"], "a needs (b unless c), but this program does not know such an expression");
 }
@@ -105,6 +111,18 @@ fn what_obsoletes_a_wanted_package_takes_its_place() {
     chosen("user 1-1: requires old\nold 1-1\nnew 1-1: obsoletes old; provides old", &["user"], &["new=1-1", "user=1-1"]);
     // Where what obsoletes it cannot be had, the package stays.
     chosen("old 1-1\nnew 2-1: obsoletes old; requires nothing", &["old"], &["old=1-1"]);
+}
+
+#[test]
+fn what_is_recommended_comes_where_it_can_if_it_is_asked_for() {
+    let list = "user 1-1: recommends a, gone, (b or c), (d if a), (d unless a)\na 1-1\nb 1-1: requires gone\nc 1-1\nd 1-1\nnot 1-1: conflicts a";
+    let of = |wanted: &[&str], recommends| {
+        let request = Request { packaging: Packaging::Rpm, arch: "x86_64".to_owned(), recommends, ..request(wanted) };
+        names(&resolve(&request, &records(list), &[]).unwrap())
+    };
+    assert_eq!(of(&["user"], false), ["user=1-1"]);
+    assert_eq!(of(&["user"], true), ["a=1-1", "c=1-1", "user=1-1"]);
+    assert_eq!(of(&["user", "not"], true), ["c=1-1", "not=1-1", "user=1-1"]);
 }
 
 #[test]

@@ -39,6 +39,8 @@ pub struct Described {
     pub conflicts: Vec<Relation>,
     /// What it takes the place of.
     pub obsoletes: Vec<Relation>,
+    /// What it is better with.
+    pub recommends: Vec<Relation>,
     /// The absolute paths of its files.
     pub files: Vec<String>,
 }
@@ -67,6 +69,7 @@ impl Described {
             requires: relations(header, [Tag::REQUIRES, Tag::REQUIRE_FLAGS, Tag::REQUIRE_VERSIONS])?,
             conflicts: relations(header, [Tag::CONFLICTS, Tag::CONFLICT_FLAGS, Tag::CONFLICT_VERSIONS])?,
             obsoletes: relations(header, [Tag::OBSOLETES, Tag::OBSOLETE_FLAGS, Tag::OBSOLETE_VERSIONS])?,
+            recommends: relations(header, [Tag::RECOMMENDS, Tag::RECOMMEND_FLAGS, Tag::RECOMMEND_VERSIONS])?,
             files,
             ..Self::default()
         })

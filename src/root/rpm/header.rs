@@ -55,6 +55,9 @@ impl Tag {
     pub(super) const LONG_SIZE: Self = Self(5009);
     pub(super) const LONG_FILE_SIZES: Self = Self(5008);
     pub(super) const FILE_DIGEST_ALGORITHM: Self = Self(5011);
+    pub(super) const RECOMMENDS: Self = Self(5046);
+    pub(super) const RECOMMEND_VERSIONS: Self = Self(5047);
+    pub(super) const RECOMMEND_FLAGS: Self = Self(5048);
     /// The SHA-256 of the payload as it is in the file.
     pub(super) const PAYLOAD_DIGEST: Self = Self(5092);
     /// Of the signature header: over the header, by a DSA, `ECDSA` or `EdDSA` key.

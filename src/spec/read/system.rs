@@ -43,6 +43,7 @@ pub(super) fn read(field: &Field<'_>, arch: Option<Architecture>, packaging: Pac
     draft.hostname = system.optional("hostname").and_then(|field| checked(&field, names::hostname));
     draft.network = system.optional("network").and_then(|field| network::read(&field));
     draft.packages = system.optional("packages").map(|field| packages(&field, packaging)).unwrap_or_default();
+    draft.recommends = system.optional("installRecommends").and_then(|field| field.boolean()).is_some_and(|switch| switch.value);
     draft.users = system.optional("users").map(|field| users::read(&field)).unwrap_or_default();
     draft.additional_files = system.optional("additionalFiles").map(|field| files::read(&field)).unwrap_or_default();
     draft.configurations = system.optional("configurations").map(|field| configurations(&field)).unwrap_or_default();

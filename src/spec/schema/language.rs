@@ -247,6 +247,8 @@ struct System {
     network: Option<Network>,
     /// Packages to install: names, name=version, or patterns such as linux-image-generic*.
     packages: Option<Vec<Package>>,
+    /// Whether packages that others recommend are installed, too; false where it is not said.
+    install_recommends: Option<bool>,
     /// Users to make, and root.
     users: Option<Vec<User>>,
     /// Files and folders of the host that are copied into the image.

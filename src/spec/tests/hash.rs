@@ -106,6 +106,7 @@ pub(crate) fn changes(spec: &Spec) -> Vec<(&'static str, Spec)> {
         hostname: _,
         network: _,
         packages: _,
+        recommends: _,
         users,
         additional_files,
         configurations: _,
@@ -119,6 +120,7 @@ pub(crate) fn changes(spec: &Spec) -> Vec<(&'static str, Spec)> {
     change!("system.description", system.description = None);
     change!("system.hostname", system.hostname = "other".to_owned());
     change!("system.packages", system.packages = vec!["other".to_owned()]);
+    change!("system.recommends", system.recommends = true);
     change!("system.configurations", system.configurations = Vec::new());
     let kernel = |version: &str, name: &str| Some(Kernel { version: version.to_owned(), names: vec![name.to_owned()] });
     change!("system.kernel", system.kernel = kernel("6.1", "linux-image-amd64"));

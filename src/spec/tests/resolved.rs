@@ -43,6 +43,7 @@ packageRepositories: [{url: 'https://example.org/apt', codename: x, pkeys: [key.
   {url: 'https://example.org/other', codename: x, pkey: '[trusted=yes]'}]
 systemConfig:
   packages: [curl, 'linux-image-6*', less=6*]
+  installRecommends: true
   users: [{name: bob, password: secret-word, hash_algo: sha256, passwordMaxAge: 9}, {name: eve, password: ''}]
   additionalFiles: [{local: file, final: /etc/file, mode: '0600', owner: 'root:root'}]
   configurations: [{cmd: \"echo 'a: b' # c\\nls\"}]

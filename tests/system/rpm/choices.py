@@ -90,6 +90,14 @@ file-c 1: File /usr/share/choices/file
 file-list-user 1: Requires file-user; Requires /etc/choices
 file-etc 1: File /etc/choices; Requires /usr/share/choices/later
 file-later 1: File /usr/share/choices/later
+weak-user 1: Recommends weak-a
+weak-a 1
+weak-not 1: Conflicts weak-a
+weak-chain 1: Recommends weak-user; Requires weak-b
+weak-b 1
+weak-gone 1: Recommends nothing-has-this-either; Recommends weak-broken; Recommends weak-b
+weak-broken 1: Requires nothing-has-this
+weak-or 1: Recommends (weak-nowhere or weak-b)
 """
 
 QUESTIONS = """
@@ -140,17 +148,22 @@ file-list-user
 """
 
 # What is not the same, and why.
-DIFFERENCES = {
-    "without-user": "expressions with “without” are refused by name",
-    "unless-a unless-b": "dnf brings unless-c, and expressions with “unless” are refused by name",
-    "unless-a unless-b unless-c": "expressions with “unless” are refused by name",
-}
+DIFFERENCES = {}
+
+# With weak dependencies.
+WEAK_QUESTIONS = """
+weak-user
+weak-user weak-not
+weak-chain
+weak-gone
+weak-or
+"""
 
 SPEC = """
 image: {{ name: choices, version: "1" }}
 target: {{ os: azure-linux, dist: azl3, arch: x86_64, imageType: raw }}
 packageRepositories: [ {repository} ]
-systemConfig: {{ name: minimal, packages: [ {packages} ] }}
+systemConfig: {{ name: minimal, installRecommends: {weak}, packages: [ {packages} ] }}
 """
 
 
@@ -181,12 +194,12 @@ def build(folder):
     subprocess.run(["createrepo_c", "--quiet", f"{folder}/choices"], check=True)
 
 
-def by_dnf(folder, repositories, wanted):
+def by_dnf(folder, repositories, wanted, weak=False):
     """What dnf would install into an empty root, as name, version and repository; an empty set where it would not."""
     with dnf.Base() as base:
         config = base.conf
         config.installroot, config.cachedir = f"{folder}/root", f"{folder}/cache"
-        config.reposdir, config.install_weak_deps = [], False
+        config.reposdir, config.install_weak_deps = [], weak
         config.substitutions["releasever"] = "1"
         for name, path in repositories.items():
             base.repos.add_new_repo(name, config, baseurl=[f"file://{path}"])
@@ -201,12 +214,12 @@ def by_dnf(folder, repositories, wanted):
         return {(package.name, package.version, package.reponame) for package in base.transaction.install_set}
 
 
-def by_program(program, folder, repositories, key, wanted, repository=None):
+def by_program(program, folder, repositories, key, wanted, repository=None, weak=False):
     """What the program writes into a lock, the names that it was made for, and what the program said."""
     spec = f"{folder}/question.yml"
     with open(spec, "w", encoding="utf-8") as file:
         repository = repository or BY_LIST.format(path=repositories["choices"])
-        file.write(SPEC.format(repository=repository, packages=", ".join(f'"{text}"' for text in wanted)))
+        file.write(SPEC.format(repository=repository, weak=str(weak).lower(), packages=", ".join(f'"{text}"' for text in wanted)))
     if os.path.exists(f"{spec}.lock"):
         os.remove(f"{spec}.lock")
     os.makedirs(f"{folder}/mirror/base", exist_ok=True)
@@ -233,15 +246,16 @@ def main():
     small = {"choices": repositories["choices"]}
     differences = []
     questions = QUESTIONS.strip().splitlines()
-    for question in questions:
-        packages, _, said = by_program(program, folder, repositories, key, question.split())
+    weak_questions = WEAK_QUESTIONS.strip().splitlines()
+    for question, weak in [(question, False) for question in questions] + [(question, True) for question in weak_questions]:
+        packages, _, said = by_program(program, folder, repositories, key, question.split(), weak=weak)
         ours = {package for package in packages if package[2] == "choices"}
-        theirs = by_dnf(folder, small, question.split())
+        theirs = by_dnf(folder, small, question.split(), weak)
         if (ours != theirs) != (question in DIFFERENCES):
             differences.append(f"{question}: ours {sorted(ours)}, dnf's {sorted(theirs)}\n{said}")
         # The packages themselves say the same as the list that createrepo_c made of them.
         as_folder = AS_FOLDER.format(name="choices", path=small["choices"])
-        from_files = by_program(program, folder, repositories, key, question.split(), as_folder)[0]
+        from_files = by_program(program, folder, repositories, key, question.split(), as_folder, weak)[0]
         if packages != from_files:
             differences.append(f"{question}: by the list {sorted(packages - from_files)}, by the packages {sorted(from_files - packages)}")
     # A whole spec: with the names of the profile.
@@ -255,7 +269,7 @@ def main():
     if {package[:2] for package in from_files} != {package[:2] for package in expected} or {package[2] for package in from_files} != {"files"}:
         differences.append(f"the packages of the whole spec as a folder: {sorted(from_files)}\n{said}")
     print("\n".join(differences))
-    print(f"{len(questions)} questions and a spec of {len(packages)} packages")
+    print(f"{len(questions) + len(weak_questions)} questions and a spec of {len(packages)} packages")
     sys.exit(1 if differences else 0)
 
 
