@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use super::error::with_causes;
 use super::journal::Journal;
+use super::locked::Gathered;
 use super::report::PackageCounts;
-use super::{Build, Error, Request, archives, packages, release_dates};
+use super::{Build, Error, Request, Resolved, archives, packages, release_dates};
 use crate::cache::{Coordinates, ReleaseDate, SpecHash};
 use crate::progress::{Cancel, Progress};
 use crate::store::Store;
@@ -30,7 +31,7 @@ pub struct Fetched {
     pub duration: Duration,
 }
 
-/// Fetches the metadata and the packages of a spec, as [`super::build`] would, and builds nothing. With `request.offline` it only finds out whether all is
+/// Fetches the metadata and the packages of a spec, as [`super::build`] would, and builds nothing; by a lock its packages alone. With `request.offline` it only finds out whether all is
 /// there. The package cache is used whatever `request.caches` says; the image cache is not.
 ///
 /// # Errors
@@ -39,7 +40,7 @@ pub fn fetch(request: &Request, store: &Store, progress: &dyn Progress, cancel: 
     if !request.offline {
         store.check_writable()?;
     }
-    let hash = request.spec.hash(request.source_date_epoch);
+    let hash = request.key();
     let journal = super::journal(request, hash, "fetch", progress);
     let fetched = fetch_into(request, hash, store, &journal, cancel);
     match &fetched {
@@ -55,10 +56,15 @@ fn fetch_into(request: &Request, hash: SpecHash, store: &Store, journal: &Journa
     let build = Build { request, hash, images: None, packages: Some(store), roots: None, journal, progress, cancel, begun: Instant::now() };
     archives::check_trust(request, progress)?;
     let client = build.client()?;
-    let universe = build.universe(&client)?;
-    let super::Resolved { lock, records, .. } = build.resolve(universe, &client)?;
     let scratch = store.scratch()?;
-    let (_, counts) = packages::gather(request, Some(store), &client, &records, scratch.path(), progress, cancel)?;
+    let (lock, records, counts) = if let Some(file) = &request.locked {
+        let Gathered { lock, records, counts, .. } = build.gather_locked(file, &client, scratch.path())?;
+        (lock, records, counts)
+    } else {
+        let Resolved { lock, records, .. } = build.resolve(build.universe(&client)?, &client)?;
+        let (_, counts) = packages::gather(request, Some(store), &client, &records, scratch.path(), progress, cancel)?;
+        (lock, records, counts)
+    };
     Ok(Fetched {
         spec_hash: hash,
         name: request.spec.spec.image.name.clone(),

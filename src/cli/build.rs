@@ -126,12 +126,7 @@ pub(super) fn run(session: &Session, arguments: Arguments) -> Result {
     }
     let mut request = arguments.network.request(spec, &config, mirrors, caches, arguments.offline)?;
     if arguments.locked {
-        let path = lock::path_of(&arguments.spec);
-        let file = lock::read(&path)?.ok_or_else(|| Error::lock(&path, "is not there".to_owned()))?;
-        if let Some(disagreement) = image_composer::build::disagreement(&request.spec, &file) {
-            return Err(image_composer::build::Error::LockDisagrees { spec: arguments.spec, disagreement }.into());
-        }
-        request.locked = Some(file);
+        request.locked = Some(lock::required(&request.spec)?);
     }
     if arguments.check && !caches.images {
         let hint = "it compares with the image that is kept: leave the cache on in command, spec and configuration";

@@ -13,7 +13,7 @@ use image_composer::store::Store;
 
 use super::mirror::Mirror;
 use super::network::Network;
-use super::{Error, Result, Session, exit, signals};
+use super::{Error, Result, Session, exit, lock, signals};
 use crate::ui;
 
 /// Fetch all that specs need, without building them
@@ -26,6 +26,10 @@ pub(super) struct Arguments {
     /// The specs, YAML files
     #[arg(required = true, value_name = "SPEC")]
     specs: Vec<PathBuf>,
+
+    /// Fetch exactly the packages of each SPEC.lock, which “image-composer lock” makes, and no metadata
+    #[arg(long)]
+    locked: bool,
 
     /// Only see whether all is there, never use the network
     #[arg(long)]
@@ -47,6 +51,7 @@ const AFTER_LONG_HELP: &str = "\
 Examples:
   image-composer fetch specs/*.yml
   image-composer fetch edge.yml && image-composer cache export --bundle edge.bundle --spec edge.yml
+  image-composer fetch edge.yml --locked
   image-composer fetch edge.yml --offline    end with status 3 if something is missing
 
 JSON: {specs: [{path, spec_hash, name, version, packages: {total, fetched, fetched_bytes, present}, \
@@ -124,5 +129,8 @@ fn one(
     let mut request = arguments.network.request(spec, config, mirrors, caches, arguments.offline)?;
     request.source_date_epoch = source_date_epoch;
     request.log = log;
+    if arguments.locked {
+        request.locked = Some(lock::required(&request.spec)?);
+    }
     Ok(fetch(&request, store, &*session.view, cancel)?)
 }

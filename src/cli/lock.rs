@@ -8,7 +8,7 @@ use clap::Args;
 use image_composer::build::{self, Caches, Renew};
 use image_composer::progress::Cancel;
 use image_composer::resolve::{LOCK_FILE_LIMIT, LockFile};
-use image_composer::spec;
+use image_composer::spec::{self, Loaded};
 
 use super::network::Network;
 use super::{Error, Result, Session, exit, signals};
@@ -73,6 +73,16 @@ pub(super) fn read(path: &Path) -> Result<Option<LockFile>> {
         return Err(unusable(format!("has more than {LOCK_FILE_LIMIT} bytes")));
     }
     LockFile::parse(&text).map(Some).map_err(|error| unusable(format!("cannot be used: {error}")))
+}
+
+/// The lock beside a spec that shall be kept to.
+pub(super) fn required(spec: &Loaded) -> Result<LockFile> {
+    let path = path_of(&spec.path);
+    let file = read(&path)?.ok_or_else(|| Error::lock(&path, "is not there".to_owned()))?;
+    match build::disagreement(spec, &file) {
+        Some(disagreement) => Err(build::Error::LockDisagrees { spec: spec.path.clone(), disagreement }.into()),
+        None => Ok(file),
+    }
 }
 
 pub(super) fn run(session: &Session, arguments: &Arguments) -> Result {

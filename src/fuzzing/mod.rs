@@ -22,14 +22,14 @@ use crate::format::{blob, bundle as bundles, cbor, pack as packs, skippable, tre
 use crate::progress::Cancel;
 use crate::repo::deb::{packages as indexes, relation, release as releases, sources as apt};
 use crate::repo::{Archive, Keyring, rpm as rpms, signature as signatures};
-use crate::resolve::Lock;
+use crate::resolve::{Lock, LockFile};
 use crate::store::BundleReader;
 
 /// Reads bytes, and says whether they were accepted.
 pub type Target = fn(&[u8]) -> bool;
 
 /// All targets by their names: those of the files in `fuzz/fuzz_targets/`, and of the folders of seeds.
-pub const TARGETS: [(&str, Target); 21] = [
+pub const TARGETS: [(&str, Target); 22] = [
     ("blob", blob),
     ("bundle", bundle),
     ("cbor", cbor),
@@ -37,6 +37,7 @@ pub const TARGETS: [(&str, Target); 21] = [
     ("disk", disk),
     ("frames", frames),
     ("inspect", inspect),
+    ("lock", lock),
     ("manifest", manifest),
     ("pack", pack),
     ("packages", packages),
@@ -90,6 +91,13 @@ pub fn pack(bytes: &[u8]) -> bool {
     assert_eq!((id, &written[..footer.len()]), (trailer.id, footer.as_slice()));
     assert_eq!(packs::decode_trailer(&written[footer.len()..]).expect("it was written"), trailer);
     assert!(packs::decode_table(&footer, &trailer, file_len + 1).is_err());
+    true
+}
+
+/// A lock file.
+pub fn lock(bytes: &[u8]) -> bool {
+    let Some(file) = std::str::from_utf8(bytes).ok().and_then(|text| LockFile::parse(text).ok()) else { return false };
+    assert_eq!(LockFile::parse(&file.to_text()).expect("it was read"), file);
     true
 }
 

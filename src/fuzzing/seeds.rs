@@ -13,6 +13,7 @@ use crate::format::blob::{Alias, BlobKind, Header, MetadataAttributes, MetadataN
 use crate::format::record::{Import, ReleaseDate};
 use crate::format::totals::Amount;
 use crate::progress::Silent;
+use crate::repo::ReleaseInfo;
 use crate::repo::rpm::primary::tests::primary;
 use crate::repo::signature::tests::keys::{SignOptions, TestKey};
 use crate::resolve::{LockedPackage, Reason};
@@ -83,6 +84,12 @@ fn a_lock() -> Lock {
         reason,
     };
     Lock { packages: vec![package("a", Reason::Wanted), package("b", Reason::DependencyOf(text("a")))], releases: Vec::new() }
+}
+
+fn a_lock_file() -> String {
+    let digest = Digest::of(b"");
+    let release = ReleaseInfo { archive: text("debian"), suite: text("bookworm"), date: 1_690_000_000, digest, keys: Vec::new() };
+    LockFile { inputs: digest, wanted: vec![text("a")], lock: Lock { releases: vec![release], ..a_lock() } }.to_text()
 }
 
 /// A bundle of an image with a hole, a package and a file of a repository.
@@ -263,6 +270,7 @@ fn seeds() -> Vec<(&'static str, String, Vec<u8>)> {
     add("record", "imported", an_image().encode().unwrap());
     add("relation", "depends", b"base-files (>= 2.1.12), a:any | b (<< 2) [amd64 !i386] <!nocheck>, c".to_vec());
     add("relation", "provides", b"sh (= 1), shell".to_vec());
+    add("lock", "lock", a_lock_file().into_bytes());
     add("release", "stable", RELEASE.as_bytes().to_vec());
     add("row", "blob", BlobRow { kind: BlobKind::Manifest, lost: false, references: 1, raw_len: 2, stored_len: 3 }.encode());
     add("row", "chunk", ChunkRow { lost: true, references: 1, pack: digest, offset: 16, stored_len: 5, raw_len: 6 }.encode());

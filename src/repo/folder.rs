@@ -64,7 +64,7 @@ pub fn read(
     let mut reader = Sha256Reader::new(file);
     let said = match packaging {
         Packaging::Deb => Said::Control(root::control_fields(name, &mut reader, length)?),
-        Packaging::Rpm => Said::Header(Described::read(name, &mut reader, length)?),
+        Packaging::Rpm => Said::Header(Box::new(Described::read(name, &mut reader, length)?)),
     };
     io::copy(&mut reader, &mut io::sink())?;
     let (size, sha256) = (reader.length(), reader.digest());
@@ -72,7 +72,7 @@ pub fn read(
     let filename = filename.ok_or_else(|| Problem::Filename(name.to_owned()))?;
     let record = match said {
         Said::Control(control) => packages::of_control(&control, &filename, size, sha256, archive, arch)?,
-        Said::Header(described) => primary::of_header(described, &filename, size, sha256, archive, arch).map_err(FolderError::Header)?,
+        Said::Header(described) => primary::of_header(*described, &filename, size, sha256, archive, arch).map_err(FolderError::Header)?,
     };
     Ok((sha256, record))
 }
@@ -80,5 +80,5 @@ pub fn read(
 /// What a package says of itself.
 enum Said {
     Control(Vec<(String, String)>),
-    Header(Described),
+    Header(Box<Described>),
 }

@@ -91,10 +91,7 @@ impl LockFile {
                 ["inputs", digest] if inputs.is_none() => {
                     digest.parse().map(|digest| inputs = Some(digest)).map_err(|_| "the digest is none".to_owned())
                 }
-                ["wants", name] => {
-                    file.wanted.push(name.to_owned());
-                    Ok(())
-                }
+                ["wants", name] => checked(name, "name of a package").map(|name| file.wanted.push(name)),
                 ["release", archive, suite, date, digest] => release(archive, suite, date, digest).map(|release| file.lock.releases.push(release)),
                 ["package", name, version, arch, archive, sha256, size, installed, path, ref reason @ ..] => {
                     package([name, version, arch, archive], sha256, [size, installed], path, reason).map(|package| file.lock.packages.push(package))
@@ -112,10 +109,24 @@ impl LockFile {
     }
 }
 
+/// The longest name, pattern or suite in bytes.
+const WORD_LIMIT: usize = 255;
+
+/// The last second of the year 9999.
+const LATEST: u64 = 253_402_300_799;
+
+/// A word that a lock can have for `what`: it is shown, and compared with what repositories and specs say.
+fn checked(word: &str, what: &str) -> Result<String, String> {
+    let holds =
+        !word.is_empty() && word.len() <= WORD_LIMIT && word.bytes().all(|byte| byte.is_ascii_graphic()) && !word.split('/').any(|part| part == "..");
+    if holds { Ok(word.to_owned()) } else { Err(format!("“{}” cannot be the {what}", word.chars().take(80).collect::<String>().escape_debug())) }
+}
+
 fn release(archive: &str, suite: &str, date: &str, digest: &str) -> Result<ReleaseInfo, String> {
-    let date = date.parse().map_err(|_| format!("“{date}” is no time"))?;
+    let date = date.parse().ok().filter(|date| *date <= LATEST).ok_or_else(|| format!("“{date}” is no time"))?;
+    let (archive, suite) = (checked(archive, "name of a repository")?, checked(suite, "name of a suite")?);
     let digest = digest.parse().map_err(|_| "the digest is none".to_owned())?;
-    Ok(ReleaseInfo { archive: archive.to_owned(), suite: suite.to_owned(), date, digest, keys: Vec::new() })
+    Ok(ReleaseInfo { archive, suite, date, digest, keys: Vec::new() })
 }
 
 fn package(name: [&str; 4], sha256: &str, sizes: [&str; 2], path: &str, reason: &[&str]) -> Result<LockedPackage, String> {
@@ -131,9 +142,9 @@ fn package(name: [&str; 4], sha256: &str, sizes: [&str; 2], path: &str, reason: 
     let reason = match reason {
         ["essential"] => Reason::Essential,
         ["wanted"] => Reason::Wanted,
-        ["needed-by", name] => Reason::DependencyOf((*name).to_owned()),
-        ["obsoletes", name] => Reason::Obsoletes((*name).to_owned()),
-        ["recommended-by", name] => Reason::RecommendedBy((*name).to_owned()),
+        ["needed-by", name] => Reason::DependencyOf(checked(name, "name of a package")?),
+        ["obsoletes", name] => Reason::Obsoletes(checked(name, "name of a package")?),
+        ["recommended-by", name] => Reason::RecommendedBy(checked(name, "name of a package")?),
         _ => return Err("the reason is none".to_owned()),
     };
     let (size, installed_size) = (number(sizes[0])?, number(sizes[1])?);
@@ -191,6 +202,9 @@ pub fn changes(before: &Lock, after: &Lock) -> Vec<PackageChange> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::*;
 
     fn locked(name: &str, version: &str, reason: Reason) -> LockedPackage {
@@ -242,11 +256,78 @@ mod tests {
             ("pool/bash", "pool?bash", 6, "leads out of the archive"),
             ("bash 5.2-1", "a/b 5.2-1", 6, "cannot be the name"),
             (" 5 7 pool/curl", " 5 x pool/curl", 7, "no size"),
+            ("wants curl", "wants cu\u{7}rl", 4, "“cu\\u{7}rl” cannot be the name of a package"),
+            ("release debian", "release ../debian", 5, "cannot be the name of a repository"),
+            (" bookworm ", " ü ", 5, "cannot be the name of a suite"),
+            ("1700000000", "99999999999999", 5, "no time"),
+            ("needed-by bash", "needed-by \u{1b}[31m", 8, "cannot be the name of a package"),
+            (" amd64 debian ", " amd64 de\u{202e}bian ", 6, "cannot be the repository"),
             ("wanted\n", "wished\n", 7, "the reason is none"),
             ("package curl", "package zcurl", 10, "not in order"),
         ] {
             let error = LockFile::parse(&text.replacen(from, to, 1)).unwrap_err();
             assert!(error.line == line && error.problem.contains(problem), "{from}: {error}");
+        }
+    }
+
+    fn word() -> impl Strategy<Value = String> {
+        "[a-z0-9][a-z0-9+.:~-]{0,8}"
+    }
+
+    fn a_package() -> impl Strategy<Value = LockedPackage> {
+        let reason = prop_oneof![
+            Just(Reason::Essential),
+            Just(Reason::Wanted),
+            word().prop_map(Reason::DependencyOf),
+            word().prop_map(Reason::Obsoletes),
+            word().prop_map(Reason::RecommendedBy),
+        ];
+        let name = (word(), word(), prop_oneof![Just("amd64"), Just("all")], prop_oneof![Just("debian"), Just("host/path")]);
+        (name, any::<[u8; 32]>(), any::<u64>(), any::<u64>(), "[a-z]{1,5}(/[a-z%+]{1,5}){0,2}", any::<bool>(), reason).prop_map(
+            |((name, version, arch, archive), sha256, size, installed_size, filename, essential, reason)| LockedPackage {
+                coordinates: Coordinates::new(&name, &version, arch, archive).unwrap(),
+                sha256: Sha256::from_bytes(sha256),
+                size,
+                filename,
+                installed_size,
+                essential: essential || reason == Reason::Essential,
+                reason,
+            },
+        )
+    }
+
+    fn a_file() -> impl Strategy<Value = LockFile> {
+        let release = (word(), word(), 0..=LATEST, any::<[u8; 32]>()).prop_map(|(archive, suite, date, digest)| ReleaseInfo {
+            archive,
+            suite,
+            date,
+            digest: Digest::from_bytes(digest),
+            keys: Vec::new(),
+        });
+        let lists = (vec(word(), 0..4), vec(a_package(), 0..6), vec(release, 0..3));
+        (any::<[u8; 32]>(), lists).prop_map(|(inputs, (wanted, mut packages, releases))| {
+            let key = |package: &LockedPackage| (package.coordinates.name().to_owned(), package.coordinates.arch().to_owned());
+            packages.sort_by_key(key);
+            packages.dedup_by_key(|package| key(package));
+            LockFile { inputs: Digest::from_bytes(inputs), wanted, lock: Lock { packages, releases } }
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(file in a_file()) {
+            prop_assert_eq!(LockFile::parse(&file.to_text()).unwrap(), file);
+        }
+
+        /// Whatever is changed in a file, it is refused, or is a lock that would be written so that it is read again.
+        #[test]
+        fn changed_files_are_refused_or_locks(file in a_file(), changes in vec((any::<prop::sample::Index>(), 0..4_usize, ".{0,4}"), 1..5)) {
+            let mut text: Vec<char> = file.to_text().chars().collect();
+            for (place, length, with) in changes {
+                let place = place.index(text.len() + 1);
+                text.splice(place..(place + length).min(text.len()), with.chars());
+            }
+            crate::fuzzing::lock(text.into_iter().collect::<String>().as_bytes());
         }
     }
 

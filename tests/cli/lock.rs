@@ -119,3 +119,36 @@ fn a_later_list_of_the_same_packages_is_no_other_lock() {
     assert_eq!((status, json_of(&out)["written"].clone()), (0, json!(false)), "{err}");
     assert_eq!(fs::read_to_string(world.path("spec.yml.lock")).unwrap(), before);
 }
+
+#[test]
+fn exactly_the_packages_of_a_lock_are_fetched_and_carried() {
+    let world = world();
+    assert_eq!(world.run_online(&["lock", "spec.yml"]).0, 0);
+    let text = fs::read_to_string(world.path("spec.yml.lock")).unwrap();
+    // A lock that has one package less, as for the spec it is made for: what is fetched is what it names, not what the repositories have.
+    let line = text.lines().find(|line| line.starts_with("package udev ")).unwrap();
+    fs::write(world.path("spec.yml.lock"), text.replace(&format!("{line}\n"), "")).unwrap();
+    world.server.forget();
+    let (status, out, err) = world.run_online(&["fetch", "spec.yml", "--locked", "--json"]);
+    assert_eq!(status, 0, "{err}");
+    assert_eq!(json_of(&out)["specs"][0]["packages"]["total"], json!(22));
+    let asked = world.server.asked();
+    assert!(!asked.is_empty() && asked.iter().all(|asked| asked.path.starts_with("pool/")), "{asked:?}");
+    assert!(asked.iter().all(|asked| !asked.path.contains("udev")), "{asked:?}");
+
+    let (status, out, err) = world.run(&["cache", "export", "--bundle", "lock.bundle", "--spec", "spec.yml", "--locked", "--json"]);
+    assert_eq!(status, 0, "{err}");
+    let bundle = json_of(&out);
+    assert_eq!((&bundle["packages"], &bundle["metadata"]), (&json!(22), &json!(0)));
+    let (status, out, err) = world.run_online(&["fetch", "spec.yml", "--json"]);
+    assert_eq!((status, json_of(&out)["specs"][0]["packages"]["fetched"].clone()), (0, json!(1)), "{err}");
+    let (_, out, _) = world.run(&["cache", "export", "--bundle", "all.bundle", "--spec", "spec.yml", "--json"]);
+    assert_eq!(json_of(&out)["packages"], json!(23));
+
+    fs::remove_file(world.path("spec.yml.lock")).unwrap();
+    for words in [&["fetch", "spec.yml", "--locked"][..], &["cache", "export", "--bundle", "no.bundle", "--spec", "spec.yml", "--locked"]] {
+        let (status, _, err) = world.run(words);
+        assert!(status != 0 && err.contains("spec.yml.lock is not there"), "{err}");
+    }
+    assert_eq!(world.run(&["cache", "export", "--bundle", "no.bundle", "--all", "--locked"]).0, 2);
+}

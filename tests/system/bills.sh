@@ -17,4 +17,4 @@ bill_validators() {
 valid() { "$VALIDATE" "$HERE/bills.py" "$1" "$2"; }
 
 # The same document with a mistake in it is none: or the validation would be worth nothing.
-noticed() { "$PYTHON" "$HERE/bills.py" --spoil "$1" "$2" >"$2.spoiled" && ! valid "$1" "$2.spoiled" >/dev/null; }
+noticed() { "$PYTHON" "$HERE/bills.py" --spoil "$1" "$2" >"${2%.json}.spoiled.json" && ! valid "$1" "${2%.json}.spoiled.json" >/dev/null; }

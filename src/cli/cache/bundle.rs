@@ -16,7 +16,7 @@ use image_composer::transfer::{self, BundleFile};
 
 use super::find;
 use crate::cli::network::Network;
-use crate::cli::{Error, Result, Session};
+use crate::cli::{Error, Result, Session, lock};
 use crate::ui;
 
 /// What makes an export a bundle.
@@ -35,6 +35,10 @@ pub(super) struct Bundle {
     /// Everything in the store
     #[arg(long, requires = "file")]
     all: bool,
+
+    /// Exactly the packages of each SPEC.lock, for “build SPEC --locked --offline”, and the images that were built by it
+    #[arg(long, requires = "spec", conflicts_with = "all")]
+    locked: bool,
 
     /// Leave the specs’ images out
     #[arg(long, requires = "spec")]
@@ -97,9 +101,14 @@ fn select(session: &Session, what: &Bundle, ids: &[OsString], store: &Store, can
         let network = Network::none(what.allow_expired, what.allow_untrusted);
         let mut request = network.request(spec::load(path)?, &config, Vec::new(), Caches { packages: true, images: true, roots: false }, true)?;
         request.source_date_epoch = source_date_epoch;
+        if what.locked {
+            request.locked = Some(lock::required(&request.spec)?);
+        }
         let needs = fetch(&request, store, &Silent, cancel)?;
         selection.packages.extend(needs.needed);
-        selection.suites.extend(needs.releases.into_iter().map(|release| (release.archive, release.suite)));
+        // What a lock names is looked up nowhere.
+        let suites = needs.releases.into_iter().filter(|_| !what.locked);
+        selection.suites.extend(suites.map(|release| (release.archive, release.suite)));
         selection.images.extend(kept(store, needs.spec_hash, what.no_images)?);
     }
     Ok(selection)

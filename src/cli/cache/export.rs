@@ -58,6 +58,7 @@ Examples:
   image-composer cache export 3f9a edge.raw.zst
   image-composer cache export 3f9a - --format raw.zst | ssh host 'zstd -d | dd of=/dev/sda bs=4M'
   image-composer cache export --bundle edge.bundle --spec edge.yml
+  image-composer cache export --bundle edge.bundle --spec edge.yml --locked
   image-composer cache export --bundle - 3f9a | ssh host image-composer cache import -
   image-composer cache export --bundle edge.bundle 3f9a && zstd -d edge.bundle -o disk.raw
 

@@ -1,5 +1,5 @@
 //! Where the mirrors of a repository are: a metalink (`metalink` of `dnf.conf(5)`; the format is that of metalinker.org, version 3, with the elements that
-//! Fedora's MirrorManager adds), or a plain list of addresses (`mirrorlist`).
+//! Fedora's `MirrorManager` adds), or a plain list of addresses (`mirrorlist`).
 
 use super::xml::{Step, Steps, XmlError};
 use crate::digest::Sha256;
@@ -161,7 +161,7 @@ mod tests {
         let text = b"# a list\nhttp://a/os/\n\nfile:///etc\nhttps://b/os\r\nhttp://a/os\n\xff\n";
         assert_eq!(mirrorlist(text).unwrap().addresses, ["http://a/os", "https://b/os"]);
         assert!(mirrorlist(b"<html>no mirrors</html>").unwrap_err().to_string().contains("no line"));
-        let many: String = (0..100).map(|number| format!("http://h{number}/\n")).collect();
+        let many = (0..100).fold(String::new(), |many, number| many + &format!("http://h{number}/\n"));
         assert_eq!(mirrorlist(many.as_bytes()).unwrap().addresses.len(), MIRROR_LIMIT);
     }
 }

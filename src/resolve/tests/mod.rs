@@ -43,7 +43,7 @@ fn request(wanted: &[&str]) -> Request {
         arch: "amd64".to_owned(),
         recommends: false,
         essentials: true,
-        looked_up: Default::default(),
+        looked_up: BTreeSet::default(),
     }
 }
 

@@ -9,9 +9,10 @@ ID=$(from_json "$OUT" images.0.spec_hash)
 declare -A BILL
 for FORMAT in spdx cyclonedx provenance; do
     composer "$FORMAT" cache info "$ID" --sbom "$FORMAT"
-    BILL[$FORMAT]=$OUT
-    check "the bill in the words of $FORMAT is valid" eval 'ended_with 0 && valid "$FORMAT" "$OUT"'
-    check "and with a mistake it would not be" noticed "$FORMAT" "$OUT"
+    BILL[$FORMAT]=$PLACE/bill.$FORMAT.json
+    cp "$OUT" "${BILL[$FORMAT]}"
+    check "the bill in the words of $FORMAT is valid" eval 'ended_with 0 && valid "$FORMAT" "${BILL[$FORMAT]}"'
+    check "and with a mistake it would not be" noticed "$FORMAT" "${BILL[$FORMAT]}"
     note "printed in $ELAPSED s"
 done
 
