@@ -158,9 +158,9 @@ fn a_signature_that_is_there_must_be_good() {
 }
 
 fn metalink(repomd: &[&[u8]], mirrors: &[String]) -> String {
-    let hashes: String =
-        repomd.iter().map(|bytes| format!("<verification><hash type=\"sha256\">{}</hash></verification>", Sha256::of(bytes))).collect();
-    let urls: String = mirrors.iter().map(|url| format!("<url protocol=\"http\">{url}/{REPOMD}</url>")).collect();
+    let hashes = repomd.iter().map(|bytes| format!("<verification><hash type=\"sha256\">{}</hash></verification>", Sha256::of(bytes)));
+    let urls = mirrors.iter().map(|url| format!("<url protocol=\"http\">{url}/{REPOMD}</url>"));
+    let [hashes, urls] = [hashes.collect::<Vec<_>>().concat(), urls.collect::<Vec<_>>().concat()];
     format!("<metalink version=\"3.0\"><files><file name=\"repomd.xml\">{hashes}<resources>{urls}</resources></file></files></metalink>")
 }
 
