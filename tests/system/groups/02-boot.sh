@@ -16,6 +16,7 @@ check "it boots to a login prompt, refuses a wrong password and takes the spec's
     "run:esp=at=\$(findmnt --fstab --types vfat -no TARGET) && test -d \$at/EFI && findmnt -no FSTYPE \$at | grep -v autofs" \
     "run:writable=touch /var/tmp/a && rm /var/tmp/a" \
     "run:machine=grep -cxE '[0-9a-f]{32}' /etc/machine-id" \
+    "run:seed=stat -c %s /var/lib/systemd/random-seed" \
     "run:clean=test ! -e /usr/sbin/policy-rc.d && ! ls /var/lib/dpkg/updates/* /var/cache/apt/archives/*.deb 2>/dev/null" ||
     return
 note "login prompt after $(from_json "$BOOT" boot_seconds) s"
@@ -31,4 +32,5 @@ check "fstab's root is what is mounted at /" succeeds root
 check "the EFI partition is mounted where fstab says" answers esp vfat
 check "the root file system can be written" succeeds writable
 check "the machine has its own id" answers machine 1
+check "and its own random seed" answers seed 32
 check "nothing of the build is left in the image" succeeds clean

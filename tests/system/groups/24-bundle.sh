@@ -32,8 +32,12 @@ without_network composer import cache import "$BUNDLE" --json
 check "the bundle comes into an empty store without a network" equals "$RC" 0 || return
 note "imported in $ELAPSED s"
 check "with all packages" equals "$(from_json "$OUT" packages.added)" "$PACKAGES"
-without_network composer built build "$MINIMAL" -o "$PLACE/out" --offline
+mkdir "$PLACE/elsewhere" && cp "$MINIMAL" "$PLACE/elsewhere/other-name.yml"
+without_network with_other_habits composer built build "$PLACE/elsewhere/other-name.yml" -o "$PLACE/out" --offline
 check "the image is built there from the store alone" equals "$RC" 0 || return
+seed || return
+STORE=$THERE_STORE
+check "with one worker, in another time zone and folder, it is the same as elsewhere, byte for byte" cmp "$SEED/out/$ARTIFACT" "$PLACE/out/$ARTIFACT"
 check "no package was fetched" says "$ERR" '\(0 fetched, '
 check "its table and file systems are without fault" is_whole "$PLACE/out/$ARTIFACT" "$PLACE/parts"
 rm -rf "$PLACE/parts"
