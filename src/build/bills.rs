@@ -20,7 +20,7 @@ const LOCK_LIMIT: usize = 64 << 20;
 /// Where the bill lies in an image: scanners of packages look there for names that end in `.spdx.json` and `.cdx.json`.
 const FOLDER: &str = "/usr/share/sbom";
 
-/// What is kept of `image`, as a bill. The whole disk is read for its SHA-256, by which others know it: a second for each gigabyte.
+/// What is kept of `image`, as a bill. The whole disk is read for its SHA-256, by which others know it.
 ///
 /// # Errors
 /// An image whose packages nobody knows, or whose disk is damaged; a store that cannot be read; the user's wish to stop.

@@ -209,7 +209,7 @@ impl Comparison<'_, '_> {
             packages::read(disk, input.lock()).map_err(|problem| input.error("the database of packages", problem))
         };
         let (before, after) = (of(self.a, self.from)?, of(self.b, self.to)?);
-        let are_known = |source| matches!(source, PackageSource::Dpkg | PackageSource::Record);
+        let are_known = |source| matches!(source, PackageSource::Dpkg | PackageSource::Rpm | PackageSource::Record);
         Ok((are_known(before.source) && are_known(after.source)).then(|| packages::changes(&before.list, &after.list)))
     }
 

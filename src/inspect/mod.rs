@@ -26,6 +26,7 @@ mod open;
 mod packages;
 mod problem;
 mod report;
+mod rpm_database;
 mod system;
 mod table;
 #[cfg(test)]

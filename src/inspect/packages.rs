@@ -1,4 +1,4 @@
-//! Which packages are installed: from dpkg's own database, or from what is kept with an image of the cache.
+//! Which packages are installed: from dpkg's or rpm's own database, or from what is kept with an image of the cache.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::disk::Disk;
 use super::problem::{Problem, Result};
+use super::rpm_database;
 use crate::repo::deb::control::{Item, Scanner};
 use crate::resolve::{Lock, PackageChange};
 
@@ -15,13 +16,13 @@ const LIMIT: u64 = 128 << 20;
 const DPKG: &str = "/var/lib/dpkg/status";
 
 /// Where rpm has its database: today, and before.
-const RPM: [&str; 5] = [
-    "/usr/lib/sysimage/rpm/rpmdb.sqlite",
-    "/usr/lib/sysimage/rpm/Packages.db",
-    "/var/lib/rpm/rpmdb.sqlite",
-    "/var/lib/rpm/Packages.db",
-    "/var/lib/rpm/Packages",
-];
+const RPM: [&str; 2] = ["/usr/lib/sysimage/rpm/rpmdb.sqlite", "/var/lib/rpm/rpmdb.sqlite"];
+
+/// What lies beside a database that was not closed: some of what is in it.
+const UNCLOSED: [&str; 2] = ["-wal", "-journal"];
+
+/// Where older versions of rpm, and SUSE's, have theirs, which are no files of `SQLite`.
+const UNREAD: [&str; 3] = ["/usr/lib/sysimage/rpm/Packages.db", "/var/lib/rpm/Packages.db", "/var/lib/rpm/Packages"];
 
 /// A package that is installed.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -51,9 +52,11 @@ pub struct Packages {
 pub enum PackageSource {
     /// The database of dpkg in the image.
     Dpkg,
+    /// The database of rpm in the image.
+    Rpm,
     /// What is kept with the image.
     Record,
-    /// Nobody: rpm's database is in the image, and is not read.
+    /// Nobody: rpm's database is in the image, and is of a kind that is not read, or was not closed.
     UnreadRpm,
     /// Nobody: there is no database.
     Nothing,
@@ -65,10 +68,16 @@ pub(super) fn read(disk: &Disk<'_>, lock: Option<&Lock>) -> Result<Packages> {
         let status = disk.content(found, LIMIT)?.ok_or(Problem::Wrong("the database of dpkg is no file of a bearable length"))?;
         return Ok(Packages { source: PackageSource::Dpkg, list: installed(&status)? });
     }
+    let rpm = RPM.iter().find_map(|path| Some((path, disk.find(path.as_bytes())?)));
+    let is_closed = |path: &str| UNCLOSED.iter().all(|end| disk.find(format!("{path}{end}").as_bytes()).is_none_or(|at| disk.node(at).size == 0));
+    if let Some((_, found)) = rpm.filter(|(path, _)| is_closed(path)) {
+        let database = disk.content(found, LIMIT)?.ok_or(Problem::Wrong("the database of rpm is no file of a bearable length"))?;
+        return Ok(Packages { source: PackageSource::Rpm, list: rpm_database::packages(&database)? });
+    }
     if let Some(lock) = lock.filter(|lock| !lock.packages.is_empty()) {
         return Ok(Packages { source: PackageSource::Record, list: of_lock(lock) });
     }
-    let has_rpm = RPM.iter().any(|path| disk.find(path.as_bytes()).is_some());
+    let has_rpm = rpm.is_some() || UNREAD.iter().any(|path| disk.find(path.as_bytes()).is_some());
     Ok(Packages { source: if has_rpm { PackageSource::UnreadRpm } else { PackageSource::Nothing }, list: Vec::new() })
 }
 

@@ -47,7 +47,7 @@ pub use plan::{Content, File, Package, Packaging, PasswordHash, Plan, Source, Us
 pub(crate) use rpm::examine as examine_rpm;
 #[cfg(test)]
 pub(crate) use rpm::testing::RpmBuilder;
-pub use rpm::{Described, Relation, Signed};
+pub use rpm::{Described, Installed, Relation, Signed};
 pub use workspace::Workspace;
 
 use self::changes::Snapshot;

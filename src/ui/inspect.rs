@@ -101,8 +101,11 @@ fn packages(packages: &Packages) -> String {
     let number = packages.list.len() as u64;
     match packages.source {
         PackageSource::Dpkg => format!("{number} (dpkg)"),
+        PackageSource::Rpm => format!("{number} (rpm)"),
         PackageSource::Record => format!("{number} (by what is kept with the image)"),
-        PackageSource::UnreadRpm => "not known: rpm's database is not read; of an image that was built here they are".to_owned(),
+        PackageSource::UnreadRpm => {
+            "not known: rpm's database is of a kind that is not read, or was not closed; of an image that was built here they are".to_owned()
+        }
         PackageSource::Nothing => "no database of them".to_owned(),
     }
 }

@@ -76,6 +76,32 @@ impl Described {
     }
 }
 
+/// A package as rpm's database has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Installed {
+    /// Its name.
+    pub name: String,
+    /// `[epoch:]version-release`.
+    pub version: String,
+    /// Its architecture.
+    pub arch: String,
+    /// Bytes of its files.
+    pub size: u64,
+}
+
+impl Installed {
+    /// Reads a header as the database has it: that of a package, without what begins it there.
+    ///
+    /// # Errors
+    /// `InvalidData` for what is no header.
+    pub fn read(stored: &[u8]) -> io::Result<Self> {
+        let header = Header::stored(stored)?;
+        let (name, version, arch) = header.identity()?;
+        let size = header.number(Tag::LONG_SIZE)?.or(header.number(Tag::SIZE)?).unwrap_or_default();
+        Ok(Self { name, version, arch, size })
+    }
+}
+
 /// Three lists of the same length; of names alone nothing is known but these.
 fn relations(header: &Header, [names, flags, versions]: [Tag; 3]) -> io::Result<Vec<Relation>> {
     let (names, flags, versions) = (header.texts(names)?, header.numbers(flags)?, header.texts(versions)?);

@@ -125,6 +125,26 @@ impl Header {
         Ok((Self { entries: index.chunks_exact(16).map(entry).collect(), data }, 16 + index_len + u64::from(len)))
     }
 
+    /// Reads a header of rpm's database, which leaves out the first eight bytes.
+    ///
+    /// # Errors
+    /// As [`Header::read`].
+    pub(super) fn stored(bytes: &[u8]) -> io::Result<Self> {
+        let begin = [MAGIC, [0; 4]].concat();
+        Self::read(&mut begin.chain(bytes)).map(|(header, _)| header)
+    }
+
+    /// What a package says of itself: name, `[epoch:]version-release` and architecture.
+    ///
+    /// # Errors
+    /// Values of other types than these have.
+    pub(super) fn identity(&self) -> io::Result<(String, String, String)> {
+        let text = |tag| Ok::<_, io::Error>(self.text(tag)?.unwrap_or_default().to_owned());
+        let epoch = self.number(Tag::EPOCH)?.filter(|epoch| *epoch > 0);
+        let version = format!("{}{}-{}", epoch.map_or(String::new(), |epoch| format!("{epoch}:")), text(Tag::VERSION)?, text(Tag::RELEASE)?);
+        Ok((text(Tag::NAME)?, version, text(Tag::ARCH)?))
+    }
+
     /// Whether there is such a value.
     pub(super) fn has(&self, tag: Tag) -> bool {
         self.entry(tag).is_some()

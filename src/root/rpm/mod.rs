@@ -36,7 +36,7 @@ use rayon::prelude::*;
 
 use self::bootstrap::Facts;
 use self::contents::Kind;
-pub use self::described::{Described, Relation};
+pub use self::described::{Described, Installed, Relation};
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use self::package::examine;
 use self::package::{Nothing, Rpm};

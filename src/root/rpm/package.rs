@@ -77,11 +77,7 @@ impl<'r> Rpm<'r> {
 
     /// What it says of itself: name, `[epoch:]version-release` and architecture.
     pub(super) fn identity(&self) -> Result<(String, String, String), Error> {
-        let damaged = |source: io::Error| self.origin.bad(source.to_string());
-        let text = |tag| Ok::<_, Error>(self.header.text(tag).map_err(damaged)?.unwrap_or_default().to_owned());
-        let epoch = self.header.number(Tag::EPOCH).map_err(damaged)?.filter(|epoch| *epoch > 0);
-        let version = format!("{}{}-{}", epoch.map_or(String::new(), |epoch| format!("{epoch}:")), text(Tag::VERSION)?, text(Tag::RELEASE)?);
-        Ok((text(Tag::NAME)?, version, text(Tag::ARCH)?))
+        self.header.identity().map_err(|source| self.origin.bad(source.to_string()))
     }
 
     /// The SHA-256 of the payload as the file has it, in hexadecimal; packages before rpm 4.14 do not say it.

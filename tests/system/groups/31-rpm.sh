@@ -82,6 +82,11 @@ umount "$DNF"
 check "rpm -Va finds no file that is not as its package says" is_empty "$(in_image -Va 2>&1)"
 check "rpm -qa names the packages of the image, and no others" equals "$(in_image -qa --queryformat "$NAMES" | LC_ALL=C sort)" \
     "$(rpm --query --package --nosignature --queryformat "$NAMES" "${FILES[@]}" | LC_ALL=C sort)"
+composer inspected inspect "$IMAGE" --json
+check "inspect reads them from the image's own database" eval 'ended_with 0 && equals "$(from_json "$OUT" packages.source)" rpm'
+check "and names the same" equals \
+    "$(paste -d ' ' <(from_json "$OUT" "packages.list.*.name") <(from_json "$OUT" "packages.list.*.version") <(from_json "$OUT" "packages.list.*.arch") |
+        LC_ALL=C sort)" "$(in_image -qa --queryformat "$NAMES" | LC_ALL=C sort)"
 
 check "it boots to a login prompt and takes the password" boot "$IMAGE" raw login=root:image-composer \
     "run:state=systemctl is-system-running --wait" \
