@@ -9,7 +9,7 @@
 //! | `systemConfig.packages`, `configurations` | add up, in the order of the files |
 //! | `systemConfig.users` | by `name`, field by field |
 //! | `systemConfig.additionalFiles` | by `final`, whole entries |
-//! | `packageRepositories` | by `url` and `codename`, whole entries |
+//! | `packageRepositories` | by `url` and `codename`, or by `id`, whole entries |
 //! | `target` | must say the same wherever it says something |
 //! | mappings | field by field; an empty value (`key:`) leaves what was there |
 //!
@@ -136,7 +136,7 @@ fn merge(base: Node, over: Node, level: Level, report: &Report) -> Node {
             (Level::Document, "disk") => value,
             (Level::Document, "target") => merge(base, value, Level::Target, report),
             (Level::Document, "systemConfig") => merge(base, value, Level::System, report),
-            (Level::Document, "packageRepositories") => merge_lists(base, value, &["url", "codename"], |_, over| over),
+            (Level::Document, "packageRepositories") => merge_lists(base, value, &["url", "codename", "id"], |_, over| over),
             (Level::Target, _) => same(&key, &base, value, report),
             (Level::System, "packages" | "configurations") => merge_lists(base, value, &[], |_, over| over),
             (Level::System, "users") => merge_lists(base, value, &["name"], |base, over| merge_users(base, over, report)),
@@ -190,8 +190,8 @@ fn same(key: &str, base: &Node, over: Node, report: &Report) -> Node {
     if let (Some(said), Some(says)) = (base.text(), over.text())
         && said != says
     {
-        let file = report.path_of(base.place);
-        let message = format!("target.{key} is “{}”, but “{}” in line {} of {}", yaml::cut(says), yaml::cut(said), base.place.line, file.display());
+        let first = report.line_of(base.place, over.place);
+        let message = format!("target.{key} is “{}”, but “{}” in {first}", yaml::cut(says), yaml::cut(said));
         report.error_with_hint(over.place, message, "extend a spec for the same target, or leave the field out");
     }
     over

@@ -176,11 +176,14 @@ fn check_roles(partitions: &[Placed], space: Space, list: Place, report: &Report
 /// There is exactly one partition that matches; none is fine where none is needed.
 fn check_one(partitions: &[Placed], matches: impl Fn(&Partition) -> bool, needed: bool, what: &str, list: Place, report: &Report) {
     let mut found = partitions.iter().filter(|placed| matches(&placed.partition));
-    if found.next().is_none() && needed {
-        report.error(list, format!("disk.partitions has no {what}"));
-    }
+    let Some(first) = found.next() else {
+        if needed {
+            report.error(list, format!("disk.partitions has no {what}"));
+        }
+        return;
+    };
     for second in found {
-        report.error(second.place, format!("disk.partitions has a second {what}"));
+        report.error(second.place, format!("disk.partitions has a second {what}; the first is in {}", report.line_of(first.place, second.place)));
     }
 }
 
@@ -188,7 +191,7 @@ fn check_unique(partitions: &[Placed], report: &Report) {
     let mut ids = BTreeMap::new();
     for placed in partitions {
         if let Some(first) = ids.insert(&placed.partition.id, placed.place) {
-            let message = format!("a second partition is called “{}”; the first is in line {}", placed.partition.id, first.line);
+            let message = format!("a second partition is called “{}”; the first is in {}", placed.partition.id, report.line_of(first, placed.place));
             report.error(placed.place, message);
         }
     }

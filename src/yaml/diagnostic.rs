@@ -67,6 +67,11 @@ impl Report {
         paths.get(usize::from(place.file)).unwrap_or(&paths[0]).clone()
     }
 
+    /// Where something is that a mistake at the place `beside` speaks of: `line 5`, with the file if it is another one.
+    pub fn line_of(&self, place: Place, beside: Place) -> String {
+        if place.file == beside.file { format!("line {}", place.line) } else { format!("line {} of {}", place.line, self.path_of(place).display()) }
+    }
+
     /// Takes a mistake.
     pub fn error(&self, place: Place, message: impl Into<String>) {
         self.add(Some(place), message.into(), None);

@@ -150,6 +150,11 @@ impl<'n> Field<'n> {
         self.node.place
     }
 
+    /// Where something else is, seen from here: `line 5`, with the file if it is another one.
+    pub fn line_of(&self, place: Place) -> String {
+        self.report.line_of(place, self.place())
+    }
+
     /// Its value as it was written.
     pub fn node(&self) -> &'n Node {
         self.node

@@ -18,16 +18,18 @@ pub(super) fn read(field: &Field<'_>) -> Vec<AdditionalFile> {
         for file in found {
             match files.get(&file.destination) {
                 Some((_, other)) if other.content == Content::Folder && file.content == Content::Folder => {}
-                Some((first, _)) => item.error(&format!("has the same destination as that in line {}: “{}”", first.place().line, file.destination)),
+                Some((first, _)) => {
+                    item.error(&format!("has the same destination as that in {}: “{}”", item.line_of(first.place()), file.destination));
+                }
                 None => drop(files.insert(file.destination.clone(), (item.clone(), file))),
             }
         }
     }
     for (item, file) in files.values() {
         let parents = Path::new(&file.destination).ancestors().skip(1);
-        let not_folder = |parent: &&str| files.get(*parent).is_some_and(|(_, parent)| parent.content != Content::Folder);
-        if let Some(parent) = parents.filter_map(Path::to_str).find(not_folder) {
-            item.error(&format!("lies beneath “{parent}”, which is another file of the list"));
+        let mut files = parents.filter_map(|parent| files.get(parent.to_str()?)).filter(|(_, parent)| parent.content != Content::Folder);
+        if let Some((first, parent)) = files.next() {
+            item.error(&format!("lies beneath “{}”, the file in {}", parent.destination, item.line_of(first.place())));
         }
     }
     files.into_values().map(|(_, file)| file).collect()

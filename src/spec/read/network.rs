@@ -23,7 +23,7 @@ pub(super) fn read(field: &Field<'_>) -> Option<Network> {
     for item in list.as_ref().and_then(Field::list).unwrap_or_default() {
         let Some(interface) = interface(&item) else { continue };
         if let Some(first) = seen.insert(interface.name.clone(), item.place()) {
-            item.error(&format!("is a second interface “{}”; the first is in line {}", interface.name, first.line));
+            item.error(&format!("is a second interface “{}”; the first is in {}", interface.name, item.line_of(first)));
         }
         interfaces.push(interface);
     }

@@ -13,7 +13,7 @@ use crate::repo::MirrorListKind;
 use crate::repo::folder::{self, FolderError};
 use crate::spec::model::{PackageFile, PackageFolder, PackageRepository, RepositoryKey, Unverified};
 use crate::spec::names;
-use crate::yaml::{Field, Fields, file_address, web_address};
+use crate::yaml::{Field, Fields, Place, file_address, web_address};
 
 /// The value of `pkey` that stands for no key at all, as in apt's sources.
 const TRUSTED: &str = "[trusted=yes]";
@@ -27,7 +27,7 @@ pub(super) fn read(field: &Field<'_>, profile: Option<&Profile>, arch: Option<Ar
     let packaging = profile.map_or(Packaging::Deb, |profile| profile.packaging);
     let (mut repositories, mut folders) = (Vec::new(), Vec::new());
     // What each identity stands for.
-    let mut known: BTreeMap<String, String> = BTreeMap::new();
+    let mut known: BTreeMap<String, (Option<Place>, String)> = BTreeMap::new();
     let mut seen = BTreeMap::new();
     for item in field.list().unwrap_or_default() {
         let Some(mut fields) = item.fields() else { continue };
@@ -35,15 +35,15 @@ pub(super) fn read(field: &Field<'_>, profile: Option<&Profile>, arch: Option<Ar
             let Some(folder) = read_folder(fields, &path, arch, packaging) else { continue };
             let id = folder.id.clone();
             folders.push(folder);
-            (id, format!("the folder in line {}", item.place().line), true)
+            (id, (Some(item.place()), "the folder".to_owned()), true)
         } else {
             let Some(repository) = read_repository(fields, packaging) else { continue };
             let (id, codename, url) = (repository.id.clone(), repository.codename.clone(), repository.url.clone());
             repositories.push(repository);
             if let Some(first) = seen.insert((id.clone(), codename), item.place()) {
-                item.error(&format!("is a second repository “{id}” with that codename; the first is in line {}", first.line));
+                item.error(&format!("is a second repository “{id}” with that codename; the first is in {}", item.line_of(first)));
             }
-            (id, format!("the repository at {url}"), false)
+            (id, (None, format!("the repository at {url}")), false)
         };
         if let Some(profile) = profile
             && profile.archive(&id).is_some()
@@ -51,7 +51,8 @@ pub(super) fn read(field: &Field<'_>, profile: Option<&Profile>, arch: Option<Ar
             item.error_with_hint(&format!("has the id of an archive of {}: “{id}”", profile.name), "give it another id");
         }
         if let Some(other) = known.get(&id).filter(|other| is_folder || **other != what) {
-            item.error_with_hint(&format!("has the id of {other}: “{id}”"), "give it another id");
+            let place = other.0.map_or_else(String::new, |place| format!(" in {}", item.line_of(place)));
+            item.error_with_hint(&format!("has the id of {}{place}: “{id}”", other.1), "give it another id");
         }
         known.entry(id).or_insert(what);
     }

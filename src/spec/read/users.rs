@@ -17,7 +17,7 @@ pub(super) fn read(field: &Field<'_>) -> Vec<UserDraft> {
     for item in field.list().unwrap_or_default() {
         let Some(user) = read_user(&item) else { continue };
         if let Some(first) = seen.insert(user.name.clone(), item.place()) {
-            item.error(&format!("is a second user “{}”; the first is in line {}", user.name, first.line));
+            item.error(&format!("is a second user “{}”; the first is in {}", user.name, item.line_of(first)));
         }
         users.push(user);
     }

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use proptest::prelude::*;
 
+use crate::root::testing::DebBuilder;
 use crate::spec::{LoadError, Loaded, load};
 
 const ROOT: &str = "\
@@ -155,6 +156,61 @@ fn a_mistake_is_told_with_the_file_that_has_it() {
     let twice = "extends: base/root.yml\nsystemConfig: {users: [{name: guest}, {name: guest}]}\n";
     let text = mistakes(dir.path(), &[("leaf.yml", twice), ("base/root.yml", ROOT)]);
     assert!(text.contains("a second user “guest”"), "what is twice in one file is not joined: {text}");
+}
+
+#[test]
+fn what_is_twice_in_several_files_is_told_with_both_places() {
+    let dir = folder();
+    fs::create_dir_all(dir.path().join("base/folder")).unwrap();
+    fs::write(dir.path().join("base/folder/a"), DebBuilder::new("a", "1").build()).unwrap();
+    fs::copy(dir.path().join("base/folder/a"), dir.path().join("base/folder/a.deb")).unwrap();
+    let root = "\
+image: {name: root, version: '1'}
+target: {dist: debian12, arch: x86_64}
+packageRepositories:
+  - {path: folder}
+  - {url: 'https://example.org/apt', codename: bookworm, pkey: key.gpg}
+systemConfig:
+  additionalFiles:
+    - {local: folder, final: /etc/x}
+    - {local: b.txt, final: /etc/y}
+";
+    let leaf = "\
+extends: base/root.yml
+packageRepositories:
+  - {url: 'https://example.org/apt/', codename: bookworm, pkey: base/key.gpg}
+  - {path: base/folder}
+systemConfig:
+  additionalFiles:
+    - {local: b.txt, final: /etc/x/a}
+    - {local: b.txt, final: /etc/y/b}
+  users:
+    - {name: bob}
+    - {name: bob}
+";
+    let text = mistakes(dir.path(), &[("leaf.yml", leaf), ("base/root.yml", root)]);
+    insta::assert_snapshot!(text, @r#"
+    leaf.yml:3:5: packageRepositories[2] is a second repository “example.org/apt” with that codename; the first is in line 5 of base/root.yml
+    leaf.yml:4:5: packageRepositories[3] has the id of the folder in line 4 of base/root.yml: “folder”; give it another id
+    leaf.yml:7:7: systemConfig.additionalFiles[2] has the same destination as that in line 8 of base/root.yml: “/etc/x/a”
+    leaf.yml:8:7: systemConfig.additionalFiles[3] lies beneath “/etc/y”, the file in line 9 of base/root.yml
+    leaf.yml:11:7: systemConfig.users[1] is a second user “bob”; the first is in line 10
+    "#);
+}
+
+#[test]
+fn a_repository_with_an_id_takes_the_place_of_that_of_the_file_below() {
+    let dir = folder();
+    for folder in ["one", "base/two"] {
+        fs::create_dir_all(dir.path().join(folder)).unwrap();
+        fs::write(dir.path().join(folder).join("a.deb"), DebBuilder::new("a", "1").build()).unwrap();
+    }
+    let root = format!("{ROOT}  hostname: x\n").replace("packageRepositories:\n", "packageRepositories:\n  - {path: two, id: own}\n");
+    let leaf = "extends: base/root.yml\npackageRepositories: [{path: one, id: own, priority: 900}]\n";
+    let spec = load_all(dir.path(), &[("leaf.yml", leaf), ("base/root.yml", &root)]).unwrap().spec;
+    let folders: Vec<_> = spec.folders.iter().map(|folder| (folder.id.as_str(), folder.path.clone(), folder.priority)).collect();
+    assert_eq!(folders, [("own", dir.path().join("one"), 900)]);
+    assert_eq!(spec.repositories.len(), 1);
 }
 
 /// Sections that stand for themselves, so that any of them can stand in any file of a chain.
