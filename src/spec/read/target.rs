@@ -27,7 +27,8 @@ pub(super) fn read(field: &Field<'_>) -> Option<(Target, &'static Profile)> {
     let arch_field = target.required("arch");
     let arch = arch_field.as_ref().and_then(|field| field.one_of(&arch_names, &["armv7hl"]));
 
-    let image_type = target.optional("imageType").map(|field| field.one_of(&[("raw", ImageType::Raw)], &["img", "iso", "wsl2"]));
+    let types = [ImageType::Raw, ImageType::Img, ImageType::Wsl2].map(|kind| (kind.name(), kind));
+    let image_type = target.optional("imageType").map(|field| field.one_of(&types, &["iso"]));
     target.finish();
 
     let (profile, arch) = (profile?.value, arch?.value);

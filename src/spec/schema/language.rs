@@ -52,7 +52,7 @@ struct Target {
     dist: Dist,
     /// The processor.
     arch: Arch,
-    /// The kind of image: a disk with a partition table.
+    /// The kind of image: a disk (raw), a kernel and an initrd of all files (img), or an archive for WSL (wsl2).
     image_type: Option<ImageType>,
 }
 
@@ -90,6 +90,8 @@ enum Arch {
 #[schemars(rename_all = "lowercase")]
 enum ImageType {
     Raw,
+    Img,
+    Wsl2,
 }
 
 #[derive(JsonSchema)]
@@ -231,6 +233,8 @@ enum Format {
     Vmdk,
     Vdi,
     Tar,
+    Initrd,
+    Vmlinuz,
 }
 
 #[derive(JsonSchema)]
