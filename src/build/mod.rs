@@ -268,7 +268,8 @@ impl Build<'_> {
         };
         let home = std::env::var_os("HOME").map(std::path::PathBuf::from);
         let credentials = if self.request.offline { Credentials::default() } else { Credentials::of_host(Path::new("/"), home.as_deref())? };
-        Ok(Client::new(&ClientOptions { proxies, credentials, workers: self.request.workers.fetch, ..ClientOptions::default() })?)
+        let (tls, workers) = (self.request.tls.clone(), self.request.workers.fetch);
+        Ok(Client::new(&ClientOptions { proxies, credentials, tls, workers, ..ClientOptions::default() })?)
     }
 
     fn load_options(&self) -> LoadOptions {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::cache::SpecHash;
 use crate::cache::collect::Limits;
+use crate::fetch::Tls;
 use crate::resolve::LockFile;
 use crate::spec::Loaded;
 
@@ -38,6 +39,8 @@ pub struct Request {
     pub keyrings: BTreeMap<String, PathBuf>,
     /// The proxy for HTTP, instead of apt's or the environment's.
     pub proxy: Option<String>,
+    /// Certificates for `https`.
+    pub tls: Tls,
     /// Accept repositories whose `Valid-Until` has passed, or that are older than what the store has.
     pub allow_expired: bool,
     /// Take packages from repositories of the spec that nothing proves.

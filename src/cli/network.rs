@@ -64,6 +64,7 @@ impl Network {
             mirrors: addresses,
             keyrings: config.keyrings.clone(),
             proxy: config.proxy.as_ref().map(|proxy| proxy.address().to_owned()),
+            tls: config.tls.clone(),
             allow_expired: self.allow_expired,
             allow_untrusted: self.allow_untrusted,
             source_date_epoch: None,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::limit::{free, gigabytes, number};
+use super::tls::TlsLayer;
 use super::{Config, Proxy};
 use crate::distro;
 use crate::store::LEVELS;
@@ -35,6 +36,7 @@ pub(super) struct Layer {
     mirrors: BTreeMap<String, Vec<String>>,
     keyrings: BTreeMap<String, PathBuf>,
     proxy: Option<Proxy>,
+    tls: TlsLayer,
 }
 
 impl Layer {
@@ -68,8 +70,11 @@ impl Layer {
         }
         layer.workers = document.optional("workers").and_then(|field| field.integer(1, 64)).and_then(|number| usize::try_from(number.value).ok());
         layer.mirrors = by_archive(document.optional("mirrors"), mirrors);
-        layer.keyrings = by_archive(document.optional("keyrings"), |field| keyring(field, folder));
+        layer.keyrings = by_archive(document.optional("keyrings"), |field| file(field, folder, "must be the path of a file with public keys"));
         layer.proxy = document.optional("proxy").and_then(|field| proxy(&field));
+        if let Some(fields) = document.optional("tls").and_then(|field| field.fields()) {
+            layer.tls = TlsLayer::read(fields, folder);
+        }
         document.finish();
         layer
     }
@@ -98,6 +103,8 @@ impl Layer {
         config.mirrors.extend(self.mirrors);
         config.keyrings.extend(self.keyrings);
         set(&mut config.proxy, self.proxy.map(Some));
+        set(&mut config.tls.ca_file, self.tls.ca_file.map(Some));
+        set(&mut config.tls.certificates, self.tls.certificates);
     }
 }
 
@@ -140,12 +147,13 @@ fn mirrors(field: &Field<'_>) -> Option<Vec<String>> {
     Some(items.iter().filter_map(web_address).collect())
 }
 
-fn keyring(field: &Field<'_>, folder: &Path) -> Option<PathBuf> {
+/// The path of a file, absolute; anything else is reported as `problem`.
+pub(super) fn file(field: &Field<'_>, folder: &Path, problem: &str) -> Option<PathBuf> {
     let text = field.text()?.value;
     match std::path::absolute(folder.join(&text)) {
         Ok(path) if !text.is_empty() && !text.contains('\0') => Some(path),
         _ => {
-            field.error("must be the path of a file with public keys");
+            field.error(problem);
             None
         }
     }

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! A key of a file is a variable of the environment too: `storage.package_cache.enabled` is `IMAGE_COMPOSER_STORAGE_PACKAGE_CACHE_ENABLED`. Both are
-//! read by the same walk over a tree, so that they mean the same and give the same errors.
+//! read by the same walk over a tree, so that they mean the same and give the same errors. Only `tls.certificates`, a list of mappings, is for files alone.
 //!
 //! A limit is a number above 0 or the word `unlimited`. A 0 could mean “keep nothing” as well as “no limit”, and is refused with a hint at both ways to
 //! say it; `null` is as if the key were not there.
@@ -17,6 +17,7 @@ mod load;
 mod model;
 mod schema;
 mod setting;
+mod tls;
 mod variables;
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 
 use crate::cache::collect::Limits;
+use crate::fetch::Tls;
 use crate::store;
 use crate::units::ByteSize;
 
@@ -25,6 +26,8 @@ pub struct Config {
     pub keyrings: BTreeMap<String, PathBuf>,
     /// The proxy for `http` and `https`.
     pub proxy: Option<Proxy>,
+    /// Certificates for `https`; paths are absolute.
+    pub tls: Tls,
 }
 
 /// `storage`.
@@ -109,6 +112,7 @@ impl Default for Config {
             mirrors: BTreeMap::new(),
             keyrings: BTreeMap::new(),
             proxy: None,
+            tls: Tls::default(),
         }
     }
 }

@@ -33,6 +33,8 @@ struct Document {
     /// The address of the proxy, which begins with http or https and may have a port.
     #[schemars(regex(pattern = "^https?://"))]
     proxy: Option<String>,
+    /// Certificates for https servers.
+    tls: Option<Tls>,
 }
 
 #[derive(JsonSchema)]
@@ -131,6 +133,30 @@ struct Keyrings {
     /// The file with the keys of Ubuntu, relative to this one.
     #[schemars(length(min = 1))]
     ubuntu: Option<String>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Tls {
+    /// A PEM file of authorities that are believed beside the host's own, relative to this one.
+    #[schemars(length(min = 1))]
+    ca_file: Option<String>,
+    /// What is shown to servers that want to know who asks, each to its host alone.
+    #[schemars(length(max = 100))]
+    certificates: Option<Vec<Certificate>>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Certificate {
+    /// The host, as in the addresses of its repositories.
+    host: String,
+    /// The PEM file of the certificate, and those that lead to its authority, relative to this one.
+    #[schemars(length(min = 1))]
+    cert: String,
+    /// The PEM file of its private key, which only its owner and group may read; else it is in the file of the certificate.
+    #[schemars(length(min = 1))]
+    key: Option<String>,
 }
 
 /// A limit in whole numbers, at most `MOST`.

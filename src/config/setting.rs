@@ -16,7 +16,7 @@ use crate::yaml::{Kind, Node, Scalar};
 pub struct Setting {
     /// As in files, parts separated by dots: `storage.package_cache.enabled`.
     pub key: String,
-    /// As in files; a proxy without its password, and null where there is none.
+    /// As in files; a proxy without its password, and null where there is nothing.
     pub value: Value,
     /// Where it is from.
     pub origin: Origin,
@@ -107,6 +107,8 @@ fn value(config: &Config, path: &[&str]) -> Option<Value> {
         ["storage", "compression_level"] => json!(storage.compression_level),
         ["workers"] => json!(config.workers),
         ["proxy"] => json!(config.proxy),
+        ["tls", "ca_file"] => json!(config.tls.ca_file),
+        ["tls", "certificates"] => json!(config.tls.certificates),
         ["mirrors", id] => json!(config.mirrors.get(*id)?),
         ["keyrings", id] => json!(config.keyrings.get(*id)?),
         _ => return None,

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::layer::Layer;
 use super::*;
+use crate::fetch::ClientCertificate;
 use crate::units::ByteSize;
 use crate::yaml::explore::explore;
 use crate::yaml::schema_tests::{as_json, assert_same_language};
@@ -78,6 +79,8 @@ fn every_value_says_where_it_is_from() {
     storage.compression_level 3 built-in
     workers 4 given.yaml:1
     proxy "http://…@p:1" etc/config.yaml:4
+    tls.ca_file null built-in
+    tls.certificates [] built-in
     mirrors.debian ["http://a/debian","http://b/debian"] IMAGE_COMPOSER_MIRRORS_DEBIAN
     "#);
     let listed: Vec<String> = found.settings().into_iter().map(|setting| setting.key).collect();
@@ -149,6 +152,7 @@ fn every_key_is_a_variable() {
         ("IMAGE_COMPOSER_PROXY", "http://me:secret@p:1"),
         ("IMAGE_COMPOSER_MIRRORS_DEBIAN_SECURITY", "http://a/s file:///b/s"),
         ("IMAGE_COMPOSER_KEYRINGS_UBUNTU", "/k.gpg"),
+        ("IMAGE_COMPOSER_TLS_CA_FILE", "/ca.pem"),
         ("IMAGE_COMPOSER_STORE", "/s"),
         ("IMAGE_COMPOSER_WORKER", "1"),
         ("IMAGE_COMPOSER_PROXY_", ""),
@@ -160,6 +164,38 @@ fn every_key_is_a_variable() {
         "the variable IMAGE_COMPOSER_WORKER is not known, and has no effect: did you mean IMAGE_COMPOSER_WORKERS?"
     );
     assert_eq!(found.warnings.len(), 1);
+}
+
+#[test]
+fn certificates_are_files_of_this_machine() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "\
+tls:
+  ca_file: ca.pem
+  certificates:
+    - {host: Repo.Example, cert: /etc/pki/us.pem, key: us.key}
+    - {host: '[::1]', cert: both.pem}
+";
+    let tls = with(folder.path(), &[("IMAGE_COMPOSER_TLS_CA_FILE", "/ca.pem")], Some(text)).unwrap().config.tls;
+    let certificate =
+        |host: &str, cert: &str, key: &str| ClientCertificate { host: host.to_owned(), cert: folder.path().join(cert), key: folder.path().join(key) };
+    assert_eq!(tls.ca_file, Some("/ca.pem".into()));
+    assert_eq!(tls.certificates, [certificate("repo.example", "/etc/pki/us.pem", "us.key"), certificate("[::1]", "both.pem", "both.pem")]);
+    let mistakes = "\
+tls:
+  ca_file: ''
+  certificates:
+    - {host: https://repo.example/, cert: a}
+    - {host: repo.example:443, cert: a, kay: b}
+    - {host: me:secret@repo.example}
+    - {host: repo.example, cert: a, key: ''}
+    - {host: repo.example, cert: a}
+    - {host: REPO.example, cert: b}
+    - repo.example
+";
+    let mistakes = with(folder.path(), &[], Some(mistakes)).unwrap_err();
+    assert!(!mistakes.contains("secret"), "{mistakes}");
+    insta::assert_snapshot!(mistakes);
 }
 
 #[test]
@@ -228,5 +264,7 @@ fn the_template_has_every_key_and_says_what_is_built_in() {
     }
     let mut changed = TEMPLATE.replace("#  ", "  ");
     changed = changed.replace("proxy:                        # ", "proxy: ");
-    assert_eq!(with(folder.path(), &[], Some(&changed)).unwrap().config.proxy.unwrap().address(), "http://host:3128");
+    let changed = with(folder.path(), &[], Some(&changed)).unwrap().config;
+    assert_eq!(changed.proxy.unwrap().address(), "http://host:3128");
+    assert_eq!(changed.tls.certificates.len(), 1);
 }

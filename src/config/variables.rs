@@ -18,6 +18,8 @@ pub(super) enum Form {
     Text,
     /// Texts that spaces separate.
     List,
+    /// More than a text can say: no variable.
+    FileOnly,
 }
 
 /// What a variable is.
@@ -35,7 +37,8 @@ pub(super) fn variable(name: &str, text: &str) -> Variable {
     if OTHERS.contains(&name) {
         return Variable::Other;
     }
-    let keys = keys();
+    let mut keys = keys();
+    keys.retain(|(_, form)| !matches!(form, Form::FileOnly));
     let name_of = |path: &[&str]| PREFIX.to_owned() + &path.join("_").replace('-', "_").to_uppercase();
     if let Some((path, form)) = keys.iter().find(|(path, _)| name_of(path) == name) {
         return Variable::Key(document(path, *form, text));
@@ -60,6 +63,8 @@ pub(super) fn keys() -> Vec<(Vec<&'static str>, Form)> {
         (vec!["storage", "compression_level"], Form::Plain),
         (vec!["workers"], Form::Plain),
         (vec!["proxy"], Form::Text),
+        (vec!["tls", "ca_file"], Form::Text),
+        (vec!["tls", "certificates"], Form::FileOnly),
     ];
     for id in archive_ids() {
         keys.push((vec!["mirrors", id], Form::List));
@@ -74,7 +79,7 @@ fn document(path: &[&str], form: Form, text: &str) -> Node {
     let scalar = |scalar| Node { place, kind: Kind::Scalar(scalar) };
     let value = match form {
         Form::Plain => scalar(Scalar::plain(text)),
-        Form::Text => scalar(Scalar::Text(text.to_owned())),
+        Form::Text | Form::FileOnly => scalar(Scalar::Text(text.to_owned())),
         Form::List => {
             let items = text.split_ascii_whitespace().map(|item| scalar(Scalar::Text(item.to_owned()))).collect();
             Node { place, kind: Kind::Sequence(items) }

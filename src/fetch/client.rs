@@ -11,6 +11,7 @@ use super::credentials::Credentials;
 use super::error::{Error, Trouble};
 use super::retry::Retry;
 use super::route::{Proxies, proxies, shown, without_credentials};
+use super::tls::Tls;
 use super::transfer::{Head, Transfer};
 use crate::progress::Cancel;
 
@@ -25,6 +26,8 @@ pub struct ClientOptions {
     pub proxies: Option<Proxies>,
     /// Names and passwords for servers.
     pub credentials: Credentials,
+    /// Certificates for `https`.
+    pub tls: Tls,
     /// How many transfers run at the same time; at least one.
     pub workers: usize,
     /// How long to wait for a connection.
@@ -44,6 +47,7 @@ impl Default for ClientOptions {
         Self {
             proxies: None,
             credentials: Credentials::default(),
+            tls: Tls::default(),
             workers: 8,
             connect_timeout: Duration::from_secs(15),
             idle_timeout: Duration::from_secs(30),
@@ -81,7 +85,8 @@ pub enum Response {
 #[derive(Debug)]
 pub struct Client {
     options: ClientOptions,
-    http: OnceLock<Http>,
+    /// One for each certificate that servers are shown, in their order, and one that shows none.
+    http: Vec<OnceLock<Http>>,
 }
 
 #[derive(Debug)]
@@ -99,7 +104,8 @@ impl Client {
     pub fn new(options: &ClientOptions) -> Result<Self, Error> {
         proxies(options.proxies.as_ref(), |name| std::env::var(name).ok())?;
         let options = ClientOptions { workers: options.workers.max(1), ..options.clone() };
-        Ok(Self { options, http: OnceLock::new() })
+        let http = (0..=options.tls.certificates.len()).map(|_| OnceLock::new()).collect();
+        Ok(Self { options, http })
     }
 
     /// The file at `url`, unless it is longer than `limit` bytes, or has not changed since `validators`. Files of the host are always read.
@@ -142,12 +148,23 @@ impl Client {
         if url.scheme() == "file" {
             return Transfer::file(url, cancel);
         }
-        let http = self.http()?;
         // A header that cannot be sent only makes the request less clever.
         let headers: HeaderMap = headers.iter().filter_map(|(name, value)| Some((name.clone(), HeaderValue::from_str(value).ok()?))).collect();
-        let mut request = http.client.get(url.clone()).headers(headers);
         // An address that has its own, from the host's sources, keeps them. A redirect to another server takes none along.
-        if let Some((login, password)) = self.options.credentials.of(url).filter(|_| url.username().is_empty()) {
+        let login = self.options.credentials.of(url).filter(|_| url.username().is_empty());
+        let mut answer = self.ask(url, &headers, login, cancel)?;
+        for _ in 0..REDIRECTS {
+            let Some(url) = &answer.0.moved else { break };
+            answer = self.ask(&url.clone(), &headers, None, cancel)?;
+        }
+        Ok(answer)
+    }
+
+    /// Asks for a file, as far as redirects lead to hosts that are shown the same certificate.
+    fn ask(&self, url: &Url, headers: &HeaderMap, login: Option<(&str, &str)>, cancel: &Cancel) -> Result<(Head, Transfer), Error> {
+        let http = self.http(url)?;
+        let mut request = http.client.get(url.clone()).headers(headers.clone());
+        if let Some((login, password)) = login {
             request = request.basic_auth(login, Some(password));
         }
         let request = request.build().map_err(|error| Error::Start(Box::new(error.without_url())))?;
@@ -167,23 +184,33 @@ impl Client {
         self.options.workers
     }
 
-    /// The HTTP client, made at the first use: it reads the host's root certificates and starts a thread, which offline builds do not need.
-    fn http(&self) -> Result<&Http, Error> {
-        if let Some(http) = self.http.get() {
+    /// The HTTP client for an address, made at the first use: it reads the host's root certificates and starts a thread, which offline builds do not need.
+    fn http(&self, url: &Url) -> Result<&Http, Error> {
+        let position = self.options.tls.position(url);
+        let cell = &self.http[position.unwrap_or(self.options.tls.certificates.len())];
+        if let Some(http) = cell.get() {
             return Ok(http);
         }
-        let http = if let Ok(client) = self.builder()?.build() {
+        let certificate = position.map(|position| &self.options.tls.certificates[position]);
+        let authorities = self.options.tls.authorities()?;
+        let builder = || certificate.map_or_else(|| self.builder(), |certificate| certificate.shown_by(self.builder()?));
+        let http = if let Ok(client) = builder()?.tls_certs_merge(authorities.clone()).build() {
             Http { client, no_roots: false }
         } else {
-            // It refuses to start where it finds no root certificates; without them it still serves plain HTTP.
-            let client = self.builder()?.tls_certs_only([]).build().map_err(|error| Error::Start(Box::new(error)))?;
-            Http { client, no_roots: true }
+            // It refuses to start where it finds no root certificates; without them it still serves plain HTTP, and what is configured.
+            let no_roots = authorities.is_empty();
+            let client = builder()?.tls_certs_only(authorities).build().map_err(|error| match certificate {
+                Some(certificate) => certificate.refused(error),
+                None => Error::Start(Box::new(error)),
+            })?;
+            Http { client, no_roots }
         };
-        Ok(self.http.get_or_init(|| http))
+        Ok(cell.get_or_init(|| http))
     }
 
     fn builder(&self) -> Result<reqwest::blocking::ClientBuilder, Error> {
         let options = &self.options;
+        let tls = options.tls.clone();
         let mut builder = reqwest::blocking::Client::builder()
             .user_agent(&options.user_agent)
             .connect_timeout(options.connect_timeout)
@@ -191,7 +218,7 @@ impl Client {
             .timeout(options.connect_timeout + options.idle_timeout + Duration::from_secs(1))
             .pool_max_idle_per_host(options.workers)
             .referer(false)
-            .redirect(Policy::custom(follow))
+            .redirect(Policy::custom(move |attempt| follow(attempt, &tls)))
             .no_proxy();
         for proxy in proxies(options.proxies.as_ref(), |name| std::env::var(name).ok())? {
             builder = builder.proxy(proxy);
@@ -203,12 +230,16 @@ impl Client {
 /// The longest chain of redirects.
 const REDIRECTS: usize = 10;
 
-/// Follows a redirect, but never from a server that has proven itself to one that need not.
-fn follow(attempt: Attempt<'_>) -> Action {
+/// Follows a redirect, but never from a server that has proven itself to one that need not. Stops where another certificate is shown, for that is another
+/// client.
+fn follow(attempt: Attempt<'_>, tls: &Tls) -> Action {
+    let from = attempt.previous().last();
     if attempt.previous().len() > REDIRECTS {
         attempt.error(format!("more than {REDIRECTS} redirects"))
-    } else if attempt.previous().last().is_some_and(|from| loses_proof(from, attempt.url())) {
+    } else if from.is_some_and(|from| loses_proof(from, attempt.url())) {
         attempt.error("https redirects to http")
+    } else if from.is_some_and(|from| tls.position(from) != tls.position(attempt.url())) {
+        attempt.stop()
     } else {
         attempt.follow()
     }

@@ -5,6 +5,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::tls::CertificateFlaw;
 use crate::digest::Sha256;
 use crate::progress::Cancelled;
 
@@ -30,6 +31,15 @@ pub enum Error {
     /// The HTTP client itself cannot start (no threads, no descriptors, no TLS).
     #[error("the HTTP client cannot start")]
     Start(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A file of certificates or keys cannot be used.
+    #[error("{} {flaw}", .path.display())]
+    Certificate {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        flaw: CertificateFlaw,
+    },
     /// The server could not be reached, or the connection broke before it answered.
     #[error("{url}: {trouble}")]
     Request {
@@ -170,7 +180,7 @@ impl Error {
             | Self::WrongSize { url, .. }
             | Self::WrongDigest { url, .. }
             | Self::Gone { url } => Some(url),
-            Self::File { path, .. } => path.to_str(),
+            Self::File { path, .. } | Self::Certificate { path, .. } => path.to_str(),
             Self::Proxy { .. } | Self::Start(_) | Self::Cancelled(_) => None,
         }
     }
@@ -206,13 +216,15 @@ impl Error {
             Self::Proxy { .. } => {
                 Some("write it as http://host:port (apt's Acquire::http::Proxy, http_proxy, https_proxy and all_proxy are read)".to_owned())
             }
+            Self::Certificate { path, flaw } => Some(flaw.hint(path)),
             Self::Request { trouble: Trouble::Tls, .. } => Some(
-                "if its certificate is refused: check the clock and ca-certificates; a file of further roots can be named in SSL_CERT_FILE"
+                "if its certificate is refused: check the clock and ca-certificates, or name a file of further authorities as tls.ca_file in the \
+                 configuration; if it wants to see yours: tls.certificates"
                     .to_owned(),
             ),
-            Self::Request { trouble: Trouble::NoRoots, .. } => {
-                Some("this host has no root certificates: install ca-certificates, or name a file of them in SSL_CERT_FILE".to_owned())
-            }
+            Self::Request { trouble: Trouble::NoRoots, .. } => Some(
+                "this host has no root certificates: install ca-certificates, or name a file of them as tls.ca_file in the configuration".to_owned(),
+            ),
             Self::Request { trouble: Trouble::Connect, .. } => {
                 Some("check the network and the proxy, name another mirror, or use --offline if the store has been seeded".to_owned())
             }
@@ -221,9 +233,13 @@ impl Error {
             }
             Self::Status { status: 401 | 403, .. } => Some(
                 "the server wants credentials, or does not serve this address to you; give them in /etc/apt/auth.conf.d or ~/.netrc: machine HOST login \
-                 NAME password PASSWORD (without encryption: machine http://HOST)"
+                 NAME password PASSWORD (without encryption: machine http://HOST); certificates are tls.certificates in the configuration"
                     .to_owned(),
             ),
+            // What nginx says to those that show none.
+            Self::Status { status: 400, url, .. } if url.starts_with("https:") => {
+                Some("if the server wants to see a certificate: tls.certificates in the configuration".to_owned())
+            }
             Self::Status { status: 407, .. } => Some("the proxy wants credentials: http://user:password@host:port".to_owned()),
             _ => None,
         }
@@ -240,6 +256,7 @@ impl Error {
             Self::Address { .. }
             | Self::Proxy { .. }
             | Self::Start(_)
+            | Self::Certificate { .. }
             | Self::TooLarge { .. }
             | Self::WrongSize { .. }
             | Self::WrongDigest { .. }

@@ -12,6 +12,7 @@ mod packages;
 mod partial;
 mod retry;
 mod route;
+mod tls;
 mod transfer;
 
 #[cfg(test)]
@@ -24,3 +25,4 @@ pub use error::{Error, Trouble};
 pub use packages::{PackageRequest, Publish, packages};
 pub use route::Proxies;
 pub(crate) use route::without_credentials;
+pub use tls::{CertificateFlaw, ClientCertificate, Tls};

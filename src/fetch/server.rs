@@ -1,11 +1,17 @@
-//! A tiny HTTP server on loopback for this room's tests: one request a connection, answered by a closure.
+//! A tiny HTTP or HTTPS server on loopback for this room's tests: one request a connection, answered by a closure.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 
 /// What was asked for.
 pub(super) struct Asked {
@@ -14,6 +20,8 @@ pub(super) struct Asked {
     pub(super) headers: BTreeMap<String, String>,
     /// How many requests came before this one.
     pub(super) number: usize,
+    /// Whether the client has shown a certificate; the server of [`Server::tls`] asks for it.
+    pub(super) certified: bool,
 }
 
 impl Asked {
@@ -24,7 +32,11 @@ impl Asked {
 }
 
 /// The connection to answer on.
-pub(super) struct Answer(TcpStream);
+pub(super) struct Answer(Box<dyn Connection>);
+
+trait Connection: Read + Write {}
+
+impl<T: Read + Write> Connection for T {}
 
 impl Answer {
     /// Sends a whole answer with its length.
@@ -55,6 +67,7 @@ impl Answer {
 
 /// A running server; it stops taking connections when it is dropped.
 pub(super) struct Server {
+    scheme: &'static str,
     address: SocketAddr,
     asked: Arc<AtomicUsize>,
     stopped: Arc<AtomicBool>,
@@ -62,18 +75,40 @@ pub(super) struct Server {
 
 impl Server {
     pub(super) fn new(handle: impl Fn(&Asked, &mut Answer) + Send + Sync + 'static) -> Self {
+        Self::run("http", |stream| Some((Box::new(stream), false)), handle)
+    }
+
+    /// A server that proves itself with the certificate in `fixtures/tls`, and asks for the client's.
+    pub(super) fn tls(handle: impl Fn(&Asked, &mut Answer) + Send + Sync + 'static) -> Self {
+        let config = Arc::new(tls());
+        let accept = move |mut stream| {
+            let mut connection = ServerConnection::new(Arc::clone(&config)).unwrap();
+            // A client that does not believe the server goes away.
+            connection.complete_io(&mut stream).ok()?;
+            let certified = connection.peer_certificates().is_some();
+            Some((Box::new(StreamOwned::new(connection, stream)) as Box<dyn Connection>, certified))
+        };
+        Self::run("https", accept, handle)
+    }
+
+    fn run(
+        scheme: &'static str,
+        accept: impl Fn(TcpStream) -> Option<(Box<dyn Connection>, bool)> + Send + Sync + 'static,
+        handle: impl Fn(&Asked, &mut Answer) + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let server = Self { address: listener.local_addr().unwrap(), asked: Arc::default(), stopped: Arc::default() };
-        let (asked, stopped, handle) = (Arc::clone(&server.asked), Arc::clone(&server.stopped), Arc::new(handle));
+        let server = Self { scheme, address: listener.local_addr().unwrap(), asked: Arc::default(), stopped: Arc::default() };
+        let (asked, stopped, talk) = (Arc::clone(&server.asked), Arc::clone(&server.stopped), Arc::new((accept, handle)));
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 if stopped.load(Ordering::Relaxed) {
                     return;
                 }
-                let (stream, asked, handle) = (stream.unwrap(), Arc::clone(&asked), Arc::clone(&handle));
+                let (stream, asked, talk) = (stream.unwrap(), Arc::clone(&asked), Arc::clone(&talk));
                 std::thread::spawn(move || {
-                    if let Some(request) = read(&stream, &asked) {
-                        handle(&request, &mut Answer(stream));
+                    let Some((mut connection, certified)) = (talk.0)(stream) else { return };
+                    if let Some(request) = read(&mut connection, certified, &asked) {
+                        (talk.1)(&request, &mut Answer(connection));
                     }
                 });
             }
@@ -82,7 +117,12 @@ impl Server {
     }
 
     pub(super) fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
+        format!("{}://{}{path}", self.scheme, self.address)
+    }
+
+    /// The same, by the name of the host.
+    pub(super) fn url_by_name(&self, path: &str) -> String {
+        format!("{}://localhost:{}{path}", self.scheme, self.address.port())
     }
 
     /// How many requests came.
@@ -98,8 +138,24 @@ impl Drop for Server {
     }
 }
 
-fn read(stream: &TcpStream, asked: &AtomicUsize) -> Option<Asked> {
-    let mut lines = BufReader::new(stream).lines();
+/// A file of `fixtures/tls`.
+pub(super) fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/tls").join(name)
+}
+
+fn tls() -> ServerConfig {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(fixture("ca.pem")).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).allow_unauthenticated().build().unwrap();
+    let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let chain = vec![CertificateDer::from_pem_file(fixture("server.pem")).unwrap()];
+    let key = PrivateKeyDer::from_pem_file(fixture("server.key")).unwrap();
+    config.with_client_cert_verifier(verifier).with_single_cert(chain, key).unwrap()
+}
+
+fn read(connection: &mut impl Read, certified: bool, asked: &AtomicUsize) -> Option<Asked> {
+    let mut lines = BufReader::new(connection).lines();
     let path = lines.next()?.ok()?.split(' ').nth(1)?.to_owned();
     let mut headers = BTreeMap::new();
     for line in lines {
@@ -109,5 +165,5 @@ fn read(stream: &TcpStream, asked: &AtomicUsize) -> Option<Asked> {
             None => break,
         };
     }
-    Some(Asked { path, headers, number: asked.fetch_add(1, Ordering::SeqCst) })
+    Some(Asked { path, headers, number: asked.fetch_add(1, Ordering::SeqCst), certified })
 }

@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use reqwest::Url;
-use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderMap, HeaderName, LAST_MODIFIED, RETRY_AFTER};
+use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderMap, HeaderName, LAST_MODIFIED, LOCATION, RETRY_AFTER};
 
 use super::error::{Error, Trouble};
 use super::route::shown;
@@ -34,9 +34,18 @@ pub(super) struct Head {
     pub(super) etag: Option<String>,
     pub(super) last_modified: Option<String>,
     retry_after: Option<Duration>,
+    /// Where the file is instead, if the client did not follow.
+    pub(super) moved: Option<Url>,
 }
 
 impl Head {
+    fn of(response: &reqwest::blocking::Response) -> Self {
+        let status = response.status().as_u16();
+        let target = response.headers().get(LOCATION).filter(|_| matches!(status, 301 | 302 | 303 | 307 | 308));
+        let moved = target.and_then(|target| response.url().join(target.to_str().ok()?).ok());
+        Self { moved, ..Self::new(status, response.headers()) }
+    }
+
     fn new(status: u16, headers: &HeaderMap) -> Self {
         let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
         Self {
@@ -46,6 +55,7 @@ impl Head {
             etag: text(ETAG),
             last_modified: text(LAST_MODIFIED),
             retry_after: text(RETRY_AFTER).and_then(|seconds| seconds.trim().parse().ok()).map(Duration::from_secs),
+            moved: None,
         }
     }
 
@@ -176,7 +186,7 @@ fn talk(http: &reqwest::blocking::Client, request: reqwest::blocking::Request, s
             return;
         }
     };
-    let mut message = Message::Head(Head::new(response.status().as_u16(), response.headers()));
+    let mut message = Message::Head(Head::of(&response));
     let mut buffer = vec![0; PIECE];
     loop {
         let last = matches!(message, Message::End | Message::Broken(_));

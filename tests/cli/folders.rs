@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use image_composer::build::{Caches, Error, Fetched, Request, Workers, fetch};
 use image_composer::cache::collect::Limits;
+use image_composer::fetch::Tls;
 use image_composer::progress::{Cancel, Silent};
 use image_composer::spec::{self, Loaded};
 use image_composer::store::Store;
@@ -82,6 +83,7 @@ impl World {
             mirrors: archives().map(|archive| (archive, vec![self.server.url()])).collect(),
             keyrings: archives().map(|archive| (archive, self.path("keyring.gpg"))).collect::<BTreeMap<_, _>>(),
             proxy: None,
+            tls: Tls::default(),
             allow_expired: false,
             allow_untrusted: false,
             source_date_epoch: None,

@@ -11,6 +11,7 @@ use image_composer::cache::bundle::{self, Selection};
 use image_composer::cache::collect::Limits;
 use image_composer::cache::{Coordinates, ImageCache, MetadataAttributes, MetadataCache, NewImage, PackageCache};
 use image_composer::digest::Sha256;
+use image_composer::fetch::Tls;
 use image_composer::progress::{Cancel, Event, Progress, Silent};
 use image_composer::spec;
 use image_composer::store::{self, Options, Store, WhyReadOnly};
@@ -95,6 +96,7 @@ fn request(home: &Path, offline: bool) -> Request {
         mirrors: BTreeMap::new(),
         keyrings: BTreeMap::new(),
         proxy: None,
+        tls: Tls::default(),
         allow_expired: false,
         allow_untrusted: false,
         source_date_epoch: None,
