@@ -113,7 +113,7 @@ fn removals(criterion: &mut Criterion) {
             |(dir, store)| {
                 let plan = collect::plan(&store, &limits, false).expect("a plan");
                 assert_eq!(plan.images(), 1);
-                (collect::carry_out(&store, &plan, &Cancel::default()).expect("a collection"), dir)
+                (collect::carry_out(&store, &plan, &Silent, &Cancel::default()).expect("a collection"), dir)
             },
             BatchSize::PerIteration,
         );

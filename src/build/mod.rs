@@ -347,6 +347,9 @@ impl Build<'_> {
                 answer => break answer?,
             }
         };
+        for passed_over in &resolution.passed_over {
+            self.warn(&passed_over.to_string());
+        }
         let records = resolution.chosen.iter().map(|&number| universe.packages[number].clone()).collect();
         drop(universe);
         for folder in &self.request.spec.spec.folders {

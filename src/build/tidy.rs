@@ -34,7 +34,7 @@ pub fn tidy(store: &Store, limits: Limits, progress: &dyn Progress, cancel: &Can
         return None;
     }
     let collected = collect::plan(store, &limits, false).and_then(|plan| {
-        let done = if plan.is_empty() { collect::Collected::default() } else { collect::carry_out(store, &plan, cancel)? };
+        let done = if plan.is_empty() { collect::Collected::default() } else { collect::carry_out(store, &plan, progress, cancel)? };
         Ok((plan, done))
     });
     match collected {

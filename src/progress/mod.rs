@@ -42,6 +42,10 @@ pub enum Phase {
     Bundle,
     /// Reading what the store keeps, to check it or to make its index again; counted in bytes of files.
     Inspect,
+    /// Taking away what went from the store; counted in bytes of files.
+    Remove,
+    /// Writing the needed part of packs anew; counted in bytes of it.
+    Rewrite,
 }
 
 /// Something that happened.

@@ -26,6 +26,8 @@ pub fn label(phase: Phase) -> &'static str {
         Phase::Read => "reading the file",
         Phase::Bundle => "carrying the bundle",
         Phase::Inspect => "reading the store",
+        Phase::Remove => "removing from the store",
+        Phase::Rewrite => "rewriting packs",
     }
 }
 
@@ -39,10 +41,16 @@ enum Unit {
 
 fn unit(phase: Phase) -> Unit {
     match phase {
-        Phase::Download | Phase::Keep | Phase::Write | Phase::Convert | Phase::Compress | Phase::Read | Phase::Bundle | Phase::Inspect => {
-            Unit::Bytes { rate: true }
-        }
-        Phase::Metadata | Phase::Unpack => Unit::Bytes { rate: false },
+        Phase::Download
+        | Phase::Keep
+        | Phase::Write
+        | Phase::Convert
+        | Phase::Compress
+        | Phase::Read
+        | Phase::Bundle
+        | Phase::Inspect
+        | Phase::Rewrite => Unit::Bytes { rate: true },
+        Phase::Metadata | Phase::Unpack | Phase::Remove => Unit::Bytes { rate: false },
         Phase::Configure => Unit::Packages,
         Phase::Resolve | Phase::Customize | Phase::Disk => Unit::Nothing,
     }

@@ -34,9 +34,11 @@ mod properties;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use serde::Serialize;
 
+use crate::cache::Coordinates;
 use crate::repo::{PackageRecord, ReleaseInfo};
 use crate::root::Packaging;
 
@@ -80,6 +82,21 @@ pub struct Matched {
     pub packages: Vec<String>,
 }
 
+/// A package that would have been better than the chosen one of its name, and does not fit together with all that is wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PassedOver {
+    /// The one that was chosen.
+    pub chosen: Coordinates,
+    /// The better one: by the priority of its repository, or by its version.
+    pub better: Coordinates,
+}
+
+impl fmt::Display for PassedOver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} is taken, and not {}, with which what is wanted does not fit together", self.chosen, self.better)
+    }
+}
+
 /// The answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resolution {
@@ -89,6 +106,8 @@ pub struct Resolution {
     pub chosen: Vec<usize>,
     /// What patterns meant, in the order of their texts.
     pub matched: Vec<Matched>,
+    /// Where not the best of a package was taken, in the order of the lock.
+    pub passed_over: Vec<PassedOver>,
 }
 
 /// Something that must be in every solution.
@@ -110,8 +129,8 @@ enum RootKind {
 
 /// Chooses packages: all that are wanted, the essential ones, and what they need; never two that exclude each other, and none that nothing needs.
 ///
-/// Of each package the best version is used: from the archive with the highest pin, then the highest. Only where no set of these fits together, older
-/// versions are tried.
+/// Of each package the best version is used: from the archive with the highest pin, then the highest. Only where no set of these fits together, other
+/// versions are tried (apt would give up); the answer says which.
 ///
 /// # Errors
 /// All wanted names that do not exist, or why what is wanted cannot be installed together.
@@ -167,9 +186,16 @@ fn answer(universe: &mut Universe<'_>, request: &Request, releases: &[ReleaseInf
         }
     };
     let packages = chosen.iter().map(locked).collect();
+    let passed_over = |&record: &Record| {
+        let candidate = universe.in_scope(universe.group_of(record), Scope::Candidates)[0];
+        let coordinates = |record| universe.record(record).coordinates.clone();
+        (candidate != record).then(|| PassedOver { chosen: coordinates(record), better: coordinates(candidate) })
+    };
+    let passed_over = chosen.iter().filter_map(passed_over).collect();
     let mut releases = releases.to_vec();
     releases.sort_by(|a, b| (&a.archive, &a.suite).cmp(&(&b.archive, &b.suite)));
-    Ok(Resolution { lock: Lock { packages, releases }, chosen: chosen.into_iter().map(|record| record as usize).collect(), matched })
+    let chosen = chosen.into_iter().map(|record| record as usize).collect();
+    Ok(Resolution { lock: Lock { packages, releases }, chosen, matched, passed_over })
 }
 
 /// The chosen packages of each wanted text that left open which ones it means.

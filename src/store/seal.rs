@@ -9,6 +9,7 @@ use super::error::{Error, Result};
 use super::index::Index;
 use super::layout::{Layout, names};
 use super::{Options, Store};
+use crate::progress::Silent;
 
 /// What sealing did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -38,7 +39,7 @@ pub fn seal(dir: &Path, options: Options) -> Result<Sealed> {
     let index_path = layout.index();
     let mut sealed = Sealed { index_before: len(&index_path)?, ..Sealed::default() };
     let store = Store::open_inside(layout, Access::ReadWrite, door, options.clone())?;
-    sealed.trash_bytes = store.empty_trash()?;
+    sealed.trash_bytes = store.empty_trash(&Silent)?;
     let txn = store.write()?;
     // Nobody else is in here: what others held is over.
     store.held(&txn)?;

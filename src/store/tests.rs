@@ -166,7 +166,7 @@ fn what_is_referred_to_or_held_stays() {
     store.discard(&[held]).unwrap();
     assert!(!store.blob_path(&held).exists());
     assert_eq!(put(&store, b"free"), free);
-    assert_eq!(store.empty_trash().unwrap(), 0, "storing it again took it out of the trash");
+    assert_eq!(store.empty_trash(&Silent).unwrap(), 0, "storing it again took it out of the trash");
     assert!(store.blob_path(&free).exists());
 }
 
@@ -380,7 +380,7 @@ fn a_pack_that_is_all_live_is_not_its_own_replacement() {
             Ok(std::ops::ControlFlow::Continue(()))
         })
         .unwrap();
-    assert_eq!(store.sweep(&named, &Cancel::default()).unwrap(), 0);
+    assert_eq!(store.sweep(&named, &Silent, &Cancel::default()).unwrap(), 0);
     let out = dir.path().join("out.raw");
     restore(&store, &manifest, &out).unwrap();
     assert!(fs::read(&out).unwrap() == bytes);

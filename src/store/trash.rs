@@ -10,6 +10,7 @@ use super::index::WriteTxn;
 use super::{Store, failpoint, now};
 use crate::digest::Digest;
 use crate::format::row::{BlobRow, TrashRow};
+use crate::progress::{Event, Phase, Progress, Silent};
 
 impl WriteTxn<'_> {
     /// Moves the row of a blob without references to the trash. One that is referred to stays, and is reported as `false`.
@@ -38,14 +39,14 @@ impl Store {
             txn.discard_blob(digest)?;
         }
         txn.commit()?;
-        self.empty_trash()
+        self.empty_trash(&Silent)
     }
 
-    /// Unlinks everything in the trash; returns how many bytes that freed.
+    /// Unlinks everything in the trash; returns how many bytes that freed. Reports the same as [`Phase::Remove`], which the caller begins and ends.
     ///
     /// # Errors
     /// A file that cannot be unlinked; what was unlinked before it is gone, and the rest stays in the trash.
-    pub fn empty_trash(&self) -> Result<u64> {
+    pub fn empty_trash(&self, progress: &dyn Progress) -> Result<u64> {
         let txn = self.write()?;
         let mut freed = 0;
         let mut failed = Ok(());
@@ -59,7 +60,10 @@ impl Store {
                 };
                 failpoint!("store::trash::unlink");
                 match fs::remove_file(&path) {
-                    Ok(()) => freed += row.stored_len,
+                    Ok(()) => {
+                        freed += row.stored_len;
+                        progress.report(Event::Advance { phase: Phase::Remove, by: row.stored_len });
+                    }
                     Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                     Err(error) => {
                         failed = Err(Error::io("remove", &path)(error));

@@ -28,8 +28,12 @@ fn list(settings: &[Setting], stream: Stream) -> String {
     let row = |Setting { key, value, origin }: &Setting| {
         let value = match value {
             serde_json::Value::Null => "none".to_owned(),
+            serde_json::Value::Array(items) if items.is_empty() => "none".to_owned(),
             serde_json::Value::String(text) => text.clone(),
-            serde_json::Value::Array(items) => items.iter().filter_map(serde_json::Value::as_str).collect::<Vec<_>>().join(" "),
+            // Of what is more than a text, such as a certificate, the host that it is for.
+            serde_json::Value::Array(items) => {
+                items.iter().filter_map(|item| item.as_str().or_else(|| item["host"].as_str())).collect::<Vec<_>>().join(" ")
+            }
             other => other.to_string(),
         };
         [key.clone(), value, origin.to_string()].map(|cell| text::printable(&cell).replace(['\t', '\n'], " "))
@@ -52,8 +56,11 @@ mod tests {
             setting("workers", json!(4), Origin::File { path: "/etc/a\u{1b}.yaml".into(), line: 3 }),
             setting("mirrors.debian", json!(["http://a", "http://b"]), Origin::Variable { name: "IMAGE_COMPOSER_MIRRORS_DEBIAN".to_owned() }),
             setting("proxy", json!(null), Origin::BuiltIn),
+            setting("tls.certificates", json!([{"host": "repo.example", "cert": "/us.pem", "key": "/us.key"}]), Origin::BuiltIn),
+            setting("tls.certificates", json!([]), Origin::BuiltIn),
         ];
-        let expected = "workers\t4\t/etc/a\\u{1b}.yaml:3\nmirrors.debian\thttp://a http://b\tIMAGE_COMPOSER_MIRRORS_DEBIAN\nproxy\tnone\tbuilt-in\n";
+        let expected = "workers\t4\t/etc/a\\u{1b}.yaml:3\nmirrors.debian\thttp://a http://b\tIMAGE_COMPOSER_MIRRORS_DEBIAN\nproxy\tnone\tbuilt-in\n\
+                        tls.certificates\trepo.example\tbuilt-in\ntls.certificates\tnone\tbuilt-in\n";
         assert_eq!(list(&settings, Stream::PLAIN), expected);
     }
 }

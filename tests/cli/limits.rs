@@ -106,6 +106,32 @@ fn a_collection_is_shown_and_then_done() {
 }
 
 #[test]
+fn a_collection_shows_how_far_it_is() {
+    let collect = |mode: &str| {
+        let home = tempfile::tempdir().unwrap();
+        keep_three_images(home.path());
+        let (status, _, err) = run(home.path(), &["cache", "gc", "--max-images", "1", "--progress", mode]);
+        assert_eq!(status, 0, "{err}");
+        err
+    };
+    for mode in ["auto", "plain"] {
+        let err = collect(mode);
+        let begins = ["removing from the store", "rewriting packs: ", "rewriting packs: ", "removing from the store: ", "removed 2 images: "];
+        assert_eq!(err.lines().count(), begins.len(), "{err}");
+        for (line, begin) in err.lines().zip(begins) {
+            assert!(line.starts_with(begin), "{err}");
+        }
+        assert!(!err.contains(": 0 B in"), "{err}");
+    }
+    let err = collect("json");
+    let lines: Vec<Value> = err.lines().map(json_of).collect();
+    let done = |phase: &str| lines.iter().rfind(|line| line["phase"] == phase).and_then(|line| line["done"].as_u64());
+    assert!(done("remove") > Some(MIB) && done("rewrite") > Some(MIB / 2), "{err}");
+    let err = collect("none");
+    assert!(err.starts_with("removed 2 images: ") && err.lines().count() == 1, "{err}");
+}
+
+#[test]
 fn a_small_image_stays_whole_whatever_is_collected() {
     let home = tempfile::tempdir().unwrap();
     let mut disk = vec![0; 1 << 20];
@@ -173,7 +199,7 @@ fn what_is_pinned_or_in_use_stays_and_it_is_said() {
     }
     drop(store);
     run(home.path(), &["cache", "unpin", "pinned"]);
-    assert!(run(home.path(), &["cache", "clean", "--packages"]).2.starts_with("removed 2 packages: "));
+    assert!(run(home.path(), &["cache", "clean", "--packages"]).2.contains("\nremoved 2 packages: "));
     assert_eq!((packages(home.path()), images(home.path()).len()), (0, 3));
 }
 
@@ -208,11 +234,11 @@ fn everything_is_cleaned_away() {
     let plan = json_of(&run(home.path(), &["cache", "clean", "--all", "--dry-run", "--json"]).1);
     let what = |what: &str| plan["entries"].as_array().unwrap().iter().filter(|entry| entry["what"] == what).count();
     assert_eq!(["package", "image", "partial", "quarantined"].map(what), [2, 3, 1, 1]);
-    assert!(run(home.path(), &["cache", "clean", "--images"]).2.starts_with("removed 3 images: "));
+    assert!(run(home.path(), &["cache", "clean", "--images"]).2.contains("\nremoved 3 images: "));
     assert_eq!((packages(home.path()), images(home.path()).len(), on_disk(&store.join("packs"))), (2, 0, 0));
     let (status, _, err) = run(home.path(), &["cache", "clean", "--all"]);
     assert_eq!(status, 0);
-    assert!(err.starts_with("removed 2 packages, 1 interrupted download and 1 damaged file: "), "{err}");
+    assert!(err.contains("\nremoved 2 packages, 1 interrupted download and 1 damaged file: "), "{err}");
     assert_eq!(["blobs", "packs", "partials", "quarantine"].map(|dir| on_disk(&store.join(dir))), [0; 4]);
 }
 

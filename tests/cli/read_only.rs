@@ -162,7 +162,7 @@ fn what_would_change_it_is_refused_before_it_begins() {
         replace: false,
     };
     refused(&transfer::import(&store, &request, &Silent, &Cancel::default()).unwrap_err());
-    refused(&store.empty_trash().unwrap_err());
+    refused(&store.empty_trash(&Silent).unwrap_err());
     let error = store.check_writable().unwrap_err();
     assert!(matches!(error, store::Error::ReadOnly { reason: WhyReadOnly::Wish, .. }) && error.hint().is_some());
     assert!(PackageCache::new(&store).lookup(&name, &sha256).unwrap().is_some());

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use image_composer::cache::collect::{self, Clean, Limits};
-use image_composer::progress::Cancel;
+use image_composer::progress::{Cancel, Silent};
 use image_composer::store::Store;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
@@ -62,7 +62,7 @@ fn many_processes_work_on_one_store_while_others_are_killed() {
 
     assert_eq!(audit::wrong(&store), [""; 0]);
     let again = Store::open(&store).unwrap();
-    collect::carry_out(&again, &collect::plan(&again, &Limits::default(), true).unwrap(), &Cancel::default()).unwrap();
+    collect::carry_out(&again, &collect::plan(&again, &Limits::default(), true).unwrap(), &Silent, &Cancel::default()).unwrap();
     drop(again);
     assert_eq!(audit::wrong(&store), [""; 0]);
     assert_eq!(audit::left(&store), [""; 0]);
@@ -155,7 +155,7 @@ fn step(store: &Store, random: &mut StdRng, room: &Path) -> &'static str {
                     collect::plan(store, &limits, strays == 2)
                 }
             };
-            collect::carry_out(store, &plan.unwrap(), &Cancel::default()).unwrap();
+            collect::carry_out(store, &plan.unwrap(), &Silent, &Cancel::default()).unwrap();
             "collected"
         }
     }

@@ -11,7 +11,7 @@ use std::process::Output;
 
 use image_composer::cache::collect::{self, Limits};
 use image_composer::cache::{self, PackageCache};
-use image_composer::progress::Cancel;
+use image_composer::progress::{Cancel, Silent};
 use image_composer::store::Store;
 
 use super::process::{process, said, tell, told, was_killed};
@@ -55,7 +55,7 @@ fn operate(operation: &str, dir: &Path) -> cache::Result<()> {
         "use" => world::take_package(&store, 7, 0)?,
         "collect" => {
             let limits = Limits { image_count: Some(1), package_bytes: Some(0), ..Limits::default() };
-            collect::carry_out(&store, &collect::plan(&store, &limits, true)?, &Cancel::default())?;
+            collect::carry_out(&store, &collect::plan(&store, &limits, true)?, &Silent, &Cancel::default())?;
         }
         "find-damage" => {
             for package in PackageCache::new(&store).list()? {
@@ -191,7 +191,7 @@ impl Case {
             assert_eq!(contents.iter().filter(|line| line.starts_with("image") || line.starts_with("package")).count(), 4, "{at}");
         }
         let again = Store::open(store).unwrap();
-        collect::carry_out(&again, &collect::plan(&again, &Limits::default(), true).unwrap(), &Cancel::default()).unwrap();
+        collect::carry_out(&again, &collect::plan(&again, &Limits::default(), true).unwrap(), &Silent, &Cancel::default()).unwrap();
         drop(again);
         assert_eq!(audit::wrong(store), [""; 0], "{at}");
         let left: Vec<String> = audit::left(store).into_iter().filter(|line| !line.contains("/quarantine/")).collect();

@@ -23,6 +23,8 @@ readonly NEEDED=(
     "chromium chromium"
     "valgrind valgrind"
     "cpio cpio"
+    "zsh zsh"
+    "fish fish"
 )
 
 # The packages of NEEDED that are not there.

@@ -4,7 +4,7 @@ use super::candidates::Candidate;
 use super::plan::{Entry, Name, Plan};
 use crate::cache::{Result, metadata, package};
 use crate::format::row::{ImageRow, MetadataRow, PackageRow};
-use crate::progress::Cancel;
+use crate::progress::{Cancel, Event, Phase, Progress, Silent};
 use crate::store::{Object, Store, StrayKind, WriteTxn, failpoint};
 
 /// What a collection did.
@@ -18,11 +18,14 @@ pub struct Collected {
     pub freed: u64,
 }
 
-/// Carries a plan out.
+/// Carries a plan out. Reports what goes as [`Phase::Remove`], and packs that are written anew as [`Phase::Rewrite`].
 ///
 /// # Errors
 /// A store that cannot be written to, the user's wish to stop. What was done by then is whole, and the next collection does the rest.
-pub fn carry_out(store: &Store, plan: &Plan, cancel: &Cancel) -> Result<Collected> {
+pub fn carry_out(store: &Store, plan: &Plan, progress: &dyn Progress, cancel: &Cancel) -> Result<Collected> {
+    // Nothing is shown for what a collection before this one has left, if anything.
+    let progress = if plan.is_empty() { &Silent } else { progress };
+    progress.report(Event::Start { phase: Phase::Remove, total: None });
     let mut collected = Collected::default();
     let names: Vec<&Entry> = plan.entries.iter().filter(|entry| stray(entry).is_none()).collect();
     if !names.is_empty() {
@@ -42,9 +45,12 @@ pub fn carry_out(store: &Store, plan: &Plan, cancel: &Cancel) -> Result<Collecte
         failpoint!("cache::collect::names_removed");
         txn.commit()?;
     }
-    collected.freed = store.sweep(&plan.rewritten, cancel)?;
-    collected.freed += store.remove_strays(plan.entries.iter().filter_map(stray))?;
+    collected.freed = store.sweep(&plan.rewritten, progress, cancel)?;
+    let strays = store.remove_strays(plan.entries.iter().filter_map(stray))?;
+    progress.report(Event::Advance { phase: Phase::Remove, by: strays });
+    collected.freed += strays;
     collected.removed += plan.entries.iter().filter_map(stray).count() as u64;
+    progress.report(Event::Finish { phase: Phase::Remove });
     Ok(collected)
 }
 

@@ -105,7 +105,7 @@ impl Scene {
     fn collect(&self, limits: &Limits) -> Plan {
         let plan = self.plan(limits);
         let before = self.bytes();
-        let done = carry_out(&self.store, &plan, &Cancel::default()).unwrap();
+        let done = carry_out(&self.store, &plan, &Silent, &Cancel::default()).unwrap();
         assert_eq!((done.removed, done.changed), (plan.entries.len() as u64, 0));
         let freed = before - self.bytes();
         assert_eq!(done.freed, freed);
@@ -237,7 +237,7 @@ fn packages_go_by_last_use_then_by_uses_and_those_that_an_image_needs_last() {
     assert!(plan.after.packages <= 270_000 && plan.before.packages > 400_000);
     assert!(scene.serves(&image, &[1]));
     // Without the image, its package is the oldest.
-    carry_out(&scene.store, &plan_clean(&scene.store, &Clean { images: true, ..Clean::default() }).unwrap(), &Cancel::default()).unwrap();
+    carry_out(&scene.store, &plan_clean(&scene.store, &Clean { images: true, ..Clean::default() }).unwrap(), &Silent, &Cancel::default()).unwrap();
     assert_eq!(names(&scene.plan(&limit(150))), because(Reason::Size, &["needed"]));
 }
 
@@ -253,7 +253,7 @@ fn what_was_not_used_for_so_long_goes_unless_it_is_pinned_or_in_use() {
     let plan = scene.plan(&limits);
     assert_eq!(names(&plan), because(Reason::Age, &["old"]));
     assert_eq!(plan.kept, Kept { pinned: 1, in_use: 1 });
-    carry_out(&scene.store, &plan, &Cancel::default()).unwrap();
+    carry_out(&scene.store, &plan, &Silent, &Cancel::default()).unwrap();
     drop(other);
     assert_eq!(names(&scene.plan(&limits)), because(Reason::Age, &["held"]));
 }
@@ -334,7 +334,7 @@ fn what_was_used_pinned_or_taken_since_the_plan_stays() {
     scene.store.flush().unwrap();
     scene.change::<PackageRow>(&package::key(&coordinates[1]), |row| PackageRow { pinned: true, ..row });
     scene.store.hold(&[Object::Blob(rows::<PackageRow>(&scene.store)[&package::key(&coordinates[2])].blob)]).unwrap();
-    let done = carry_out(&scene.store, &plan, &Cancel::default()).unwrap();
+    let done = carry_out(&scene.store, &plan, &Silent, &Cancel::default()).unwrap();
     assert_eq!((done.removed, done.changed), (1, 3));
     assert_eq!(PackageCache::new(&scene.store).list().unwrap().len(), 3);
     assert_whole(&scene.store);
@@ -369,7 +369,7 @@ fn cleaning_takes_whole_classes_and_leaves_the_pinned() {
     let all = plan_clean(&scene.store, &Clean { packages: true, images: true, roots: true, rest: true }).unwrap();
     assert_eq!((all.entries.len(), all.kept.pinned), (4, 1));
     assert!(all.entries.iter().all(|entry| entry.because == Reason::Asked));
-    carry_out(&scene.store, &all, &Cancel::default()).unwrap();
+    carry_out(&scene.store, &all, &Silent, &Cancel::default()).unwrap();
     assert_whole(&scene.store);
     assert_eq!((files(scene.store.dir()).len(), fs::read_dir(scene.store.partials_dir()).unwrap().count()), (1, 0));
 }
@@ -386,12 +386,12 @@ fn files_that_nothing_knows_go_and_a_download_under_way_stays() {
     file.lock().unwrap();
     let plan = plan(&scene.store, &Limits::default(), true).unwrap();
     assert_eq!(plan.entries.len(), 2, "a fresh partial download waits");
-    carry_out(&scene.store, &plan, &Cancel::default()).unwrap();
+    carry_out(&scene.store, &plan, &Silent, &Cancel::default()).unwrap();
     assert!(!orphan.exists() && !scene.store.dir().join("packs/strange").exists());
-    carry_out(&scene.store, &plan_clean(&scene.store, &Clean { rest: true, ..Clean::default() }).unwrap(), &Cancel::default()).unwrap();
+    carry_out(&scene.store, &plan_clean(&scene.store, &Clean { rest: true, ..Clean::default() }).unwrap(), &Silent, &Cancel::default()).unwrap();
     assert!(partial.exists(), "somebody writes to it");
     drop(file);
-    carry_out(&scene.store, &plan_clean(&scene.store, &Clean { rest: true, ..Clean::default() }).unwrap(), &Cancel::default()).unwrap();
+    carry_out(&scene.store, &plan_clean(&scene.store, &Clean { rest: true, ..Clean::default() }).unwrap(), &Silent, &Cancel::default()).unwrap();
     assert!(!partial.exists());
     assert_whole(&scene.store);
 }
@@ -414,7 +414,7 @@ fn a_lost_manifest_counts_nothing_until_it_is_mended() {
     // The image that cannot be served goes first, whenever it was used.
     let plan = scene.plan(&Limits { image_count: Some(1), ..Limits::default() });
     assert_eq!(names(&plan), because(Reason::Count, &["first"]));
-    carry_out(&scene.store, &plan, &Cancel::default()).unwrap();
+    carry_out(&scene.store, &plan, &Silent, &Cancel::default()).unwrap();
     assert_whole(&scene.store);
     assert!(scene.serves(&other, &second));
 }

@@ -85,7 +85,8 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> Result {
         let named: Vec<_> = arguments.words.iter().map(|word| find::entries(&store, word)).collect::<Result<_>>()?;
         collect::plan_removal(&store, &named.concat())?
     };
-    let done = if arguments.dry_run { None } else { Some(collect::carry_out(&store, &plan, &cancel)) };
+    let done = if arguments.dry_run { None } else { Some(collect::carry_out(&store, &plan, &*session.view, &cancel)) };
+    session.view.close();
     session.warn_of_damage(&store);
     let outcome = Outcome { plan: &plan, done: done.transpose()?, took: begun.elapsed() };
     Ok(session.ui.collected(&outcome, asked)?)

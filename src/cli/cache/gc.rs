@@ -76,7 +76,8 @@ pub(super) fn run(session: &Session, config: &Config, arguments: &Arguments) -> 
     };
     // Leftovers are looked for where they can be removed: other users may not even look.
     let plan = collect::plan(&store, &arguments.over(config.storage.limits()), store.is_writable())?;
-    let done = if arguments.dry_run { None } else { Some(collect::carry_out(&store, &plan, &cancel)) };
+    let done = if arguments.dry_run { None } else { Some(collect::carry_out(&store, &plan, &*session.view, &cancel)) };
+    session.view.close();
     session.warn_of_damage(&store);
     let outcome = Outcome { plan: &plan, done: done.transpose()?, took: begun.elapsed() };
     Ok(session.ui.collected(&outcome, asked)?)

@@ -93,6 +93,19 @@ fn an_older_version_is_taken_where_nothing_else_works() {
 }
 
 #[test]
+fn what_is_not_the_best_of_a_package_is_told() {
+    let mut all = debian("Package: a\nDepends: lib (>= 2)\n\nPackage: b\n\nPackage: lib\nVersion: 2");
+    all.extend(records("own", 990, "Package: lib\nVersion: 1"));
+    let told = |wanted: &[&str]| {
+        let resolution = resolve(&request(wanted), &all, &[]).unwrap();
+        resolution.passed_over.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let lower = "lib=2:amd64 (debian) is taken, and not lib=1:amd64 (own), with which what is wanted does not fit together";
+    assert_eq!(told(&["a"]), [lower]);
+    assert!(told(&["b", "lib"]).is_empty() && told(&["b", "lib=2"]).is_empty(), "what was asked for is the best");
+}
+
+#[test]
 fn another_alternative_is_better_than_an_older_version() {
     let records = debian(
         "Package: a

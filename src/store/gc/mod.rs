@@ -26,7 +26,7 @@ use crate::format::blob::BlobKind;
 use crate::format::pack::Entry;
 use crate::format::row::{BlobRow, ChunkRow, PackRow, TrashRow};
 use crate::format::totals::{Amount, State, Total, TotalRow};
-use crate::progress::Cancel;
+use crate::progress::{Cancel, Progress};
 
 impl ReadTxn<'_> {
     /// The counters of the index.
@@ -65,21 +65,22 @@ impl Store {
     }
 
     /// Removes what nothing refers to and nobody holds: blobs, chunks, packs. Packs of which less than half is live are written anew, and those named in
-    /// `rewrite`. Returns how many bytes the store shrank by.
+    /// `rewrite`. Returns how many bytes the store shrank by. Reports files that go as [`Phase::Remove`](crate::progress::Phase::Remove), which the caller begins
+    /// and ends.
     ///
     /// # Errors
     /// An index that cannot be written, a file that cannot be read, written or unlinked, the user's wish to stop. What was done by then is whole.
-    pub(crate) fn sweep(&self, rewrite: &[Digest], cancel: &Cancel) -> Result<u64> {
+    pub(crate) fn sweep(&self, rewrite: &[Digest], progress: &dyn Progress, cancel: &Cancel) -> Result<u64> {
         self.drop_blobs(cancel)?;
         // First the room that costs none.
-        let freed = self.empty_trash()?;
-        let added = match self.rewrite_packs(rewrite, cancel) {
+        let freed = self.empty_trash(progress)?;
+        let added = match self.rewrite_packs(rewrite, progress, cancel) {
             Ok(added) => added,
             // A pack for which there is no room even once stays as it is.
             Err(error) if error.is_full() => return Ok(freed),
             Err(error) => return Err(error),
         };
-        Ok((freed + self.empty_trash()?).saturating_sub(added))
+        Ok((freed + self.empty_trash(progress)?).saturating_sub(added))
     }
 
     fn drop_blobs(&self, cancel: &Cancel) -> Result<()> {

@@ -10,7 +10,7 @@ use crate::digest::Digest;
 use crate::format::pack::{self, Entry, TRAILER_LEN};
 use crate::format::row::{ChunkRow, PackRow};
 use crate::format::skippable;
-use crate::progress::Cancel;
+use crate::progress::{Cancel, Event, Phase, Progress};
 use crate::store::error::{Damage, Error, Object, Problem, Result};
 use crate::store::packs::{PackWriter, StagedPack};
 use crate::store::{Store, failpoint};
@@ -25,15 +25,16 @@ struct Copied {
 impl Store {
     /// Writes the live chunks of sparse packs, and of those named, into new packs, and moves the old ones to the trash. Returns how many bytes the new
     /// ones have. A pack that anybody holds stays.
-    pub(super) fn rewrite_packs(&self, named: &[Digest], cancel: &Cancel) -> Result<u64> {
+    pub(super) fn rewrite_packs(&self, named: &[Digest], progress: &dyn Progress, cancel: &Cancel) -> Result<u64> {
         let sources = self.sources(named)?;
         if sources.is_empty() {
             return Ok(0);
         }
+        progress.report(Event::Start { phase: Phase::Rewrite, total: Some(sources.iter().map(|(_, row)| row.live_len).sum()) });
         let mut writer = PackWriter::new(self.lease()?);
         let mut copies = Vec::with_capacity(sources.len());
         for (id, row) in sources {
-            match self.copy_live(&id, row, &mut writer, cancel) {
+            match self.copy_live(&id, row, &mut writer, progress, cancel) {
                 Ok(copied) => copies.push(copied),
                 // What cannot be read is lost; the rest of the pack stays until it is read again.
                 Err(error @ Error::Damaged(_)) => drop(self.note_damage::<()>(Err(error))),
@@ -41,7 +42,9 @@ impl Store {
             }
         }
         let staged = writer.finish()?;
-        self.move_chunks(&copies, &staged)
+        let added = self.move_chunks(&copies, &staged)?;
+        progress.report(Event::Finish { phase: Phase::Rewrite });
+        Ok(added)
     }
 
     fn sources(&self, named: &[Digest]) -> Result<Vec<(Digest, PackRow)>> {
@@ -59,7 +62,7 @@ impl Store {
     }
 
     /// Appends the live chunks of a pack to `writer`, each proven.
-    fn copy_live(&self, id: &Digest, row: PackRow, writer: &mut PackWriter, cancel: &Cancel) -> Result<Copied> {
+    fn copy_live(&self, id: &Digest, row: PackRow, writer: &mut PackWriter, progress: &dyn Progress, cancel: &Cancel) -> Result<Copied> {
         let table = self.pack_table(id)?;
         let path = self.layout.pack(id);
         let file = self.open_pack(id, Some(row))?;
@@ -84,6 +87,7 @@ impl Store {
                 return Err(damaged(Problem::Digest { found }).into());
             }
             writer.append(entry.digest, entry.raw_len, &frame)?;
+            progress.report(Event::Advance { phase: Phase::Rewrite, by: entry.stored_len.into() });
             moved.insert(entry.digest);
         }
         Ok(Copied { id: *id, table, moved })

@@ -37,6 +37,15 @@ page import image-composer cache import ./my-image.qcow2
 composer both cache list --json
 check "an image that left and came in again is the same" equals "$(from_json "$OUT" images.0.image_digest)" "$(from_json "$OUT" images.1.image_digest)"
 
+# The shells that people type this into; bash is asked in `tests/cli/completions.rs`.
+for SHELL_NAME in zsh fish; do
+    PATH=$SCRATCH/bin:$PATH IMAGE_COMPOSER_STORE=$STORE "$PYTHON" "$HERE/completions.py" "$SHELL_NAME" "image-composer cache stat" \
+        "image-composer build --no-im" "image-composer cache info ${ID:0:6}" "image-composer cache export " >"$PLACE/$SHELL_NAME" 2>&1
+    check "$SHELL_NAME completes commands, options and ids" \
+        says "$PLACE/$SHELL_NAME" 'image-composer cache stats' 'image-composer build --no-image-cache' "image-composer cache info $ID"
+    check "$SHELL_NAME shows the kept images with their names" says "$PLACE/$SHELL_NAME" "$ID (-- |\\()(debian12-minimal|my-image)"
+done
+
 page packages image-composer cache clean --packages
 composer left cache list --json
 check "cleaning the packages leaves the images" equals "$(from_json "$OUT" images.#)" 2
