@@ -108,6 +108,14 @@ pub(crate) enum Error {
         /// What it may mean, sorted.
         candidates: Vec<SpecHash>,
     },
+    /// The database of the index broke on what it read.
+    #[error("the index {} is damaged: its database says “{reason}”", .path.display())]
+    BrokenIndex {
+        /// Its file.
+        path: PathBuf,
+        /// What the database said.
+        reason: String,
+    },
     /// The store was checked and is damaged; what was found is told already.
     #[error("the store {} damaged", if *.repaired { "was" } else { "is" })]
     StoreDamaged {
@@ -182,7 +190,11 @@ impl Error {
             Self::Bill(error) => of_bill(error),
             Self::NotFetched { code, .. } | Self::Differs { code } => *code,
             Self::Store(error) => of_store(error),
-            Self::StoreDamaged { .. } | Self::Unread { .. } | Self::NotTheSame { .. } | Self::Cache(cache::Error::Mismatch { .. }) => exit::INTEGRITY,
+            Self::BrokenIndex { .. }
+            | Self::StoreDamaged { .. }
+            | Self::Unread { .. }
+            | Self::NotTheSame { .. }
+            | Self::Cache(cache::Error::Mismatch { .. }) => exit::INTEGRITY,
             Self::Cache(cache::Error::Bundle(error)) if error.is_integrity() => exit::INTEGRITY,
             Self::Build(error) => error.exit_code(),
             Self::Transfer(error) => of_transfer(error),
@@ -213,6 +225,7 @@ impl Error {
                 Some(hint.clone())
             }
             Self::NoStore(error) => error.hint(),
+            Self::BrokenIndex { .. } => Some(store::REBUILD_HINT.to_owned()),
             Self::Store(error) => error.hint(),
             Self::Cache(error) => error.hint(),
             Self::Build(error) => error.hint(),
@@ -255,7 +268,7 @@ fn of_store(error: &store::Error) -> u8 {
         error if error.is_of_index() => exit::INTEGRITY,
         store::Error::Cancelled(_) => exit::INTERRUPTED,
         store::Error::Damaged(_) => exit::INTEGRITY,
-        store::Error::NotAStore(_) | store::Error::Newer { .. } | store::Error::LockTimeout(_) => exit::USAGE,
+        store::Error::NotAStore(_) | store::Error::Unformatted(_) | store::Error::Newer { .. } | store::Error::LockTimeout(_) => exit::USAGE,
         _ => exit::FAILED,
     }
 }

@@ -1,5 +1,6 @@
 //! The commands, one file each. They read the command line, call the library and hand what it returns to `ui/`; they decide nothing themselves.
 
+mod broken_index;
 mod build;
 mod cache;
 mod completions;
@@ -145,7 +146,8 @@ pub(crate) fn main(arguments: Vec<OsString>) -> u8 {
     let environment = Environment::of_process();
     let ui = Ui::new(&environment, cli.global.progress, cli.global.verbosity());
     let session = Session::new(ui, environment, cli.global.config, cli.global.store);
-    let outcome = match cli.command {
+    let index = || session.store_dir().ok().map(|dir| dir.join("index.redb"));
+    let outcome = broken_index::guard(index, || match cli.command {
         Command::Build(arguments) => build::run(&session, arguments),
         Command::Lock(arguments) => lock::run(&session, &arguments),
         Command::Fetch(arguments) => fetch::run(&session, &arguments),
@@ -158,7 +160,7 @@ pub(crate) fn main(arguments: Vec<OsString>) -> u8 {
         Command::Schema(arguments) => schema::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
         Command::Man(arguments) => man::run(&session, &arguments),
-    };
+    });
     match outcome {
         Ok(()) => exit::DONE,
         Err(error) => {

@@ -43,6 +43,9 @@ pub enum Error {
     /// The directory holds other things.
     #[error("{} is neither empty nor a store", .0.display())]
     NotAStore(PathBuf),
+    /// The file that says which format a store has says something else.
+    #[error("{} does not say which format the store has", .0.display())]
+    Unformatted(PathBuf),
     /// A later version of the program made the store.
     #[error("the store {} has format {found}, this program reads formats up to {supported}", path.display())]
     Newer {
@@ -129,6 +132,9 @@ pub enum Error {
 
 /// The environment variable with the longest wait for another process, in seconds.
 pub const LOCK_TIMEOUT: &str = "IMAGE_COMPOSER_LOCK_TIMEOUT";
+
+/// The way out of a damaged index.
+pub const REBUILD_HINT: &str = "“image-composer cache rebuild-index” makes the index again from the files of the store";
 
 /// Stored bytes that are wrong or missing.
 #[derive(Debug, thiserror::Error)]
@@ -256,7 +262,8 @@ impl Error {
                 "open it once where it can be written to, as “image-composer cache list” does; “cache seal” leaves a store ready for such a place"
                     .to_owned(),
             ),
-            error if error.is_of_index() => Some("“image-composer cache rebuild-index” makes the index again from the files of the store".to_owned()),
+            Self::Unformatted(_) => Some("if this version of the program made the store, remove that file: it is written again".to_owned()),
+            error if error.is_of_index() => Some(REBUILD_HINT.to_owned()),
             Self::LockTimeout(_) => Some("write a whole number of seconds, such as 600".to_owned()),
             Self::NoRoom { source, .. } => source.hint(),
             Self::Io { .. } | Self::Index { .. } => self.system_error().and_then(io_hint),

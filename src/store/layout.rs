@@ -77,7 +77,8 @@ impl Layout {
             Err(error) => return Err(Error::io("open", &path)(error)),
         };
         let number = text.strip_prefix(FORMAT_PREFIX).and_then(|rest| rest.trim_end().parse().ok());
-        number.map(Some).ok_or_else(|| Error::NotAStore(self.root.clone()))
+        // Any folder may have a file of this name.
+        number.map(Some).ok_or_else(|| if self.index().exists() { Error::Unformatted(path) } else { Error::NotAStore(self.root.clone()) })
     }
 
     /// Refuses a store that has files and no index: with an empty one, they would all seem to be left over.
@@ -287,6 +288,8 @@ mod tests {
         assert!(matches!(error, Error::Newer { found: 2, .. }) && error.hint().is_some());
         fs::write(dir.path().join("format"), "something else").unwrap();
         assert!(matches!(Layout::open(dir.path()), Err(Error::NotAStore(_))));
+        fs::write(dir.path().join("index.redb"), "").unwrap();
+        assert!(matches!(Layout::open(dir.path()), Err(Error::Unformatted(_))));
         fs::remove_file(dir.path().join("format")).unwrap();
         fs::write(dir.path().join("thesis.tex"), "").unwrap();
         assert!(matches!(Layout::open(dir.path()), Err(Error::NotAStore(_))));

@@ -54,7 +54,7 @@ pub use beside::{Beside, Files};
 pub(crate) use blob::{LEVEL_COMPRESSED, Published, StagedBlob};
 pub(crate) use bundle::{Arrived, Wanted};
 pub use bundle::{BundleError, BundlePlan, BundleReader};
-pub use error::{Damage, Error, LOCK_TIMEOUT, Object, Problem, Result};
+pub use error::{Damage, Error, LOCK_TIMEOUT, Object, Problem, REBUILD_HINT, Result};
 pub(crate) use failpoint::failpoint;
 pub(crate) use gc::{Foresight, Stray, StrayKind};
 pub(crate) use index::{ReadTxn, WriteTxn};

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use super::cache::keep_two_images;
-use crate::support::program::{outcome, program};
+use crate::support::program::{outcome, program, run};
 
 const SPEC: &str = "image: {name: a, version: '1'}\ntarget: {dist: debian12, arch: x86_64}\n";
 
@@ -90,6 +90,13 @@ const WRONG: &[&str] = &[
     "cache list --packages --sort built",
     "cache list --store good.yml",
     "cache list --store .",
+    "cache list --store newer",
+    "build good.yml --store newer",
+    "cache rebuild-index --store newer",
+    "cache list --store unformatted",
+    "cache list --store no-index",
+    "cache verify --store other-index",
+    "fetch good.yml --store other-index",
     "cache info",
     "cache info zzz",
     "cache info 3f9",
@@ -133,6 +140,7 @@ fn every_mistake_is_told_with_the_way_out() {
     keep_two_images(home.path());
     fs::create_dir(home.path().join("folder")).unwrap();
     fs::write(home.path().join("folder/thesis.tex"), "years of work").unwrap();
+    damaged_stores(home.path());
     let mut told = String::new();
     for line in WRONG {
         let words: Vec<_> = line.split_whitespace().map(|word| if word == "." { "folder" } else { word }).collect();
@@ -143,6 +151,46 @@ fn every_mistake_is_told_with_the_way_out() {
         writeln!(told, "$ image-composer {line}\n{out}{}\n[{status}]\n", text(&err, home.path())).unwrap();
     }
     insta::assert_snapshot!(told);
+}
+
+/// Copies of the store, each damaged as its name says.
+fn damaged_stores(home: &Path) {
+    for name in ["newer", "unformatted", "no-index", "other-index"] {
+        copy(&home.join("store"), &home.join(name));
+    }
+    fs::write(home.join("newer/format"), "image-composer store 2\n").unwrap();
+    fs::write(home.join("unformatted/format"), "").unwrap();
+    fs::remove_file(home.join("no-index/index.redb")).unwrap();
+    fs::write(home.join("other-index/index.redb"), "SQLite format 3").unwrap();
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() { copy(&entry.path(), &target) } else { drop(fs::copy(entry.path(), target).unwrap()) }
+    }
+}
+
+#[test]
+fn a_damaged_index_is_told_whatever_is_wrong_with_it() {
+    let home = tempfile::tempdir().unwrap();
+    keep_two_images(home.path());
+    let index = home.path().join("store/index.redb");
+    let whole = fs::read(&index).unwrap();
+    let mut broken = 0;
+    let filled = |byte: u8| [&whole[..4096], &vec![byte; whole.len() - 4096]].concat();
+    for damaged in [whole[..5000].to_vec(), filled(0x00), filled(0x05), filled(0x5a), filled(0xff)] {
+        fs::write(&index, damaged).unwrap();
+        let (status, _, err) = run(home.path(), &["cache", "list"]);
+        assert!(!err.contains("panicked") && !err.contains("backtrace"), "{err}");
+        assert_eq!(status, 4, "{err}");
+        assert!(err.contains("index.redb") && err.contains("hint: “image-composer cache rebuild-index”"), "{err}");
+        broken += usize::from(err.contains("its database says “"));
+    }
+    assert!(broken > 0, "the database has errors for all of it now: what catches its panics can go");
+    assert_eq!(run(home.path(), &["cache", "rebuild-index"]).0, 0);
+    assert_eq!(run(home.path(), &["cache", "list"]).1.lines().count(), 2);
 }
 
 /// Without the name of the temporary home, and without the blank lines and pointers to `--help` that clap adds.
