@@ -5,10 +5,10 @@ use crate::spec::model::{ImageType, Target};
 use crate::yaml::Field;
 
 /// Families that the language has and this program does not build.
-const OTHER_OS: [&str; 2] = ["edge-microvisor-toolkit", "wind-river-elxr"];
+const OTHER_OS: [&str; 1] = ["wind-river-elxr"];
 
 /// Releases of those families, and ones without a profile.
-const OTHER_DIST: [&str; 4] = ["elxr12", "elxr13", "emt3", "ubuntu26"];
+const OTHER_DIST: [&str; 3] = ["elxr12", "elxr13", "ubuntu26"];
 
 pub(super) fn read(field: &Field<'_>) -> Option<(Target, &'static Profile)> {
     let mut target = field.fields()?;

@@ -61,6 +61,7 @@ struct Target {
 enum Os {
     AzureLinux,
     Debian,
+    EdgeMicrovisorToolkit,
     Fedora,
     RedhatCompatibleDistro,
     Ubuntu,
@@ -73,6 +74,7 @@ enum Dist {
     Debian12,
     Debian13,
     El10,
+    Emt3,
     Fedora43,
     Rcd10,
     Ubuntu24,
