@@ -62,14 +62,14 @@ pub(super) fn write_all(
     let seed = match digest {
         Some(digest) => digest,
         // Only where nothing needs it, or the disk is kept nowhere.
-        None if artifacts.iter().all(|artifact| !artifact.disk.has_identifiers()) => Digest::of(b""),
+        None if artifacts.iter().all(|artifact| !artifact.contents.has_identifiers()) => Digest::of(b""),
         None => digest_of(&raw)?,
     };
     let plain = Artifact::from(Format::Raw);
     for artifact in artifacts.iter().copied().filter(|artifact| *artifact != plain) {
-        let converted_disk = if artifact.disk == Format::Raw { None } else { Some(dir.partial()?) };
+        let converted_disk = if artifact.is_raw_inside() { None } else { Some(dir.partial()?) };
         if let Some(partial) = &converted_disk {
-            convert::<Error>(&raw, partial, artifact.disk, seed, progress, cancel)?;
+            convert::<Error>(&raw, partial, artifact.contents, seed, progress, cancel)?;
         }
         let partial = match (artifact.compression, converted_disk) {
             (None, Some(partial)) => partial,
@@ -77,7 +77,13 @@ pub(super) fn write_all(
             (Some(how), partial) => {
                 let inner = partial.as_ref().unwrap_or(&raw);
                 let compressed = dir.partial()?;
-                compression::compress(how, Raw::new(inner.as_file(), inner.path())?, (compressed.as_file(), compressed.path()), progress, cancel)?;
+                compression::compress(
+                    (how, artifact.frames()),
+                    Raw::new(inner.as_file(), inner.path())?,
+                    (compressed.as_file(), compressed.path()),
+                    progress,
+                    cancel,
+                )?;
                 compressed
             }
         };

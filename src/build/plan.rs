@@ -29,7 +29,7 @@ pub(super) fn relations(loaded: &Loaded, records: &[PackageRecord]) -> Vec<Relat
     let chosen = Chosen::new(records);
     let essential = chosen.closure(|record| record.essential);
     let (profile, target) = (loaded.profile, &loaded.spec.target);
-    let boot = profile.boot_packages(target.arch, loaded.spec.system.bootloader);
+    let boot = loaded.spec.system.bootloader.map_or(&[][..], |provider| profile.boot_packages(target.arch, provider));
     let base = chosen.closure(|record| {
         let name = record.coordinates.name();
         record.essential || profile.base_packages.contains(&name) || boot.contains(&name) || resolve::is_kernel(name)
@@ -90,6 +90,11 @@ pub(super) fn root(loaded: &Loaded, records: &[PackageRecord], sources: Vec<root
         files: files.collect(),
         modules: system.modules.clone(),
         commands: system.configurations.clone(),
+        platform: match loaded.spec.target.image_type {
+            model::ImageType::Raw => root::Platform::Disk,
+            model::ImageType::Img => root::Platform::Memory,
+            model::ImageType::Wsl2 => root::Platform::Wsl,
+        },
         time,
         workers,
     }
@@ -124,14 +129,14 @@ pub(super) fn disk(loaded: &Loaded, seed: crate::digest::Digest, time: u64) -> d
     }
 }
 
-/// How the image of a spec starts.
-pub(super) fn boot(loaded: &Loaded) -> disk::Boot {
-    let provider = match loaded.spec.system.bootloader {
+/// How the image of a spec starts, where it does so from its disk.
+pub(super) fn boot(loaded: &Loaded) -> Option<disk::Boot> {
+    let provider = match loaded.spec.system.bootloader? {
         crate::distro::BootProvider::SystemdBoot => disk::Provider::SystemdBoot,
         crate::distro::BootProvider::Grub => disk::Provider::Grub,
         crate::distro::BootProvider::GrubBios => disk::Provider::GrubBios,
     };
-    disk::Boot { provider, cmdline: loaded.spec.system.cmdline.clone(), title: String::new() }
+    Some(disk::Boot { provider, cmdline: loaded.spec.system.cmdline.clone(), title: String::new() })
 }
 
 #[cfg(test)]

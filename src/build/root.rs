@@ -21,6 +21,7 @@ use crate::progress::{Cancel, Event, Progress};
 use crate::repo::PackageRecord;
 use crate::resolve::Lock;
 use crate::spec::BUILDER_EPOCH;
+use crate::spec::model::ImageType;
 use crate::store::{self, Store};
 use crate::units::ByteSize;
 
@@ -33,6 +34,9 @@ struct Inputs<'a> {
     time: u64,
     /// Root of the host can do what a user cannot.
     privileged: bool,
+    /// A system that no initrd starts has none.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    without_initrd: bool,
     packages: Vec<(&'a Sha256, plan::Relations)>,
     /// Of each repository whose packages are signed themselves, the fingerprints of the keys that were believed.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -207,6 +211,7 @@ fn key(request: &Request, records: &[PackageRecord], time: u64) -> Result<RootKe
         arch: request.spec.profile.arch(request.spec.spec.target.arch),
         time,
         privileged: rustix::process::geteuid().is_root(),
+        without_initrd: request.spec.spec.target.image_type != ImageType::Raw,
         packages: records.iter().map(|record| &record.sha256).zip(plan::relations(&request.spec, records)).collect(),
         believed: signatures.map(|signatures| signatures.believed(records)).unwrap_or_default(),
     };

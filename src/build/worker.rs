@@ -27,8 +27,8 @@ pub struct Task {
     pub start: Start,
     /// The disk to make of it.
     pub layout: disk::Layout,
-    /// How it starts.
-    pub boot: disk::Boot,
+    /// How it starts, where it does so from its disk.
+    pub boot: Option<disk::Boot>,
     /// The empty file that becomes the raw disk; absolute.
     pub disk: PathBuf,
     /// A directory of this build alone, for the work tree and small files.
@@ -176,7 +176,7 @@ fn work() -> Result<(), WorkerFailure> {
         cell.run(command[0], command, b"", &mut line, &cancel)?;
         Ok(output)
     };
-    let job = disk::Job { tree: workspace.directory(), layout: &task.layout, boot: &task.boot, out: &task.disk, scratch: &task.scratch };
+    let job = disk::Job { tree: workspace.directory(), layout: &task.layout, boot: task.boot.as_ref(), out: &task.disk, scratch: &task.scratch };
     disk::write(job, &mut run, &Wire, &cancel).map_err(|error| WorkerFailure::disk(&error))?;
     Ok(())
 }

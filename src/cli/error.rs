@@ -283,13 +283,13 @@ fn of_inspect(error: &inspect::Error) -> u8 {
 }
 
 fn of_transfer(error: &transfer::Error) -> u8 {
-    use transfer::Error::{Cancelled, Empty, Exists, Format, Inspect, Io, Misnamed, NoFormat, NotAFile, OtherSize, Store};
+    use transfer::Error::{Cancelled, Empty, Exists, Format, Inspect, Io, Misnamed, NoDisk, NoFormat, NotAFile, OtherSize, Store};
     match error {
         Store(error) => of_store(error),
         Cancelled(_) => exit::INTERRUPTED,
         Format(error) if error.is_damage() => exit::INTEGRITY,
         Inspect(error) => of_inspect(error),
-        Empty(_) | NoFormat(_) | Exists(_) | NotAFile(_) | Misnamed { .. } | OtherSize { .. } => exit::USAGE,
+        Empty(_) | NoFormat(_) | Exists(_) | NotAFile(_) | Misnamed { .. } | NoDisk { .. } | OtherSize { .. } => exit::USAGE,
         Io { source, .. } if source.kind() == io::ErrorKind::NotFound => exit::USAGE,
         _ => exit::FAILED,
     }

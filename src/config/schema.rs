@@ -104,6 +104,9 @@ struct Mirrors {
     /// The addresses of Debian's security updates.
     #[schemars(length(min = 1))]
     debian_security: Option<Vec<Address>>,
+    /// The addresses of the Edge Microvisor Toolkit.
+    #[schemars(length(min = 1))]
+    edge_base: Option<Vec<Address>>,
     /// The addresses of Fedora.
     #[schemars(length(min = 1))]
     fedora: Option<Vec<Address>>,
@@ -127,6 +130,9 @@ struct Keyrings {
     /// The file with the keys of Debian's security updates, relative to this one.
     #[schemars(length(min = 1))]
     debian_security: Option<String>,
+    /// The file with the keys of the Edge Microvisor Toolkit, relative to this one.
+    #[schemars(length(min = 1))]
+    edge_base: Option<String>,
     /// The file with the keys of Fedora, relative to this one.
     #[schemars(length(min = 1))]
     fedora: Option<String>,

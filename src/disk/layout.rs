@@ -157,8 +157,8 @@ impl Layout {
         uuid.to_string()
     }
 
-    /// Checks every promise of the fields, for a disk that `provider` starts.
-    pub(super) fn check(&self, provider: Provider) -> Result<Checked<'_>, LayoutError> {
+    /// Checks every promise of the fields, for a disk that `provider` starts, if anything on it does.
+    pub(super) fn check(&self, provider: Option<Provider>) -> Result<Checked<'_>, LayoutError> {
         let largest = self.table.largest_disk();
         if !self.size.is_multiple_of(ALIGNMENT) || self.size < 4 * ALIGNMENT || self.size > largest {
             return Err(LayoutError::Size { size: ByteSize(self.size), largest: ByteSize(largest) });
@@ -176,8 +176,9 @@ impl Layout {
                 return Err(LayoutError::Partition { name: partition.name.clone(), problem });
             }
         }
-        let esp = self.one("EFI system partition", provider != Provider::GrubBios, |partition| partition.kind == PartitionKind::Esp)?;
-        let needs_bios = provider == Provider::GrubBios && self.table == PartitionTable::Gpt;
+        let needs_esp = matches!(provider, Some(Provider::SystemdBoot | Provider::Grub));
+        let esp = self.one("EFI system partition", needs_esp, |partition| partition.kind == PartitionKind::Esp)?;
+        let needs_bios = provider == Some(Provider::GrubBios) && self.table == PartitionTable::Gpt;
         let bios = self.one("partition for GRUB's core", needs_bios, |partition| partition.kind == PartitionKind::Bios)?;
         let root = self.one("partition mounted at /", true, |partition| partition.mount_point.as_deref() == Some("/"))?;
         let root = root.ok_or(LayoutError::Only { what: "partition mounted at /", count: 0 })?;
@@ -317,7 +318,7 @@ pub(super) mod tests {
     #[test]
     fn accepts_the_usual_disk() {
         let layout = layout(1 << 30);
-        let checked = layout.check(Provider::Grub).unwrap();
+        let checked = layout.check(Some(Provider::Grub)).unwrap();
         assert_eq!((checked.esp.unwrap().name.as_str(), checked.root.name.as_str(), checked.boot.name.as_str()), ("esp", "root", "root"));
     }
 
@@ -380,7 +381,7 @@ pub(super) mod tests {
         for (expected, change) in wrong {
             let mut layout = layout(1 << 30);
             change(&mut layout);
-            let message = layout.check(Provider::Grub).unwrap_err().to_string();
+            let message = layout.check(Some(Provider::Grub)).unwrap_err().to_string();
             assert!(message.contains(expected), "{message} should say “{expected}”");
         }
     }

@@ -55,8 +55,8 @@ pub struct Job<'a> {
     pub tree: &'a Path,
     /// The disk.
     pub layout: &'a Layout,
-    /// How it starts.
-    pub boot: &'a Boot,
+    /// How it starts; none if nothing on the disk starts it: the tree needs no kernel then, and gets no `/etc/fstab`.
+    pub boot: Option<&'a Boot>,
     /// The raw disk image to write. It is made, or emptied if it is there.
     pub out: &'a Path,
     /// A folder for small files of our own, removed when they have served.
@@ -97,14 +97,14 @@ pub fn write(job: Job<'_>, run: &mut Run<'_>, progress: &dyn Progress, cancel: &
 }
 
 fn make(job: Job<'_>, run: &mut Run<'_>, cancel: &Cancel) -> Result<Report, Error> {
-    let checked = job.layout.check(job.boot.provider)?;
+    let checked = job.layout.check(job.boot.map(|boot| boot.provider))?;
     if let Some(missing) = requirements().into_iter().find(|requirement| !requirement.is_met()) {
         return Err(Error::NoProgram(missing));
     }
     let absolute = |path: &Path| std::path::absolute(path).map_err(Error::io("find", path));
     let (tree, out) = (Tree::open(&absolute(job.tree)?)?, absolute(job.out)?);
     cancel.check()?;
-    let installed = boot::install(&tree, checked, job.boot, run)?;
+    let installed = job.boot.map_or_else(|| Ok(boot::Installed::default()), |boot| boot::install(&tree, checked, boot, run))?;
     let report = fill(&tree, checked, &installed, &out, &absolute(job.scratch)?, cancel);
     if report.is_err() {
         // The first error is the one to tell; half an image helps nobody.

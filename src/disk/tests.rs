@@ -33,7 +33,7 @@ fn boot() -> Boot {
 fn make(tree: &Path, out: &Path, cancel: &Cancel) -> Result<Report, Error> {
     let scratch = tempfile::tempdir().unwrap();
     let (layout, boot) = (layout(128 << 20), boot());
-    let job = Job { tree, layout: &layout, boot: &boot, out, scratch: scratch.path() };
+    let job = Job { tree, layout: &layout, boot: Some(&boot), out, scratch: scratch.path() };
     let report = write(job, &mut |_| Ok(Vec::new()), &Silent, cancel);
     assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0, "nothing is left in the scratch folder");
     report
@@ -122,7 +122,7 @@ fn each_partition_has_what_the_tree_has_at_its_mount_point() {
     }
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("disk");
-    let job = Job { tree: tree.path(), layout: &layout, boot: &boot(), out: &out, scratch: folder.path() };
+    let job = Job { tree: tree.path(), layout: &layout, boot: Some(&boot()), out: &out, scratch: folder.path() };
     let report = write(job, &mut |_| Ok(Vec::new()), &Silent, &Cancel::default()).unwrap();
     assert_eq!(report.partitions.iter().filter(|usage| usage.used > 0).count(), layout.partitions.len());
 
@@ -164,7 +164,7 @@ fn a_mount_point_that_is_a_link_leads_nowhere() {
         ("home".to_owned(), PartitionKind::Home, Some("/home".to_owned()), 150 << 20, 32 << 20);
     layout.partitions.push(home);
     let out = folder.path().join("disk");
-    let job = Job { tree: tree.path(), layout: &layout, boot: &boot(), out: &out, scratch: folder.path() };
+    let job = Job { tree: tree.path(), layout: &layout, boot: Some(&boot()), out: &out, scratch: folder.path() };
     let error = write(job, &mut |_| Ok(Vec::new()), &Silent, &Cancel::default()).unwrap_err();
     assert!(matches!(error, Error::Tree(_)), "{error}");
     assert!(elsewhere.path().join("secret").exists() && !out.exists());

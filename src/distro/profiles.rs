@@ -131,6 +131,7 @@ pub static PROFILES: &[Profile] = &[
         growing: &["systemd-repart"],
     },
     rpm::EL10,
+    rpm::EMT3,
     rpm::FEDORA,
     Profile {
         name: "ubuntu24",

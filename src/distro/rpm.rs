@@ -1,7 +1,8 @@
 //! The profiles of RPM distributions.
 //!
 //! They are written from what the distributions publish (addresses, names of keys and packages) and **have not been run against their mirrors**. Only Azure Linux
-//! signs its `repomd.xml`; in `CentOS` and Fedora packages alone are signed, and their lists are taken from addresses that prove themselves.
+//! and what is made of it (the Edge Microvisor Toolkit: `repo_gpgcheck=1` in its `edge-base.repo`) sign their `repomd.xml`; in `CentOS` and Fedora packages
+//! alone are signed, and their lists are taken from addresses that prove themselves.
 
 use super::{Architecture, BootProvider, Keyring, Packaging, Profile, ProfileArchive};
 
@@ -18,6 +19,15 @@ const BOOT: &[(Architecture, BootProvider, &[&str])] = &[
     (Architecture::X86_64, BootProvider::GrubBios, &["grub2-pc-modules", "grub2-tools"]),
     (Architecture::Aarch64, BootProvider::SystemdBoot, &["systemd-boot-unsigned"]),
     (Architecture::Aarch64, BootProvider::Grub, &["grub2-efi-aa64-modules", "grub2-tools"]),
+];
+
+/// Of Azure Linux and what is made of it.
+const AZURE_BOOT: &[(Architecture, BootProvider, &[&str])] = &[
+    (Architecture::X86_64, BootProvider::SystemdBoot, &["systemd-boot"]),
+    (Architecture::X86_64, BootProvider::Grub, &["grub2", "grub2-efi"]),
+    (Architecture::X86_64, BootProvider::GrubBios, &["grub2", "grub2-pc"]),
+    (Architecture::Aarch64, BootProvider::SystemdBoot, &["systemd-boot"]),
+    (Architecture::Aarch64, BootProvider::Grub, &["grub2", "grub2-efi"]),
 ];
 
 pub(super) const AZL3: Profile = Profile {
@@ -50,13 +60,42 @@ pub(super) const AZL3: Profile = Profile {
         "util-linux",
     ],
     kernels: KERNELS,
-    boot: &[
-        (Architecture::X86_64, BootProvider::SystemdBoot, &["systemd-boot"]),
-        (Architecture::X86_64, BootProvider::Grub, &["grub2", "grub2-efi"]),
-        (Architecture::X86_64, BootProvider::GrubBios, &["grub2", "grub2-pc"]),
-        (Architecture::Aarch64, BootProvider::SystemdBoot, &["systemd-boot"]),
-        (Architecture::Aarch64, BootProvider::Grub, &["grub2", "grub2-efi"]),
+    boot: AZURE_BOOT,
+    growing: GROWING,
+};
+
+pub(super) const EMT3: Profile = Profile {
+    name: "emt3",
+    os: "edge-microvisor-toolkit",
+    packaging: Packaging::Rpm,
+    codename: "3.0",
+    architectures: &[Architecture::X86_64],
+    archives: &[ProfileArchive {
+        id: "edge-base",
+        suites: &["3.0/"],
+        components: &[],
+        keyring: Keyring { path: "/etc/pki/rpm-gpg/INTEL-RPM-GPG-KEY", package: "edge-repos-shared" },
+        unsigned_lists: false,
+        mirror_suffix: "",
+        published: &["https://files-rs.edgeorchestration.intel.com/files-edge-orch/microvisor/rpm"],
+    }],
+    // The package of the release is named by what it has.
+    base_packages: &[
+        "/etc/os-release",
+        "bash",
+        "coreutils",
+        "dracut",
+        "e2fsprogs",
+        "filesystem",
+        "iproute",
+        "kmod",
+        "rpm",
+        "shadow-utils",
+        "systemd",
+        "util-linux",
     ],
+    kernels: KERNELS,
+    boot: AZURE_BOOT,
     growing: GROWING,
 };
 

@@ -211,6 +211,8 @@ impl Client {
     fn builder(&self) -> Result<reqwest::blocking::ClientBuilder, Error> {
         let options = &self.options;
         let tls = options.tls.clone();
+        // The first call decides; that there is one already is no failure.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let mut builder = reqwest::blocking::Client::builder()
             .user_agent(&options.user_agent)
             .connect_timeout(options.connect_timeout)

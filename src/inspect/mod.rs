@@ -33,7 +33,7 @@ mod table;
 mod tests;
 mod volume;
 
-pub use archive::archive;
+pub use archive::{ArchiveKind, archive, kernel};
 pub use attributes::Attribute;
 pub use boot::{Boot, Entry, Kernel, Loader};
 pub use diff::{Change, Difference, FileChange, FileState, FirstByte, FolderChange, Options, Pair, PartitionChange, diff};

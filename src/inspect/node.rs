@@ -44,6 +44,13 @@ pub(super) struct Node {
     pub(super) has_attributes: bool,
 }
 
+impl Node {
+    /// Bytes of content of a regular file; none of anything else.
+    pub(super) fn content_len(&self) -> u64 {
+        if self.kind == Kind::File { self.size } else { 0 }
+    }
+}
+
 /// What reading a file system may take.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {

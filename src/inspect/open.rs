@@ -29,7 +29,7 @@ pub struct Input<'s> {
 }
 
 enum What<'s> {
-    File { path: PathBuf, source: FileSource, format: FileFormat, _unpacked: Option<tempfile::NamedTempFile> },
+    File { path: PathBuf, source: FileSource, format: Format, compression: Option<Compression>, _unpacked: Option<tempfile::NamedTempFile> },
     Image { store: &'s Store, record: Box<ImageRecord>, reader: Box<ImageReader>, lock: Option<Lock> },
 }
 
@@ -74,10 +74,9 @@ impl<'s> Input<'s> {
             return Err(Error::Empty(path.to_owned()));
         }
         let unreadable = |name| move |problem| formats::Error::Unreadable { path: path.to_owned(), name, problem };
-        let disk = formats::recognise(&source).map_err(unreadable("a disk image"))?;
-        formats::open(&source, disk).map_err(unreadable(disk.name()))?;
-        let format = FileFormat { disk, compression };
-        Ok(Self { name: path.display().to_string(), what: What::File { path: path.to_owned(), source, format, _unpacked: unpacked } })
+        let format = formats::recognise(&source).map_err(unreadable("a disk image"))?;
+        formats::open(&source, format).map_err(unreadable(format.name()))?;
+        Ok(Self { name: path.display().to_string(), what: What::File { path: path.to_owned(), source, format, compression, _unpacked: unpacked } })
     }
 
     /// Opens an image of the cache.
@@ -114,7 +113,8 @@ impl<'s> Input<'s> {
 
     /// The format of the file that it is.
     pub fn format(&self) -> Option<FileFormat> {
-        if let What::File { format, .. } = &self.what { Some(*format) } else { None }
+        let What::File { format, compression, .. } = self.what else { return None };
+        Some(FileFormat { contents: format.into(), compression })
     }
 
     /// The packages that are kept with it.
@@ -131,10 +131,10 @@ impl<'s> Input<'s> {
     pub(super) fn with<T>(&self, then: impl FnOnce(&dyn Source) -> Result<T>) -> Result<T> {
         match &self.what {
             What::Image { reader, .. } => then(&StoreSource(reader)),
-            What::File { source, format, .. } if format.disk == Format::Raw => then(source),
+            What::File { source, format: Format::Raw, .. } => then(source),
             What::File { source, format, path, .. } => {
-                let unreadable = |problem| formats::Error::Unreadable { path: path.clone(), name: format.disk.name(), problem };
-                then(&DiskSource::new(formats::open(source, format.disk).map_err(unreadable)?))
+                let unreadable = |problem| formats::Error::Unreadable { path: path.clone(), name: format.name(), problem };
+                then(&DiskSource::new(formats::open(source, *format).map_err(unreadable)?))
             }
         }
     }
@@ -158,7 +158,7 @@ impl<'s> Input<'s> {
                 Err(source) => Error::Io { action: "read", path: store.dir().to_owned(), source },
             },
             What::File { path, format, .. } => match io.downcast::<formats::Problem>() {
-                Ok(problem) => formats::Error::Unreadable { path: path.clone(), name: format.disk.name(), problem }.into(),
+                Ok(problem) => formats::Error::Unreadable { path: path.clone(), name: format.name(), problem }.into(),
                 Err(source) => Error::Io { action: "read", path: path.clone(), source },
             },
         }

@@ -2,9 +2,9 @@
 
 use super::changes::Snapshot;
 use super::install::INITRD_LATER;
-use super::plan::Plan;
+use super::plan::{Plan, Platform};
 use super::sandbox::Cell;
-use super::{Error, files, initrd, network, users};
+use super::{Error, files, initrd, network, users, wsl};
 use crate::progress::{Cancel, Progress};
 use crate::tree::Tree;
 
@@ -13,6 +13,9 @@ pub(super) fn customize(tree: &Tree, plan: &Plan, progress: &dyn Progress, cance
     let cell = Cell::new(tree.path(), plan.time).reporting_to(progress);
     let snapshot = Snapshot::take(tree)?;
     hostname(tree, &plan.hostname)?;
+    if plan.platform == Platform::Wsl {
+        wsl::set_up(tree, plan)?;
+    }
     if let Some(network) = &plan.network {
         network::set_up(tree, &cell, network, cancel)?;
     }
@@ -28,7 +31,7 @@ pub(super) fn customize(tree: &Tree, plan: &Plan, progress: &dyn Progress, cance
     }
     users::check_login_programs(tree, &plan.users)?;
     initrd::modules(tree, &plan.modules)?;
-    initrd::make(tree, &snapshot.changes(tree)?, &cell, cancel)
+    initrd::make(tree, plan.platform, &snapshot.changes(tree)?, &cell, cancel)
 }
 
 fn hostname(tree: &Tree, name: &str) -> Result<(), Error> {

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use super::Error;
 use super::changes::Change;
+use super::plan::Platform;
 use super::sandbox::Cell;
 use crate::progress::{Cancel, Event, Progress};
 use crate::tree::Tree;
@@ -205,14 +206,20 @@ impl Maker {
 }
 
 /// Makes the initrds of a tree of packages, where it can be told what makes them others.
-pub(super) fn make_early(tree: &Tree, cell: &Cell<'_>, cancel: &Cancel) -> Result<(), Error> {
-    if can_tell(tree)? { make_all(tree, cell, cancel) } else { Ok(()) }
+pub(super) fn make_early(tree: &Tree, platform: Platform, cell: &Cell<'_>, cancel: &Cancel) -> Result<(), Error> {
+    if can_tell(tree)? { make_all(tree, platform, cell, cancel) } else { Ok(()) }
 }
 
 /// Makes the initrds again after more packages, unless those from [`make_early`] are the same; where it cannot be told, that is for [`make`]. `changes` is
 /// what has changed since.
-pub(super) fn renew(tree: &Tree, changes: &[Change], cell: &Cell<'_>, progress: &dyn Progress, cancel: &Cancel) -> Result<(), Error> {
-    if !can_tell(tree)? {
+pub(super) fn renew(
+    (tree, platform): (&Tree, Platform),
+    changes: &[Change],
+    cell: &Cell<'_>,
+    progress: &dyn Progress,
+    cancel: &Cancel,
+) -> Result<(), Error> {
+    if platform != Platform::Disk || !can_tell(tree)? {
         return Ok(());
     }
     let looks = Looks::of(tree)?;
@@ -223,13 +230,14 @@ pub(super) fn renew(tree: &Tree, changes: &[Change], cell: &Cell<'_>, progress: 
     if let Some(change) = depends {
         progress.report(Event::Note(&format!("the initrd may depend on /{}, which is not from the packages of the profile", change.path.display())));
     }
-    make_all(tree, cell, cancel)
+    make_all(tree, platform, cell, cancel)
 }
 
 /// Makes the initrd of every kernel, after everything that it copies is in place, unless those that are there are the same. `changes` is what has changed
 /// since all packages were installed.
-pub(super) fn make(tree: &Tree, changes: &[Change], cell: &Cell<'_>, cancel: &Cancel) -> Result<(), Error> {
-    if can_tell(tree)? && changes.iter().all(|change| is_indifferent(&change.path)) { Ok(()) } else { make_all(tree, cell, cancel) }
+pub(super) fn make(tree: &Tree, platform: Platform, changes: &[Change], cell: &Cell<'_>, cancel: &Cancel) -> Result<(), Error> {
+    let is_same = can_tell(tree)? && changes.iter().all(|change| is_indifferent(&change.path));
+    if is_same { Ok(()) } else { make_all(tree, platform, cell, cancel) }
 }
 
 /// Whether each kernel has its initrd.
@@ -301,7 +309,11 @@ impl Looks {
     }
 }
 
-fn make_all(tree: &Tree, cell: &Cell<'_>, cancel: &Cancel) -> Result<(), Error> {
+/// A system that does not start from its disk needs none; its kernels are put in place all the same.
+fn make_all(tree: &Tree, platform: Platform, cell: &Cell<'_>, cancel: &Cancel) -> Result<(), Error> {
+    if platform != Platform::Disk {
+        return kernels(tree)?.iter().try_for_each(|version| copy_kernel(tree, version));
+    }
     let Some(maker) = Maker::of(tree) else { return Ok(()) };
     let cell = cell.clone().with_variable(COMPRESSION.0, COMPRESSION.1);
     for version in kernels(tree)? {

@@ -35,6 +35,7 @@ pub(crate) mod testing;
 mod unpack;
 mod users;
 mod workspace;
+mod wsl;
 
 use std::path::Path;
 
@@ -42,7 +43,7 @@ pub use deb::control_fields;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use deb::examine;
 pub use error::Error;
-pub use plan::{Content, File, Package, Packaging, PasswordHash, Plan, Source, User};
+pub use plan::{Content, File, Package, Packaging, PasswordHash, Plan, Platform, Source, User};
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use rpm::examine as examine_rpm;
 #[cfg(test)]
@@ -57,7 +58,7 @@ use self::sandbox::Cell;
 use crate::progress::{Cancel, Event, Phase, Progress};
 use crate::tree::Tree;
 
-/// Installs the packages of a plan into a tree, and makes its initrds.
+/// Installs the packages of a plan into a tree, and makes its initrds where it has a use for them.
 ///
 /// With [`Base::ToCome`] the tree is empty. Where there are packages beyond the base, it is called between the stages, when the tree is what
 /// [`Base::There`] asks for.
@@ -68,19 +69,19 @@ pub fn install(tree: &Tree, plan: &Plan, base: Base<'_>, progress: &dyn Progress
     let cell = Cell::new(tree.path(), plan.time).reporting_to(progress);
     if plan.packaging == Packaging::Rpm {
         rpm::Installation { tree, plan, progress, cancel }.run()?;
-        return initrd::make_early(tree, &cell, cancel);
+        return initrd::make_early(tree, plan.platform, &cell, cancel);
     }
     let stage = |stage| Installation::of(stage, tree, plan, progress, cancel);
     let has_rest = plan.packages.iter().any(|package| !package.base);
     if let Base::ToCome(done) = base {
-        stage(Stage::Base).run(|| initrd::make_early(tree, &cell, cancel))?;
+        stage(Stage::Base).run(|| initrd::make_early(tree, plan.platform, &cell, cancel))?;
         if has_rest {
             done();
         }
     }
     if has_rest {
         let snapshot = Snapshot::take(tree)?;
-        stage(Stage::Rest).run(|| initrd::renew(tree, &snapshot.changes(tree)?, &cell, progress, cancel))?;
+        stage(Stage::Rest).run(|| initrd::renew((tree, plan.platform), &snapshot.changes(tree)?, &cell, progress, cancel))?;
     }
     Ok(())
 }

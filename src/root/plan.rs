@@ -18,6 +18,18 @@ pub enum Packaging {
     Rpm,
 }
 
+/// What a system runs from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Platform {
+    /// Its disk, which an initrd finds.
+    Disk,
+    /// Memory: all of it is the initrd.
+    Memory,
+    /// The Windows Subsystem for Linux, whose kernel needs no initrd.
+    Wsl,
+}
+
 /// A root tree to make.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Plan {
@@ -39,6 +51,8 @@ pub struct Plan {
     pub modules: Vec<String>,
     /// Shell commands to run in the finished tree.
     pub commands: Vec<String>,
+    /// What the system runs from.
+    pub platform: Platform,
     /// No file of the tree is newer: seconds since the epoch, given to scripts as `SOURCE_DATE_EPOCH`.
     pub time: u64,
     /// How many threads unpack.

@@ -3,19 +3,21 @@
 use std::collections::BTreeSet;
 
 use super::draft::{Draft, SystemDraft, UserDraft};
-use super::model::{CacheUse, Disk, Image, Kernel, NetworkBackend, PartitionTable, Spec, System, User};
+use super::model::{CacheUse, Disk, Image, ImageType, Kernel, NetworkBackend, PartitionTable, Spec, System, Target, User};
 use super::{layout, names};
-use crate::disk::formats::Format;
-use crate::distro::{Architecture, BootProvider, Profile};
+use crate::distro::{BootProvider, Profile};
 use crate::resolve;
 
 /// The command line of a kernel whose spec has none: the last console is the main one.
 const DEFAULT_CMDLINE: &str = "console=tty0 console=ttyS0,115200";
 
+/// Packages of profiles that a system which does not start from its disk has no use for.
+const MAKERS_OF_INITRDS: [&str; 2] = ["dracut", "initramfs-tools"];
+
 /// Fills in what the draft leaves open.
 pub(super) fn complete(draft: Draft) -> Spec {
     let Draft { image, target, profile, disk, system, repositories, folders, metadata, cache } = draft;
-    let bootloader = system.bootloader.unwrap_or(BootProvider::SystemdBoot);
+    let bootloader = (target.image_type == ImageType::Raw).then(|| system.bootloader.unwrap_or(BootProvider::SystemdBoot));
     let table = disk.table.unwrap_or(PartitionTable::Gpt);
     let disk = Disk {
         name: disk.name,
@@ -23,9 +25,9 @@ pub(super) fn complete(draft: Draft) -> Spec {
         table,
         partitions: disk.partitions.unwrap_or_else(|| layout::default_partitions(table, bootloader)),
         extend_last_partition: disk.extend_last_partition,
-        artifacts: disk.artifacts.unwrap_or_else(|| vec![Format::Raw.into()]),
+        artifacts: disk.artifacts.unwrap_or_else(|| target.image_type.default_artifacts()),
     };
-    let mut system = complete_system(system, bootloader, &image, target.arch, profile);
+    let mut system = complete_system(system, bootloader, &image, &target, profile);
     if disk.extend_last_partition {
         let packages = system.packages.into_iter().chain(profile.growing.iter().map(|package| (*package).to_owned()));
         system.packages = packages.collect::<BTreeSet<_>>().into_iter().collect();
@@ -34,12 +36,14 @@ pub(super) fn complete(draft: Draft) -> Spec {
     Spec { image, target, disk, system, repositories, folders, metadata, cache }
 }
 
-fn complete_system(draft: SystemDraft, bootloader: BootProvider, image: &Image, arch: Architecture, profile: &Profile) -> System {
+fn complete_system(draft: SystemDraft, bootloader: Option<BootProvider>, image: &Image, target: &Target, profile: &Profile) -> System {
     let owned = |packages: &[&str]| packages.iter().map(|package| (*package).to_owned()).collect::<Vec<_>>();
     let mut packages: BTreeSet<String> = draft.packages.into_iter().collect();
-    packages.extend(owned(profile.base_packages));
-    packages.extend(owned(profile.boot_packages(arch, bootloader)));
-    let mut kernel_packages = draft.kernel_packages.unwrap_or_else(|| owned(profile.kernel_packages(arch)));
+    let makes_initrds = |name: &str| MAKERS_OF_INITRDS.contains(&name);
+    packages.extend(owned(profile.base_packages).into_iter().filter(|name| bootloader.is_some() || !makes_initrds(name)));
+    packages.extend(bootloader.iter().flat_map(|provider| owned(profile.boot_packages(target.arch, *provider))));
+    let own_kernel = || if target.image_type == ImageType::Wsl2 { Vec::new() } else { owned(profile.kernel_packages(target.arch)) };
+    let mut kernel_packages = draft.kernel_packages.unwrap_or_else(own_kernel);
     let kernel = draft.kernel_version.map(|version| {
         let (mut names, others): (Vec<_>, Vec<_>) = kernel_packages.drain(..).partition(|name| resolve::is_kernel(name));
         kernel_packages = others;
@@ -70,7 +74,7 @@ fn complete_system(draft: SystemDraft, bootloader: BootProvider, image: &Image, 
         configurations: draft.configurations,
         kernel,
         modules: draft.modules,
-        cmdline: draft.cmdline.unwrap_or_else(|| DEFAULT_CMDLINE.to_owned()),
+        cmdline: draft.cmdline.unwrap_or_else(|| bootloader.map_or("", |_| DEFAULT_CMDLINE).to_owned()),
         bootloader,
         sbom: draft.sbom,
     }

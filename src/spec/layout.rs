@@ -41,18 +41,19 @@ pub(super) struct Space {
     /// Of the disk.
     pub(super) size: ByteSize,
     pub(super) table: PartitionTable,
-    pub(super) bootloader: BootProvider,
+    pub(super) bootloader: Option<BootProvider>,
 }
 
 impl Space {
     /// Whether GRUB's core has a partition of its own.
     fn has_bios_partition(self) -> bool {
-        self.bootloader == BootProvider::GrubBios && self.table == PartitionTable::Gpt
+        self.bootloader == Some(BootProvider::GrubBios) && self.table == PartitionTable::Gpt
     }
 }
 
-/// What starts the machine, and the root in the rest: an EFI system partition of 512 MiB; for a BIOS 1 MiB for GRUB's core, or on an MBR nothing.
-pub(super) fn default_partitions(table: PartitionTable, bootloader: BootProvider) -> Vec<Partition> {
+/// What starts the machine, and the root in the rest: an EFI system partition of 512 MiB; for a BIOS 1 MiB for GRUB's core, or on an MBR nothing; nothing
+/// where nothing on the disk starts it.
+pub(super) fn default_partitions(table: PartitionTable, bootloader: Option<BootProvider>) -> Vec<Partition> {
     let border = default_border(table, bootloader);
     let named = |id: &str, kind, filesystem: Option<FileSystem>, mount_point: Option<&str>, start, end| Partition {
         id: id.to_owned(),
@@ -67,21 +68,21 @@ pub(super) fn default_partitions(table: PartitionTable, bootloader: BootProvider
     };
     let root = named("root", PartitionKind::LinuxRoot, Some(FileSystem::Ext4), Some("/"), border, None);
     let first = match (bootloader, table) {
-        (BootProvider::SystemdBoot | BootProvider::Grub, _) => {
+        (Some(BootProvider::SystemdBoot | BootProvider::Grub), _) => {
             Some(named("esp", PartitionKind::Esp, Some(FileSystem::Fat32), Some("/boot/efi"), ByteSize::MIB, Some(border)))
         }
-        (BootProvider::GrubBios, PartitionTable::Gpt) => Some(named("bios", PartitionKind::Bios, None, None, ByteSize::MIB, Some(border))),
-        (BootProvider::GrubBios, PartitionTable::Mbr) => None,
+        (Some(BootProvider::GrubBios), PartitionTable::Gpt) => Some(named("bios", PartitionKind::Bios, None, None, ByteSize::MIB, Some(border))),
+        (Some(BootProvider::GrubBios), PartitionTable::Mbr) | (None, _) => None,
     };
     first.into_iter().chain([root]).collect()
 }
 
 /// Where the root begins where the spec does not say so.
-fn default_border(table: PartitionTable, bootloader: BootProvider) -> ByteSize {
+fn default_border(table: PartitionTable, bootloader: Option<BootProvider>) -> ByteSize {
     let mebibytes = match (bootloader, table) {
-        (BootProvider::SystemdBoot | BootProvider::Grub, _) => 513,
-        (BootProvider::GrubBios, PartitionTable::Gpt) => 2,
-        (BootProvider::GrubBios, PartitionTable::Mbr) => 1,
+        (Some(BootProvider::SystemdBoot | BootProvider::Grub), _) => 513,
+        (Some(BootProvider::GrubBios), PartitionTable::Gpt) => 2,
+        (Some(BootProvider::GrubBios), PartitionTable::Mbr) | (None, _) => 1,
     };
     ByteSize(mebibytes << 20)
 }
@@ -97,7 +98,7 @@ pub(super) fn default_options(filesystem: Option<FileSystem>) -> &'static str {
 }
 
 /// The smallest disk that the default layout fits on.
-pub(super) fn min_default_size(table: PartitionTable, bootloader: BootProvider) -> ByteSize {
+pub(super) fn min_default_size(table: PartitionTable, bootloader: Option<BootProvider>) -> ByteSize {
     ByteSize(default_border(table, bootloader).0 + MIN_ROOT.0 + ALIGNMENT)
 }
 
@@ -154,7 +155,7 @@ fn check_order(partitions: &[Placed], size: ByteSize, report: &Report) {
 }
 
 fn check_roles(partitions: &[Placed], space: Space, list: Place, report: &Report) {
-    let efi = space.bootloader != BootProvider::GrubBios;
+    let efi = matches!(space.bootloader, Some(BootProvider::SystemdBoot | BootProvider::Grub));
     let is_root = |partition: &Partition| partition.kind == PartitionKind::LinuxRoot || partition.mount_point.as_deref() == Some("/");
     check_one(partitions, |partition| partition.kind == PartitionKind::Esp, efi, "EFI system partition (type: esp)", list, report);
     check_one(partitions, is_root, true, "root partition (mountPoint: /)", list, report);

@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::digest::{Digest, Sha256};
 /// The format of an output file.
 pub use crate::disk::formats::FileFormat as Artifact;
+use crate::disk::formats::{Compression, Contents, Format};
 pub use crate::disk::{FileSystem, PartitionKind, PartitionTable};
 pub use crate::distro::{Architecture, BootProvider};
 use crate::repo::{MirrorListKind, PackageRecord};
@@ -69,6 +70,40 @@ pub struct Target {
 pub enum ImageType {
     /// A disk image with a partition table.
     Raw,
+    /// A system that runs in memory: a kernel, and an initrd that has all files.
+    Img,
+    /// A system for the Windows Subsystem for Linux, which has a kernel of its own: an archive of its files.
+    Wsl2,
+}
+
+impl ImageType {
+    /// The name that specs use.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Raw => "raw",
+            Self::Img => "img",
+            Self::Wsl2 => "wsl2",
+        }
+    }
+
+    /// What can be written of an image of this kind.
+    pub fn contents(self) -> &'static [Contents] {
+        match self {
+            Self::Raw => &Contents::ALL,
+            Self::Img => &[Contents::Vmlinuz, Contents::Initrd, Contents::Tar],
+            Self::Wsl2 => &[Contents::Tar],
+        }
+    }
+
+    /// What is written where the spec names nothing.
+    pub fn default_artifacts(self) -> Vec<Artifact> {
+        let compressed = |contents, how| Artifact { contents, compression: Some(how) };
+        match self {
+            Self::Raw => vec![Format::Raw.into()],
+            Self::Img => vec![Contents::Vmlinuz.into(), compressed(Contents::Initrd, Compression::Zst)],
+            Self::Wsl2 => vec![compressed(Contents::Tar, Compression::Gz)],
+        }
+    }
 }
 
 /// The disk of the image.
@@ -81,6 +116,7 @@ pub struct Disk {
     /// The kind of partition table.
     pub table: PartitionTable,
     /// In the order of the table. Never empty; exactly one is mounted at `/`; where EFI starts the disk, one is the EFI system partition.
+    /// An image that is no disk has one for its files.
     pub partitions: Vec<Partition>,
     /// Whether the last partition takes the rest of a larger disk when the machine starts.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -142,10 +178,11 @@ pub struct System {
     /// Kernel modules that are in the initrd, and loaded from there. In the order of the spec, each once.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub modules: Vec<String>,
-    /// The kernel's command line, without `root=`.
+    /// The kernel's command line, without `root=`; empty where nothing on the disk starts it.
     pub cmdline: String,
-    /// What starts the kernel.
-    pub bootloader: BootProvider,
+    /// What starts the kernel; nothing on the disk does where the image is of another type than raw.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bootloader: Option<BootProvider>,
     /// In whose words a bill of the packages lies in the image, where one does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sbom: Option<Sbom>,

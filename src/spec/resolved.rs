@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use super::load::{LoadError, Loaded};
-use super::model::{FileSystem, Partition, Spec};
+use super::model::{Artifact, FileSystem, ImageType, Partition, Spec};
 use super::{extends, load};
 use crate::distro::Architecture;
 use crate::yaml::{self, Entry, Kind, Line, Node, Place, Report, Scalar};
@@ -150,15 +150,16 @@ fn complete(root: &mut Node, spec: &Spec) {
     let empty = || default(Kind::Mapping(Vec::new()));
     if let Some(target) = get_or(root, "target", empty) {
         get_or(target, "os", || text(&spec.target.os));
-        get_or(target, "imageType", || text("raw"));
+        get_or(target, "imageType", || text(spec.target.image_type.name()));
     }
     if let Some(disk) = get_or(root, "disk", empty) {
         get_or(disk, "size", || text(mebibytes(spec.disk.size.0)));
-        get_or(disk, "partitionTableType", || text(spec.disk.table.name()));
-        let arch = spec.target.arch;
-        get_or(disk, "partitions", || default(Kind::Sequence(spec.disk.partitions.iter().map(|of| partition(of, arch)).collect())));
-        let artifacts = spec.disk.artifacts.iter().map(|artifact| mapping([("type", text(artifact.disk.name()))]));
-        get_or(disk, "artifacts", || default(Kind::Sequence(artifacts.collect())));
+        if spec.target.image_type == ImageType::Raw {
+            get_or(disk, "partitionTableType", || text(spec.disk.table.name()));
+            let arch = spec.target.arch;
+            get_or(disk, "partitions", || default(Kind::Sequence(spec.disk.partitions.iter().map(|of| partition(of, arch)).collect())));
+        }
+        get_or(disk, "artifacts", || default(Kind::Sequence(spec.disk.artifacts.iter().copied().map(artifact).collect())));
     }
     let of_kernel: Vec<String> = items(root, &["systemConfig", "kernel", "packages"]).iter().filter_map(Node::text).map(str::to_owned).collect();
     let Some(system) = get_or(root, "systemConfig", empty) else { return };
@@ -170,13 +171,22 @@ fn complete(root: &mut Node, spec: &Spec) {
         let missing: Vec<_> = missing.map(text).collect();
         items.extend(missing);
     }
+    let Some(provider) = spec.system.bootloader else { return };
     if let Some(kernel) = get_or(system, "kernel", empty) {
         get_or(kernel, "cmdline", || text(&spec.system.cmdline));
     }
     if let Some(bootloader) = get_or(system, "bootloader", empty) {
-        get_or(bootloader, "bootType", || text(spec.system.bootloader.boot_type()));
-        get_or(bootloader, "provider", || text(spec.system.bootloader.name()));
+        get_or(bootloader, "bootType", || text(provider.boot_type()));
+        get_or(bootloader, "provider", || text(provider.name()));
     }
+}
+
+fn artifact(artifact: Artifact) -> Node {
+    let mut node = mapping([("type", text(artifact.contents.name()))]);
+    if let (Kind::Mapping(entries), Some(compression)) = (&mut node.kind, artifact.compression) {
+        entries.push(entry("compression", text(compression.name())));
+    }
+    node
 }
 
 fn partition(partition: &Partition, arch: Architecture) -> Node {

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 
+use super::model::Spec;
 use super::{LoadError, Loaded, load};
 
 /// A folder of the repository.
@@ -26,7 +27,7 @@ fn parse(text: &str) -> Result<Loaded, LoadError> {
 
 #[test]
 fn the_fixtures_load() {
-    for name in ["debian12-minimal", "debian12-grub", "debian13-minimal"] {
+    for name in ["debian12-minimal", "debian12-grub", "debian12-memory", "debian12-wsl2", "debian13-minimal"] {
         let loaded = load(&fixtures().join(name).with_extension("yml")).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(loaded.spec.image.name, name);
     }
@@ -49,6 +50,20 @@ fn a_long_spec_is_read() {
     // As git checks it out, which depends on the umask.
     spec.system.additional_files[0].mode = 0o644;
     insta::assert_json_snapshot!(spec);
+}
+
+#[test]
+fn what_does_not_start_from_a_disk_has_neither_boot_loader_nor_initrd() {
+    let of = |name: &str| load(&fixtures().join(name)).unwrap_or_else(|error| panic!("{error}")).spec;
+    let has = |spec: &Spec, package: &str| spec.system.packages.iter().any(|name| name.starts_with(package));
+    let artifacts = |spec: &Spec| spec.disk.artifacts.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+    let (memory, wsl) = (of("debian12-memory.yml"), of("debian12-wsl2.yml"));
+    for spec in [&memory, &wsl] {
+        assert!(has(spec, "systemd") && !has(spec, "systemd-boot") && !has(spec, "initramfs-tools"));
+        assert_eq!((spec.system.bootloader, spec.system.cmdline.as_str(), spec.disk.partitions.len()), (None, "", 1));
+    }
+    assert!(has(&memory, "linux-image-") && !has(&wsl, "linux-image-"));
+    assert_eq!((artifacts(&memory).as_str(), artifacts(&wsl).as_str()), ("vmlinuz initrd.zst", "tar.gz"));
 }
 
 #[test]

@@ -1,9 +1,9 @@
-//! A raw disk becomes a file of another format, or an archive of its files.
+//! A raw disk becomes a file of another format, or what is in its file systems becomes one.
 
 use super::partial::Partial;
 use crate::digest::Digest;
-use crate::disk::formats::{self, Conversion, Format, Out, Raw};
-use crate::inspect;
+use crate::disk::formats::{self, Contents, Conversion, Out, Raw};
+use crate::inspect::{self, ArchiveKind};
 use crate::progress::{Cancel, Progress};
 
 /// Writes the raw disk `raw` into `to`. `seed` is what identifiers in the file derive from.
@@ -13,14 +13,20 @@ use crate::progress::{Cancel, Progress};
 pub(crate) fn convert<E: From<formats::Error> + From<inspect::Error>>(
     raw: &Partial,
     to: &Partial,
-    format: Format,
+    contents: Contents,
     seed: Digest,
     progress: &dyn Progress,
     cancel: &Cancel,
 ) -> Result<(), E> {
-    if format == Format::Tar {
-        return Ok(inspect::archive((raw.as_file(), raw.path()), (to.as_file(), to.path()), progress, cancel)?);
+    let (disk, file) = ((raw.as_file(), raw.path()), (to.as_file(), to.path()));
+    match contents {
+        Contents::Disk(format) => {
+            let out = Out::new(to.as_file(), to.path())?;
+            formats::convert(&Conversion { raw: Raw::new(raw.as_file(), raw.path())?, out, seed, progress, cancel }, format)?;
+        }
+        Contents::Tar => inspect::archive(disk, file, ArchiveKind::Tar, progress, cancel)?,
+        Contents::Initrd => inspect::archive(disk, file, ArchiveKind::Initrd, progress, cancel)?,
+        Contents::Vmlinuz => inspect::kernel(disk, file, progress, cancel)?,
     }
-    let out = Out::new(to.as_file(), to.path())?;
-    Ok(formats::convert(&Conversion { raw: Raw::new(raw.as_file(), raw.path())?, out, seed, progress, cancel }, format)?)
+    Ok(())
 }

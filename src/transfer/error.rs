@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::cache;
-use crate::disk::formats::{self, Format};
+use crate::disk::formats::{self, Contents};
 use crate::inspect;
 use crate::progress::Cancelled;
 use crate::store;
@@ -65,7 +65,15 @@ pub enum Error {
         /// The file.
         path: PathBuf,
         /// What its name says.
-        name: Format,
+        name: Contents,
+    },
+    /// A file that shall be read as what has no disk.
+    #[error("{} cannot be imported as {contents}: an image is a disk", path.display())]
+    NoDisk {
+        /// The file.
+        path: PathBuf,
+        /// What it shall be read as.
+        contents: Contents,
     },
     /// A disk that cannot be the one of a spec.
     #[error("the disk in {} has {found} ({} bytes), and the spec’s has {expected} ({} bytes)", path.display(), found.0, expected.0)]
@@ -105,6 +113,7 @@ impl Error {
             Self::NotAFile(_) => Some("name a regular file; what a device or a pipe holds can be copied to one, and an image from one".to_owned()),
             Self::NoRoom { .. } => Some("free some space there, or use another folder".to_owned()),
             Self::Misnamed { .. } => Some("fetch or copy the file again; if its bytes are the disk’s as they are, say --format raw".to_owned()),
+            Self::NoDisk { .. } => Some("name a file that has a disk: raw, qcow2, vhd, vhdx, vmdk or vdi".to_owned()),
             Self::OtherSize { .. } => Some("give the spec’s disk.size that size, or import it without --spec".to_owned()),
             Self::Io { action: "inspect", source, .. } if source.kind() == io::ErrorKind::NotFound => Some("make the folder first".to_owned()),
             Self::Empty(_) => Some("fetch or copy the file again".to_owned()),

@@ -55,7 +55,7 @@ impl Plan {
             Err(error) if error.kind() == io::ErrorKind::NotFound => (path.to_owned(), false),
             Err(error) => return Err(Error::io("inspect", path)(error)),
         };
-        formats::check_size(image.raw_len, format.disk)?;
+        formats::check_size(image.raw_len, format.contents)?;
         check_room(folder(&path), &image, format)?;
         Ok(Self { image, path, format, replaces })
     }
@@ -88,7 +88,7 @@ pub struct Stream {
 /// # Errors
 /// As [`export`]; and [`Error::Io`] on “standard output” where the stream is closed.
 pub fn stream(store: &Store, what: &Stream, out: &mut dyn Write, progress: &dyn Progress, cancel: &Cancel) -> Result<ByteSize> {
-    formats::check_size(what.image.raw_len, what.format.disk)?;
+    formats::check_size(what.image.raw_len, what.format.contents)?;
     let scratch = store.scratch()?;
     check_room(scratch.path(), &what.image, what.format)?;
     let partial = make(store, &what.image, what.format, (scratch.path(), false), progress, cancel)?;
@@ -123,15 +123,15 @@ fn make(
     let mut partial = new()?;
     let out = Output { file: partial.as_file(), path: partial.path(), stays: stays && format == FileFormat::from(Format::Raw) };
     ImageCache::new(store).write_to(image, out, progress, cancel)?;
-    if format.disk != Format::Raw {
+    if !format.is_raw_inside() {
         let converted = new()?;
-        convert::<Error>(&partial, &converted, format.disk, image.raw_digest, progress, cancel)?;
+        convert::<Error>(&partial, &converted, format.contents, image.raw_digest, progress, cancel)?;
         partial = converted;
     }
     if let Some(how) = format.compression {
         let compressed = new()?;
         let raw = Raw::new(partial.as_file(), partial.path())?;
-        compression::compress(how, raw, (compressed.as_file(), compressed.path()), progress, cancel)?;
+        compression::compress((how, format.frames()), raw, (compressed.as_file(), compressed.path()), progress, cancel)?;
         partial = compressed;
     }
     Ok(partial)
@@ -149,7 +149,7 @@ fn mark_used(store: &Store, image: &ImageRecord, progress: &dyn Progress) {
 fn check_room(dir: &Path, image: &ImageRecord, format: FileFormat) -> Result<()> {
     let free = free(dir)?;
     // The raw disk is there first, and stays until it is in the other format.
-    let needs = image.data_len.saturating_mul(if format.disk == Format::Raw { 1 } else { 2 });
+    let needs = image.data_len.saturating_mul(if format.is_raw_inside() { 1 } else { 2 });
     if needs <= free {
         return Ok(());
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::export::free;
 use super::{Error, Result};
 use crate::cache::{ImageCache, ImageKey, ImageRecord, Import, NewImage, SpecHash};
-use crate::disk::formats::{self, Bounds, Compression, FileFormat, FileSource, Format, compression};
+use crate::disk::formats::{self, Bounds, Compression, Contents, FileFormat, FileSource, Format, compression};
 use crate::progress::{Cancel, Event, Progress};
 use crate::resolve::Lock;
 use crate::spec::Loaded;
@@ -134,31 +134,34 @@ impl RawFile {
         }
         let unreadable = |name| move |problem| formats::Error::Unreadable { path: path.clone(), name, problem };
         let source = FileSource::new(file).map_err(Error::io("inspect", path))?;
-        let format = if let Some(format) = request.format {
-            format.disk
-        } else {
-            let found = formats::recognise(&source).map_err(unreadable("a disk image"))?;
-            contradiction(path, named.map(|named| named.disk), found, progress)?;
-            found
+        let disk = match request.format.map(|format| format.contents) {
+            Some(Contents::Disk(disk)) => disk,
+            Some(other) => return Err(Error::NoDisk { path: path.clone(), contents: other }),
+            None => {
+                let found = formats::recognise(&source).map_err(unreadable("a disk image"))?;
+                contradiction(path, named.map(|named| named.contents), found, progress)?;
+                found
+            }
         };
-        let format = FileFormat { disk: format, compression };
-        if format.disk == Format::Raw {
+        let format = FileFormat { contents: disk.into(), compression };
+        if disk == Format::Raw {
             // A raw file needs no copy.
             return Ok(Self { path: inner, format, _scratch: compression.map(|_| scratch) });
         }
-        let mut disk = formats::open(&source, format.disk).map_err(unreadable(format.disk.name()))?;
+        let name = disk.name();
+        let mut disk = formats::open(&source, disk).map_err(unreadable(name))?;
         let raw = scratch.path().join("raw");
         let out = create(&raw)?;
-        formats::unpack(&mut disk, (path, format.disk.name()), (&out, &raw), bounds()?, progress, cancel)?;
+        formats::unpack(&mut disk, (path, name), (&out, &raw), bounds()?, progress, cancel)?;
         Ok(Self { path: raw, format, _scratch: Some(scratch) })
     }
 }
 
 /// What the name and the content of a file say differently: the content is believed where it says something.
-fn contradiction(path: &Path, named: Option<Format>, found: Format, progress: &dyn Progress) -> Result<()> {
+fn contradiction(path: &Path, named: Option<Contents>, found: Format, progress: &dyn Progress) -> Result<()> {
     match named {
-        Some(name) if name != found && found == Format::Raw => Err(Error::Misnamed { path: path.to_owned(), name }),
-        Some(name) if name != found => {
+        Some(name) if name != found.into() && found == Format::Raw => Err(Error::Misnamed { path: path.to_owned(), name }),
+        Some(name) if name != found.into() => {
             progress.report(Event::Warning(&format!("{} is called {name}, and is {found}: it is read as {found}", path.display())));
             Ok(())
         }

@@ -61,7 +61,7 @@ mod tests {
     const TOOK: Duration = Duration::from_millis(1_240);
 
     fn exported() -> Exported {
-        let format = FileFormat { disk: Format::Qcow2, compression: Some(Compression::Zst) };
+        let format = FileFormat { contents: Format::Qcow2.into(), compression: Some(Compression::Zst) };
         let plan = Plan { image: image("minimal", 2), path: "out/edge.qcow2.zst".into(), format, replaces: false };
         Exported { plan, size: ByteSize(151 << 20), allocated: ByteSize(151 << 20) }
     }

@@ -2,6 +2,7 @@
 """Boots a disk image in QEMU, talks to it over the serial console, and prints what it saw as JSON.
 
     console.py [--format raw|qcow2|vpc|vhdx|vmdk|vdi] [--memory MIB] [--boot-timeout S] [--step-timeout S] [--log FILE] IMAGE STEP...
+    console.py --kernel FILE … INITRD STEP...
 
 Steps are taken in order:
 
@@ -54,17 +55,18 @@ class ConsoleError(Exception):
 class Machine:
     """A QEMU process with its serial port on a pair of pipes."""
 
-    def __init__(self, image, image_format, firmware, memory, scratch):
+    def __init__(self, image, image_format, firmware, memory, scratch, kernel):
         variables = os.path.join(scratch, "variables.fd")
         shutil.copyfile(VARIABLES, variables)
         # QEMU's own firmware is a BIOS.
         efi = ["-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={FIRMWARE}",
                "-drive", f"if=pflash,format=raw,unit=1,file={variables}"]
+        disk = ["-drive", f"if=virtio,format={image_format},snapshot=on,file={image.replace(',', ',,')}"]
+        given = ["-kernel", kernel, "-initrd", image, "-append", "console=ttyS0,115200"]
         command = ["setpriv", "--pdeathsig", "KILL", "--", "qemu-system-x86_64",
                    "-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", str(memory),
                    "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-                   *(efi if firmware == "efi" else []),
-                   "-drive", f"if=virtio,format={image_format},snapshot=on,file={image.replace(',', ',,')}",
+                   *(given if kernel else efi + disk if firmware == "efi" else disk),
                    "-device", "virtio-rng-pci",
                    "-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"]
         self.errors = open(os.path.join(scratch, "qemu.err"), "w+b")
@@ -199,6 +201,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--format", choices=["raw", "qcow2", "vpc", "vhdx", "vmdk", "vdi"], default="raw")
     parser.add_argument("--firmware", choices=["efi", "bios"], default="efi")
+    parser.add_argument("--kernel", help="starts this kernel, and takes the image for its initrd")
     parser.add_argument("--memory", type=int, default=1024, help="MiB")
     parser.add_argument("--boot-timeout", type=float, default=240, help="seconds to the login prompt")
     parser.add_argument("--step-timeout", type=float, default=90, help="seconds for each step")
@@ -215,7 +218,7 @@ def main():
 
     with tempfile.TemporaryDirectory(prefix="console-") as scratch:
         for start in range(STARTS):
-            machine = Machine(options.image, options.format, options.firmware, options.memory, scratch)
+            machine = Machine(options.image, options.format, options.firmware, options.memory, scratch, options.kernel)
             session = Session(machine, options.boot_timeout, options.step_timeout)
             try:
                 failure = take_all(session, options.step)

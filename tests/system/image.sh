@@ -70,7 +70,7 @@ files_of() {
     at_least "$(wc -l <"$2")" 1000
 }
 
-# boot IMAGE FORMAT STEP…: $BOOT is the JSON of console.py. $FIRMWARE is efi, or bios.
+# boot IMAGE FORMAT STEP…: $BOOT is the JSON of console.py. $FIRMWARE is efi, or bios; with $KERNEL the image is that kernel's initrd, and has no format.
 boot() {
     local image=$1 format=$2
     shift 2
@@ -78,7 +78,7 @@ boot() {
     ERR=$LOGS/$GROUP.boot.err
     BOOT=$LOGS/$GROUP.boot.json
     RC=0
-    "$PYTHON" "$HERE/console.py" --firmware "${FIRMWARE:-efi}" --format "$format" --log "$LOGS/$GROUP.console" "$image" "$@" >"$BOOT" 2>"$ERR" || RC=$?
+    "$PYTHON" "$HERE/console.py" --firmware "${FIRMWARE:-efi}" ${format:+--format "$format"} ${KERNEL:+--kernel "$KERNEL" --memory 2048} --log "$LOGS/$GROUP.console" "$image" "$@" >"$BOOT" 2>"$ERR" || RC=$?
     [[ $RC == 0 ]]
 }
 

@@ -18,9 +18,9 @@ use crate::ui;
 /// Write an image of the cache as a file that other programs open
 ///
 /// The format is what the file’s name says: .raw or .img, .qcow2 (QEMU), .vhd (Azure, Hyper-V; the fixed kind), .vhdx (Hyper-V), .vmdk (VMware;
-/// monolithicSparse), .vdi (VirtualBox) or .tar (no disk, but the files of its system with owners and attributes, as containers take them), each with .zst,
-/// .xz, .gz or .bz2 after it to compress the file. The file appears whole under its name or not at all; every byte is verified. The same image gives the
-/// same file.
+/// monolithicSparse), .vdi (VirtualBox); no disk, but what is on it: .tar (the files of the system with owners and attributes, as containers take them),
+/// .vmlinuz (its kernel) or .initrd (its files, for that kernel to start from in memory); each with .zst, .xz, .gz or .bz2 after it to compress the file.
+/// The file appears whole under its name or not at all; every byte is verified. The same image gives the same file.
 ///
 /// With --bundle, images, packages and repository metadata leave together, as they are in the store: for a machine without a network. A bundle of one
 /// image is also a .zst file of its disk.
@@ -32,7 +32,7 @@ pub(super) struct Arguments {
     #[arg(value_name = "ID", required_unless_present = "file", add = ArgValueCandidates::new(completions::images))]
     what: Vec<OsString>,
 
-    /// The format, where the name does not say it: raw, qcow2, vhd, vhdx, vmdk, vdi or tar, with .zst, .xz, .gz or .bz2 at its end for compressed
+    /// The format, where the name does not say it: raw, qcow2, vhd, vhdx, vmdk, vdi, tar, initrd or vmlinuz, with .zst, .xz, .gz or .bz2 at its end for compressed
     #[arg(long, conflicts_with = "file")]
     format: Option<FileFormat>,
 

@@ -84,7 +84,7 @@ mod tests {
 
     fn written(layout: &Layout, bios: &Bios) -> Result<Vec<u8>, Error> {
         let file = tempfile::NamedTempFile::new().unwrap();
-        write(layout.check(Provider::GrubBios).unwrap(), bios, file.as_file(), file.path())?;
+        write(layout.check(Some(Provider::GrubBios)).unwrap(), bios, file.as_file(), file.path())?;
         Ok(std::fs::read(file.path()).unwrap())
     }
 

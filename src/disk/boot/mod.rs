@@ -78,7 +78,7 @@ struct Files {
 }
 
 /// What was done.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Installed {
     /// The files of the EFI system partition.
     pub(super) esp: Vec<FatFile>,

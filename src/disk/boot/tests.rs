@@ -43,7 +43,7 @@ fn install_on(layout: &Layout, folder: tempfile::TempDir, tree: Tree, provider: 
         std::fs::write(at.join(command[8].trim_start_matches('/')), "MZ")?;
         Ok(Vec::new())
     };
-    let installed = install(&tree, layout.check(provider).unwrap(), &boot, &mut run)?;
+    let installed = install(&tree, layout.check(Some(provider)).unwrap(), &boot, &mut run)?;
     Ok(Made { _folder: folder, tree, installed, commands })
 }
 
@@ -240,10 +240,11 @@ fn names_the_package_of_what_is_missing() {
 fn a_failure_in_the_sandbox_names_the_command() {
     let (_folder, tree) = tree(&[&COMMON[..], &GRUB].concat());
     let boot = Boot { provider: Provider::Grub, cmdline: String::new(), title: String::new() };
-    let error = install(&tree, layout(1 << 30).check(boot.provider).unwrap(), &boot, &mut |_| Err("no such module".into())).map(|_| ()).unwrap_err();
+    let error =
+        install(&tree, layout(1 << 30).check(Some(boot.provider)).unwrap(), &boot, &mut |_| Err("no such module".into())).map(|_| ()).unwrap_err();
     assert!(error.to_string().starts_with("“grub-mkimage -O x86_64-efi"), "{error}");
     assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "no such module");
-    let error = install(&tree, layout(1 << 30).check(boot.provider).unwrap(), &boot, &mut |_| Ok(Vec::new())).map(|_| ()).unwrap_err();
+    let error = install(&tree, layout(1 << 30).check(Some(boot.provider)).unwrap(), &boot, &mut |_| Ok(Vec::new())).map(|_| ()).unwrap_err();
     assert_eq!(error.to_string(), "/boot/grub/x86_64-efi/core.efi in the image was not written by grub-mkimage");
 }
 

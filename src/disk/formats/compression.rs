@@ -1,5 +1,5 @@
 //! A whole file compressed: with gzip (RFC 1952), bzip2, xz or zstd (RFC 8878), as independent members or frames that are made on all threads and that
-//! every decoder of the format reads one after the other; and files of other programs decompressed, within bounds.
+//! every decoder of the format reads one after the other, or as one, for kernels; and files of other programs decompressed, within bounds.
 
 use std::fmt;
 use std::fs::File;
@@ -23,6 +23,15 @@ pub enum Compression {
     Xz,
     /// zstd.
     Zst,
+}
+
+/// Of how many frames a compressed file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Frames {
+    /// As many as make work for all threads.
+    Many,
+    /// One, with what Linux can decompress when it starts: of the checksums of xz it knows CRC32 alone (`lib/xz/xz_dec_stream.c`).
+    One,
 }
 
 /// Frames that are compressed at the same time, for each thread.
@@ -130,10 +139,69 @@ impl fmt::Display for Compression {
 ///
 /// # Errors
 /// What the operating system says, the user's wish to stop.
-pub fn compress(how: Compression, raw: Raw<'_>, (out, path): (&File, &Path), progress: &dyn Progress, cancel: &Cancel) -> Result<()> {
+pub fn compress(
+    (how, frames): (Compression, Frames),
+    raw: Raw<'_>,
+    (out, path): (&File, &Path),
+    progress: &dyn Progress,
+    cancel: &Cancel,
+) -> Result<()> {
     progress.report(Event::Start { phase: Phase::Compress, total: Some(raw.len()) });
     out.set_len(0).map_err(Error::io("empty", path))?;
     let mut out = io::BufWriter::new(out);
+    match frames {
+        Frames::Many => many_frames(how, raw, (&mut out, path), progress, cancel)?,
+        Frames::One => one_frame(how, raw, (&mut out, path), progress, cancel)?,
+    }
+    out.flush().map_err(Error::io("write", path))?;
+    progress.report(Event::Finish { phase: Phase::Compress });
+    Ok(())
+}
+
+type Sink<'o, 'f> = (&'o mut io::BufWriter<&'f File>, &'o Path);
+
+fn one_frame(how: Compression, raw: Raw<'_>, (out, path): Sink<'_, '_>, progress: &dyn Progress, cancel: &Cancel) -> Result<()> {
+    let pour = |encoder: &mut dyn io::Write| {
+        let mut buffer = vec![0; BUFFER];
+        let mut done = 0;
+        while done < raw.len() {
+            cancel.check()?;
+            let len = (raw.len() - done).min(BUFFER as u64);
+            raw.read(&mut buffer[..len as usize], done)?;
+            encoder.write_all(&buffer[..len as usize]).map_err(Error::io("write", path))?;
+            done += len;
+            progress.report(Event::Advance { phase: Phase::Compress, by: len });
+        }
+        Ok::<_, Error>(())
+    };
+    match how {
+        Compression::Gz => {
+            let mut encoder = flate2::write::GzEncoder::new(out, flate2::Compression::new(6));
+            pour(&mut encoder)?;
+            encoder.finish().map(drop)
+        }
+        Compression::Bz2 => {
+            let mut encoder = bzip2::write::BzEncoder::new(out, bzip2::Compression::best());
+            pour(&mut encoder)?;
+            encoder.finish().map(drop)
+        }
+        Compression::Xz => {
+            let stream = liblzma::stream::Stream::new_easy_encoder(6, liblzma::stream::Check::Crc32);
+            let mut encoder = liblzma::write::XzEncoder::new_stream(out, stream.map_err(Error::io("compress", path))?);
+            pour(&mut encoder)?;
+            encoder.finish().map(drop)
+        }
+        Compression::Zst => {
+            let mut encoder = zstd::stream::write::Encoder::new(out, 3).map_err(Error::io("compress", path))?;
+            encoder.include_checksum(true).map_err(Error::io("compress", path))?;
+            pour(&mut encoder)?;
+            encoder.finish().map(drop)
+        }
+    }
+    .map_err(Error::io("write", path))
+}
+
+fn many_frames(how: Compression, raw: Raw<'_>, (out, path): Sink<'_, '_>, progress: &dyn Progress, cancel: &Cancel) -> Result<()> {
     let frame_len = how.frame_len();
     // An empty file is an empty frame, so that the result is a valid file of its format.
     let count = raw.len().div_ceil(frame_len).max(1);
@@ -160,8 +228,6 @@ pub fn compress(how: Compression, raw: Raw<'_>, (out, path): (&File, &Path), pro
             progress.report(Event::Advance { phase: Phase::Compress, by: (raw.len() - number * frame_len).min(frame_len) });
         }
     }
-    out.flush().map_err(Error::io("write", path))?;
-    progress.report(Event::Finish { phase: Phase::Compress });
     Ok(())
 }
 

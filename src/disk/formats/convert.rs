@@ -1,6 +1,6 @@
 //! From a raw disk to a file of another format.
 
-use super::{Error, Format, Out, Raw, Result, qcow2, vdi, vhd, vhdx, vmdk};
+use super::{Contents, Error, Format, Out, Raw, Result, qcow2, vdi, vhd, vhdx, vmdk};
 use crate::digest::Digest;
 use crate::disk::Uuid;
 use crate::progress::{Cancel, Event, Phase, Progress};
@@ -21,13 +21,14 @@ pub struct Conversion<'a> {
     pub cancel: &'a Cancel,
 }
 
-/// Checks that a format holds a disk of so many bytes exactly.
+/// Checks that a file holds a disk of so many bytes exactly; one that has no disk holds what is in every disk.
 ///
 /// # Errors
 /// [`Error::Size`] if not.
-pub fn check_size(len: u64, format: Format) -> Result<()> {
+pub fn check_size(len: u64, contents: impl Into<Contents>) -> Result<()> {
+    let Contents::Disk(format) = contents.into() else { return Ok(()) };
     let (holds, rule) = match format {
-        Format::Raw | Format::Tar => (true, ""),
+        Format::Raw => (true, ""),
         Format::Qcow2 => (qcow2::holds(len), "the size must be a multiple of 512 bytes, at most 2 PiB"),
         Format::Vhd => (vhd::holds(len), "the size must be a multiple of 512 bytes, at most 2040 GiB"),
         Format::Vhdx => (vhdx::holds(len), "the size must be a multiple of 512 bytes, at most 64 TiB, and not 0"),
@@ -41,9 +42,6 @@ pub fn check_size(len: u64, format: Format) -> Result<()> {
 ///
 /// # Errors
 /// A disk whose size the format cannot hold exactly, what the operating system says, the user's wish to stop.
-///
-/// # Panics
-/// For [`Format::Tar`]: `transfer::convert` makes archives, too.
 pub(crate) fn convert(job: &Conversion<'_>, format: Format) -> Result<()> {
     check_size(job.raw.len(), format)?;
     job.progress.report(Event::Start { phase: Phase::Convert, total: Some(job.raw.len()) });
@@ -54,7 +52,6 @@ pub(crate) fn convert(job: &Conversion<'_>, format: Format) -> Result<()> {
         Format::Vhdx => vhdx::write(job)?,
         Format::Vmdk => vmdk::write(job)?,
         Format::Vdi => vdi::write(job)?,
-        Format::Tar => unreachable!("an archive has files, which this room does not know"),
     }
     job.progress.report(Event::Finish { phase: Phase::Convert });
     Ok(())

@@ -34,7 +34,7 @@ pub use compression::Compression;
 pub(crate) use convert::convert;
 pub use convert::{Conversion, check_size};
 pub use error::{Error, Result};
-pub use format::{FileFormat, Format, ParseFormatError};
+pub use format::{Contents, FileFormat, Format, ParseFormatError};
 pub use open::{open, recognise};
 pub use out::Out;
 pub use random::DiskSource;

@@ -65,7 +65,6 @@ pub fn open(source: &dyn Source, format: Format) -> Result<Disk<'_>, Problem> {
         Format::Vhdx => vhdx::open(source),
         Format::Vmdk => vmdk::open(source),
         Format::Vdi => vdi::open(source),
-        Format::Tar => Err(archive()),
     }
 }
 

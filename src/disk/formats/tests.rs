@@ -10,6 +10,7 @@ use tempfile::NamedTempFile;
 
 use super::*;
 use crate::digest::Digest;
+use crate::disk::formats::compression::Frames;
 use crate::disk::program;
 use crate::progress::{Cancel, Silent};
 
@@ -118,7 +119,7 @@ fn a_conversion_stops_when_asked() {
     let cancel = Cancel::default();
     cancel.cancel();
     let (disk, file) = (Raw::new(raw.as_file(), raw.path()).unwrap(), Out::new(out.as_file(), out.path()).unwrap());
-    for format in Format::ALL.into_iter().filter(|format| *format != Format::Tar) {
+    for format in Format::ALL {
         let job = Conversion { raw: disk, out: file, seed: Digest::of(b""), progress: &Silent, cancel: &cancel };
         assert!(matches!(super::convert(&job, format), Err(Error::Cancelled(_))), "{format}");
     }
@@ -155,11 +156,14 @@ proptest! {
     }
 
     #[test]
-    fn a_compressed_file_is_read_back(how in proptest::sample::select(Compression::ALL.to_vec()), len in 0_u64..12_000_000, data in 0_u64..12_000_000, count in 1_usize..100_000) {
+    fn a_compressed_file_is_read_back(
+        how in proptest::sample::select(Compression::ALL.to_vec()),
+        frames in proptest::sample::select(vec![Frames::Many, Frames::One]),
+        len in 0_u64..12_000_000, data in 0_u64..12_000_000, count in 1_usize..100_000) {
         let data = [(data, count.min(len.saturating_sub(data) as usize))];
         let raw = sparse(len, if data[0].1 > 0 { &data } else { &[] });
         let (packed, back) = (NamedTempFile::new().unwrap(), NamedTempFile::new().unwrap());
-        compression::compress(how, Raw::new(raw.as_file(), raw.path()).unwrap(), (packed.as_file(), packed.path()), &Silent, &Cancel::default()).unwrap();
+        compression::compress((how, frames), Raw::new(raw.as_file(), raw.path()).unwrap(), (packed.as_file(), packed.path()), &Silent, &Cancel::default()).unwrap();
         let bytes = fs::read(packed.path()).unwrap();
         prop_assert_eq!(Compression::of_head(&bytes), Some(how));
         let file = packed.reopen().unwrap();
@@ -176,4 +180,22 @@ proptest! {
             prop_assert!(output.status.success() && output.stdout == fs::read(raw.path()).unwrap(), "its own program reads it");
         }
     }
+}
+
+#[test]
+fn one_frame_is_one_to_those_who_read_no_second() {
+    let raw = sparse(9 << 20, &[(0, 100_000), (8 << 20, 100_000)]);
+    let compressed = |how, frames| {
+        let packed = NamedTempFile::new().unwrap();
+        let disk = Raw::new(raw.as_file(), raw.path()).unwrap();
+        compression::compress((how, frames), disk, (packed.as_file(), packed.path()), &Silent, &Cancel::default()).unwrap();
+        fs::read(packed.path()).unwrap()
+    };
+    let read_by_gzip = |bytes: &[u8]| std::io::copy(&mut flate2::read::GzDecoder::new(bytes), &mut std::io::sink()).unwrap();
+    assert_eq!(read_by_gzip(&compressed(Compression::Gz, Frames::One)), 9 << 20);
+    assert_eq!(read_by_gzip(&compressed(Compression::Gz, Frames::Many)), 4 << 20);
+    let zst = compressed(Compression::Zst, Frames::One);
+    assert_eq!(zstd::zstd_safe::find_frame_compressed_size(&zst), Ok(zst.len()));
+    // The stream flags of xz: CRC32 is 1 (The .xz File Format 1.2.1, 2.1.1.2).
+    assert_eq!(compressed(Compression::Xz, Frames::One)[6..8], [0, 1]);
 }

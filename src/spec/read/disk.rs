@@ -1,12 +1,12 @@
 //! `disk`.
 
-use super::{checked, one_line};
-use crate::disk::formats::{self, Compression, Format};
+use super::{checked, one_line, unfit};
+use crate::disk::formats::{self, Compression, Contents};
 use crate::disk::{self, TYPES, TypeRow};
 use crate::distro::{Architecture, BootProvider};
 use crate::spec::draft::DiskDraft;
 use crate::spec::layout::{self, Placed, Space};
-use crate::spec::model::{Artifact, FileSystem, Partition, PartitionKind, PartitionTable};
+use crate::spec::model::{Artifact, FileSystem, ImageType, Partition, PartitionKind, PartitionTable};
 use crate::spec::names;
 use crate::units::ByteSize;
 use crate::yaml::{Field, Fields};
@@ -50,13 +50,40 @@ pub(super) struct Machine {
     pub(super) bootloader: BootProvider,
 }
 
-pub(super) fn read(field: &Field<'_>, machine: Machine) -> DiskDraft {
+/// The disk of an image that is none: only its size means something, as the room for the files.
+pub(super) fn read_of_files(field: &Field<'_>, kind: ImageType) -> DiskDraft {
     let mut draft = DiskDraft::default();
-    let Some(mut disk) = field.fields() else { return draft };
+    let Some(mut disk) = fields(field) else { return draft };
+    for key in ["partitionTableType", "partitions", "extendLastPartitionToFillDisk"] {
+        unfit(&mut disk, key, kind, "leave it out: it has no partitions");
+    }
+    draft.name = disk.optional("name").and_then(|field| checked(&field, one_line));
+    let size_field = disk.optional("size");
+    draft.size = size_field.as_ref().and_then(size);
+    let least = layout::min_default_size(PartitionTable::Gpt, None);
+    if let (Some(field), Some(size)) = (&size_field, draft.size)
+        && size < least
+    {
+        field.error_with_hint("is too small for any system", format!("write at least {}MiB, or leave it out", least.0 >> 20));
+    }
+    draft.artifacts = disk.optional("artifacts").and_then(|field| artifacts(&field, kind, draft.size));
+    disk.finish();
+    draft
+}
+
+/// Those of every disk.
+fn fields<'f>(field: &'f Field<'_>) -> Option<Fields<'f>> {
+    let mut disk = field.fields()?;
     for device in ["path", "selectionPolicy"] {
         disk.refuse(device, "images are written to files, never to a device: leave it out");
     }
     disk.refuse("maxSize", "write the size that the disk shall have into disk.size");
+    Some(disk)
+}
+
+pub(super) fn read(field: &Field<'_>, machine: Machine) -> DiskDraft {
+    let mut draft = DiskDraft::default();
+    let Some(mut disk) = fields(field) else { return draft };
     let extend = disk.optional("extendLastPartitionToFillDisk");
     draft.extend_last_partition = extend.as_ref().and_then(Field::boolean).is_some_and(|located| located.value);
 
@@ -75,11 +102,11 @@ pub(super) fn read(field: &Field<'_>, machine: Machine) -> DiskDraft {
     if let Some(partitions) = disk.optional("partitions") {
         // Without a size that can be read, every layout fits.
         let size = if size_field.is_none() { layout::DEFAULT_SIZE } else { draft.size.unwrap_or(layout::MAX_SIZE) };
-        draft.partitions = read_partitions(&partitions, Space { size, table, bootloader: machine.bootloader }, machine.arch);
+        draft.partitions = read_partitions(&partitions, Space { size, table, bootloader: Some(machine.bootloader) }, machine.arch);
     } else if let (Some(field), Some(size)) = (&size_field, draft.size)
-        && size < layout::min_default_size(table, machine.bootloader)
+        && size < layout::min_default_size(table, Some(machine.bootloader))
     {
-        let least = layout::min_default_size(table, machine.bootloader).0 >> 20;
+        let least = layout::min_default_size(table, Some(machine.bootloader)).0 >> 20;
         field.error_with_hint("is too small for the default layout", format!("write at least {least}MiB, or give disk.partitions"));
     }
     if let Some(extend) = extend.filter(|_| draft.extend_last_partition) {
@@ -93,7 +120,7 @@ pub(super) fn read(field: &Field<'_>, machine: Machine) -> DiskDraft {
             extend.error_with_hint(&format!("cannot be true: the last partition, “{}”, is not ext4 that is mounted", last.id), hint);
         }
     }
-    draft.artifacts = disk.optional("artifacts").and_then(|field| artifacts(&field, draft.size));
+    draft.artifacts = disk.optional("artifacts").and_then(|field| artifacts(&field, ImageType::Raw, draft.size));
     disk.finish();
     draft
 }
@@ -115,7 +142,7 @@ fn size(field: &Field<'_>) -> Option<ByteSize> {
 }
 
 /// The formats of the output. `size` is none where it is the default or wrong: then every format holds it.
-fn artifacts(field: &Field<'_>, size: Option<ByteSize>) -> Option<Vec<Artifact>> {
+fn artifacts(field: &Field<'_>, kind: ImageType, size: Option<ByteSize>) -> Option<Vec<Artifact>> {
     let mut found = Vec::new();
     let items = field.list()?;
     if items.is_empty() {
@@ -123,12 +150,13 @@ fn artifacts(field: &Field<'_>, size: Option<ByteSize>) -> Option<Vec<Artifact>>
     }
     for item in items {
         let Some(mut artifact) = item.fields() else { continue };
-        let names = Format::ALL.map(|format| (format.name(), format));
-        let kind = artifact.required("type").and_then(|field| field.one_of(&names, &[]));
+        let names: Vec<_> = kind.contents().iter().map(|contents| (contents.name(), *contents)).collect();
+        let others: Vec<_> = Contents::ALL.into_iter().filter(|contents| !kind.contents().contains(contents)).map(Contents::name).collect();
+        let kind = artifact.required("type").and_then(|field| field.one_of(&names, &others));
         let compression = artifact.optional("compression").map(|field| field.one_of(&COMPRESSIONS, &[]));
         artifact.finish();
         let (Some(kind), false) = (kind, compression.as_ref().is_some_and(Option::is_none)) else { continue };
-        let format = Artifact { disk: kind.value, compression: compression.flatten().and_then(|located| located.value) };
+        let format = Artifact { contents: kind.value, compression: compression.flatten().and_then(|located| located.value) };
         if found.contains(&format) {
             item.error(&format!("asks for “{format}” a second time"));
         }

@@ -11,6 +11,7 @@ mod target;
 mod users;
 
 use super::draft::{CacheDraft, Draft};
+use super::model::ImageType;
 use crate::distro::{BootProvider, Packaging};
 use crate::yaml::{Field, Fields, Kind, Node, Report};
 
@@ -27,10 +28,14 @@ pub(super) fn document(root: &Node, report: &Report) -> Option<Draft> {
     let target = document.required("target").and_then(|field| target::read(&field));
     let arch = target.as_ref().map(|(target, _)| target.arch);
     let packaging = target.as_ref().map_or(Packaging::Deb, |(_, profile)| profile.packaging);
-    let system = document.optional("systemConfig").map(|field| system::read(&field, arch, packaging));
+    let kind = target.as_ref().map_or(ImageType::Raw, |(target, _)| target.image_type);
+    let system = document.optional("systemConfig").map(|field| system::read(&field, system::For { arch, packaging, kind }));
     // A boot loader that is wrong is the default here: its own mistake is told.
     let bootloader = system.as_ref().and_then(|system| system.bootloader).unwrap_or(BootProvider::SystemdBoot);
-    let disk = document.optional("disk").map(|field| disk::read(&field, disk::Machine { arch, bootloader }));
+    let disk = document.optional("disk").map(|field| match kind {
+        ImageType::Raw => disk::read(&field, disk::Machine { arch, bootloader }),
+        other => disk::read_of_files(&field, other),
+    });
     let profile = target.as_ref().map(|(_, profile)| *profile);
     let repositories = document.optional("packageRepositories").map(|field| repositories::read(&field, profile, arch));
     let metadata = document.optional("metadata").and_then(|field| metadata(&field));
@@ -70,6 +75,13 @@ fn build(field: &Field<'_>) -> CacheDraft {
     }
     build.finish();
     draft
+}
+
+/// Reports the field if it is there: it means nothing for an image of this kind.
+fn unfit(fields: &mut Fields<'_>, name: &'static str, kind: ImageType, hint: &str) {
+    if let Some(field) = fields.optional(name) {
+        field.error_with_hint(&format!("cannot be given for an image of type {}", kind.name()), hint);
+    }
 }
 
 /// A text that holds what is said of it: `problem` of it is reported.

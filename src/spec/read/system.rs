@@ -1,10 +1,10 @@
 //! `systemConfig`, without its users.
 
-use super::{checked, files, network, one_line, users};
+use super::{checked, files, network, one_line, unfit, users};
 use crate::distro::{Architecture, BootProvider, Packaging};
 use crate::resolve;
 use crate::spec::draft::SystemDraft;
-use crate::spec::model::Sbom;
+use crate::spec::model::{ImageType, Sbom};
 use crate::spec::names;
 use crate::yaml::{Field, Fields};
 
@@ -26,10 +26,27 @@ const CMDLINE_LIMIT: usize = 1900;
 /// The longest command of `configurations`.
 const COMMAND_LIMIT: usize = 64 << 10;
 
-/// `arch` is none if the target is wrong: what depends on it is not checked then.
-pub(super) fn read(field: &Field<'_>, arch: Option<Architecture>, packaging: Packaging) -> SystemDraft {
+/// What the system is made for.
+#[derive(Clone, Copy)]
+pub(super) struct For {
+    /// None if the target is wrong: what depends on it is not checked then.
+    pub(super) arch: Option<Architecture>,
+    pub(super) packaging: Packaging,
+    pub(super) kind: ImageType,
+}
+
+pub(super) fn read(field: &Field<'_>, For { arch, packaging, kind }: For) -> SystemDraft {
     let mut draft = SystemDraft::default();
     let Some(mut system) = field.fields() else { return draft };
+    match kind {
+        ImageType::Raw => {}
+        ImageType::Img => unfit(&mut system, "bootloader", kind, "leave it out: what starts the image is not in it"),
+        ImageType::Wsl2 => {
+            unfit(&mut system, "bootloader", kind, "leave it out: Windows starts the image");
+            unfit(&mut system, "kernel", kind, "leave it out: the image runs with the kernel of Windows");
+            unfit(&mut system, "network", kind, "leave it out: Windows sets up the network");
+        }
+    }
     for (name, instead) in BY_FILES {
         system.refuse(name, instead);
     }
@@ -48,7 +65,7 @@ pub(super) fn read(field: &Field<'_>, arch: Option<Architecture>, packaging: Pac
     draft.additional_files = system.optional("additionalFiles").map(|field| files::read(&field)).unwrap_or_default();
     draft.configurations = system.optional("configurations").map(|field| configurations(&field)).unwrap_or_default();
     if let Some(kernel) = system.optional("kernel").and_then(|field| field.fields()) {
-        read_kernel(kernel, packaging, &mut draft);
+        read_kernel(kernel, packaging, kind, &mut draft);
     }
     draft.bootloader = system.optional("bootloader").and_then(|field| bootloader(&field, arch));
     draft.sbom = system.optional("sbom").and_then(|field| field.one_of(&SBOMS, &[])).map(|located| located.value);
@@ -105,7 +122,11 @@ fn configurations(field: &Field<'_>) -> Vec<String> {
     field.list().unwrap_or_default().iter().filter_map(command).collect()
 }
 
-fn read_kernel(mut kernel: Fields<'_>, packaging: Packaging, draft: &mut SystemDraft) {
+fn read_kernel(mut kernel: Fields<'_>, packaging: Packaging, kind: ImageType, draft: &mut SystemDraft) {
+    if kind == ImageType::Img {
+        unfit(&mut kernel, "cmdline", kind, "leave it out: what starts the image gives the kernel its command line");
+        unfit(&mut kernel, "enableExtraModules", kind, "bring a file of /etc/modules-load.d with additionalFiles: all modules are there");
+    }
     kernel.refuse("name", "name the kernel's package in systemConfig.kernel.packages");
     kernel.refuse("uki", "kernel and initrd are files of their own: leave it out");
     let version = kernel.optional("version");

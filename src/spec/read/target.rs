@@ -5,10 +5,10 @@ use crate::spec::model::{ImageType, Target};
 use crate::yaml::Field;
 
 /// Families that the language has and this program does not build.
-const OTHER_OS: [&str; 2] = ["edge-microvisor-toolkit", "wind-river-elxr"];
+const OTHER_OS: [&str; 1] = ["wind-river-elxr"];
 
 /// Releases of those families, and ones without a profile.
-const OTHER_DIST: [&str; 4] = ["elxr12", "elxr13", "emt3", "ubuntu26"];
+const OTHER_DIST: [&str; 3] = ["elxr12", "elxr13", "ubuntu26"];
 
 pub(super) fn read(field: &Field<'_>) -> Option<(Target, &'static Profile)> {
     let mut target = field.fields()?;
@@ -27,7 +27,8 @@ pub(super) fn read(field: &Field<'_>) -> Option<(Target, &'static Profile)> {
     let arch_field = target.required("arch");
     let arch = arch_field.as_ref().and_then(|field| field.one_of(&arch_names, &["armv7hl"]));
 
-    let image_type = target.optional("imageType").map(|field| field.one_of(&[("raw", ImageType::Raw)], &["img", "iso", "wsl2"]));
+    let types = [ImageType::Raw, ImageType::Img, ImageType::Wsl2].map(|kind| (kind.name(), kind));
+    let image_type = target.optional("imageType").map(|field| field.one_of(&types, &["iso"]));
     target.finish();
 
     let (profile, arch) = (profile?.value, arch?.value);

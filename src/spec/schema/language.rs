@@ -52,7 +52,7 @@ struct Target {
     dist: Dist,
     /// The processor.
     arch: Arch,
-    /// The kind of image: a disk with a partition table.
+    /// The kind of image: a disk (raw), a kernel and an initrd of all files (img), or an archive for WSL (wsl2).
     image_type: Option<ImageType>,
 }
 
@@ -61,6 +61,7 @@ struct Target {
 enum Os {
     AzureLinux,
     Debian,
+    EdgeMicrovisorToolkit,
     Fedora,
     RedhatCompatibleDistro,
     Ubuntu,
@@ -73,6 +74,7 @@ enum Dist {
     Debian12,
     Debian13,
     El10,
+    Emt3,
     Fedora43,
     Rcd10,
     Ubuntu24,
@@ -90,6 +92,8 @@ enum Arch {
 #[schemars(rename_all = "lowercase")]
 enum ImageType {
     Raw,
+    Img,
+    Wsl2,
 }
 
 #[derive(JsonSchema)]
@@ -231,6 +235,8 @@ enum Format {
     Vmdk,
     Vdi,
     Tar,
+    Initrd,
+    Vmlinuz,
 }
 
 #[derive(JsonSchema)]

@@ -71,8 +71,9 @@ pub(crate) fn changes(spec: &Spec) -> Vec<(&'static str, Spec)> {
     change!("image.name", image.name = "other".to_owned());
     change!("image.version", image.version = "2".to_owned());
 
-    // One kind of image: another value cannot be made yet.
-    let Target { os: _, dist: _, arch: _, image_type: ImageType::Raw } = target;
+    let Target { os: _, dist: _, arch: _, image_type: _ } = target;
+    change!("target.image_type", target.image_type = ImageType::Img);
+    change!("another target.image_type", target.image_type = ImageType::Wsl2);
     change!("target.os", target.os = "other".to_owned());
     change!("target.dist", target.dist = "other".to_owned());
     change!("target.arch", target.arch = Architecture::Aarch64);
@@ -83,7 +84,7 @@ pub(crate) fn changes(spec: &Spec) -> Vec<(&'static str, Spec)> {
     change!("disk.table", disk.table = PartitionTable::Mbr);
     change!("disk.extend_last_partition", disk.extend_last_partition = true);
     change!("disk.artifacts", disk.artifacts = vec![Format::Raw.into()]);
-    let compressed = |how| vec![Artifact { disk: Format::Raw, compression: Some(how) }];
+    let compressed = |how| vec![Artifact { contents: Format::Raw.into(), compression: Some(how) }];
     change!("the compression of disk.artifacts", disk.artifacts = compressed(Compression::Gz));
     change!("another compression of disk.artifacts", disk.artifacts = compressed(Compression::Xz));
     change!("the order of disk.artifacts", disk.artifacts = vec![Format::Qcow2.into(), Format::Raw.into()]);
@@ -128,8 +129,9 @@ pub(crate) fn changes(spec: &Spec) -> Vec<(&'static str, Spec)> {
     change!("kernel.names", system.kernel = kernel("6.1", "linux-image-cloud-amd64"));
     change!("system.modules", system.modules = vec!["xe".to_owned()]);
     change!("system.cmdline", system.cmdline = "quiet".to_owned());
-    change!("system.bootloader", system.bootloader = BootProvider::SystemdBoot);
-    change!("bootloader.bootType", system.bootloader = BootProvider::GrubBios);
+    change!("system.bootloader", system.bootloader = Some(BootProvider::SystemdBoot));
+    change!("bootloader.bootType", system.bootloader = Some(BootProvider::GrubBios));
+    change!("no bootloader", system.bootloader = None);
     change!("system.sbom", system.sbom = Some(Sbom::Spdx));
     change!("another system.sbom", system.sbom = Some(Sbom::CycloneDx));
     change!("system.network", system.network = None);

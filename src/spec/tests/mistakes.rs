@@ -40,6 +40,16 @@ pub(super) const WRONG: &[(&str, &str)] = &[
     ("an artifact that cannot hold the disk", "disk:\n  size: 3TiB\n  artifacts: [ { type: vhdx }, { type: vhd }, { type: vmdk } ]\n"),
     ("no artifact", "disk:\n  artifacts: []\n"),
     (
+        "what means nothing in memory",
+        "image: {name: a, version: '1'}\ntarget: {dist: debian12, arch: x86_64, imageType: img}\ndisk: {size: 64MiB, partitions: [], artifacts: [{type: qcow2}]}\n\
+         systemConfig: {bootloader: {}, kernel: {cmdline: quiet, enableExtraModules: xe}}\n",
+    ),
+    (
+        "what means nothing to Windows",
+        "image: {name: a, version: '1'}\ntarget: {dist: debian12, arch: x86_64, imageType: wsl2}\ndisk: {partitionTableType: gpt, artifacts: [{type: initrd}]}\n\
+         systemConfig: {bootloader: {provider: grub}, kernel: {}, network: {}}\n",
+    ),
+    (
         "partitions that miss fields",
         "disk:\n  partitions:\n    - id: a\n    - {id: b, type: linux-home, typeUUID: x, start: 1MiB, end: x, fsType: xfs, mountPoint: home, fsLabel: 5, flags: boot}\n",
     ),

@@ -19,7 +19,7 @@ fn written_and_read(path: &Path) -> (String, Loaded) {
 
 #[test]
 fn what_is_written_has_the_same_hash() {
-    for name in ["debian12-minimal", "debian12-grub", "debian13-minimal"] {
+    for name in ["debian12-minimal", "debian12-grub", "debian12-memory", "debian12-wsl2", "debian13-minimal"] {
         let path = fixtures().join(name).with_extension("yml");
         let (text, again) = written_and_read(&path);
         let first = load(&path).unwrap_or_else(|error| panic!("{error}"));

@@ -26,7 +26,10 @@ fn the_schema_has_every_key_word_and_bound_of_the_reader_and_no_other() {
 #[test]
 fn specs_that_can_be_used_are_taken() {
     let schema = jsonschema::validator_for(&schema()).unwrap();
-    for name in ["debian12-minimal.yml", "debian12-grub.yml", "debian12-partitions.yml", "debian13-minimal.yml"].map(|name| fixtures().join(name)) {
+    for name in
+        ["debian12-minimal.yml", "debian12-grub.yml", "debian12-memory.yml", "debian12-partitions.yml", "debian12-wsl2.yml", "debian13-minimal.yml"]
+            .map(|name| fixtures().join(name))
+    {
         load(&name).unwrap_or_else(|error| panic!("{error}"));
         let text = std::fs::read_to_string(&name).unwrap();
         let wrong: Vec<_> = schema.iter_errors(&json(&text).unwrap()).map(|error| error.to_string()).collect();
