@@ -9,6 +9,7 @@ mod cli {
     mod build;
     mod bundle;
     mod cache;
+    mod certificates;
     mod completions;
     mod config;
     mod face;

@@ -257,6 +257,7 @@ impl Error {
             | Self::Resolve(resolve::Error::Unknown(_)) => 2,
             Self::NotAvailableOffline { .. } | Self::MetadataOffline { .. } | Self::NothingToCheck(_) => 3,
             Self::Inspect(error) if error.is_damage() => 4,
+            Self::Repository(error) if error.is_of_configuration() => 2,
             Self::Repository(error) if error.is_not_available() => 3,
             Self::Repository(error) if error.is_integrity() => 4,
             Self::Download(error) if error.is_integrity() => 4,

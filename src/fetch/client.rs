@@ -191,6 +191,8 @@ impl Client {
         if let Some(http) = cell.get() {
             return Ok(http);
         }
+        // The first call decides; that there is one already is no failure.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let certificate = position.map(|position| &self.options.tls.certificates[position]);
         let authorities = self.options.tls.authorities()?;
         let builder = || certificate.map_or_else(|| self.builder(), |certificate| certificate.shown_by(self.builder()?));
@@ -211,8 +213,6 @@ impl Client {
     fn builder(&self) -> Result<reqwest::blocking::ClientBuilder, Error> {
         let options = &self.options;
         let tls = options.tls.clone();
-        // The first call decides; that there is one already is no failure.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let mut builder = reqwest::blocking::Client::builder()
             .user_agent(&options.user_agent)
             .connect_timeout(options.connect_timeout)

@@ -159,6 +159,11 @@ impl Error {
         matches!(self, Self::Suite { cause, .. } if cause.cause.is_integrity())
     }
 
+    /// Whether something that the user has configured cannot be used.
+    pub fn is_of_configuration(&self) -> bool {
+        matches!(self, Self::Suite { cause, .. } if matches!(&cause.cause, Cause::Fetch(fetch::Error::Certificate { .. })))
+    }
+
     /// Whether something is not there, and nothing else is wrong.
     pub fn is_not_available(&self) -> bool {
         match self {

@@ -11,6 +11,7 @@ pub(crate) mod keys;
 pub(crate) mod program;
 pub(crate) mod repository;
 pub(crate) mod server;
+pub(crate) mod tls;
 
 use std::collections::BTreeMap;
 use std::io::Write as _;

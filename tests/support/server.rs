@@ -75,6 +75,11 @@ impl Server {
         format!("http://{}", self.address)
     }
 
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Serves another tree from now on.
     pub(crate) fn replace(&self, tree: Tree) {
         *self.state.tree.lock().unwrap() = tree;
