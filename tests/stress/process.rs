@@ -14,6 +14,8 @@ const KILLED: i32 = 9;
 pub(super) fn process(task: &str, store: &Path) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--ignored", "--exact", "--nocapture", "stress::process::a_process_with_a_task"]);
+    // What those that are killed leave goes with the folder of the store.
+    command.env("TMPDIR", store.parent().unwrap());
     command.env(TASK, task).env("IMAGE_COMPOSER_TEST_STORE", store).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
