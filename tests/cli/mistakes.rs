@@ -18,7 +18,7 @@ const FILES: &[(&str, &str)] = &[
     ("unclosed.yml", "image: {name: a\n"),
     ("key.yml", "imaeg: {name: a, version: '1'}\ntarget: {dist: debian12, arch: x86_64}\n"),
     ("dist.yml", "image: {name: a, version: '1'}\ntarget: {dist: debian11, arch: x86_64}\n"),
-    ("other.yml", "image: {name: a, version: '1'}\ntarget: {dist: emt3, arch: x86_64}\n"),
+    ("other.yml", "image: {name: a, version: '1'}\ntarget: {dist: elxr12, arch: x86_64}\n"),
     ("number.yml", "image: {name: a, version: 1.0}\ntarget: {dist: debian12, arch: x86_64}\n"),
     ("circle.yml", "extends: circle.yml\n"),
     ("above.yml", "extends: ../above.yml\n"),
