@@ -9,7 +9,7 @@
 //! | `systemConfig.packages`, `configurations` | add up, in the order of the files |
 //! | `systemConfig.users` | by `name`, field by field |
 //! | `systemConfig.additionalFiles` | by `final`, whole entries |
-//! | `packageRepositories` | by `url` and `codename`, or by `id`, whole entries |
+//! | `packageRepositories` | by `id`, or by `url` and `codename` where not both have one; whole entries |
 //! | `target` | must say the same wherever it says something |
 //! | mappings | field by field; an empty value (`key:`) leaves what was there |
 //!
@@ -136,11 +136,11 @@ fn merge(base: Node, over: Node, level: Level, report: &Report) -> Node {
             (Level::Document, "disk") => value,
             (Level::Document, "target") => merge(base, value, Level::Target, report),
             (Level::Document, "systemConfig") => merge(base, value, Level::System, report),
-            (Level::Document, "packageRepositories") => merge_lists(base, value, &["url", "codename", "id"], |_, over| over),
+            (Level::Document, "packageRepositories") => merge_lists(base, value, same_repository, |_, over| over),
             (Level::Target, _) => same(&key, &base, value, report),
-            (Level::System, "packages" | "configurations") => merge_lists(base, value, &[], |_, over| over),
-            (Level::System, "users") => merge_lists(base, value, &["name"], |base, over| merge_users(base, over, report)),
-            (Level::System, "additionalFiles") => merge_lists(base, value, &["final"], |_, over| over),
+            (Level::System, "packages" | "configurations") => merge_lists(base, value, |_, _| false, |_, over| over),
+            (Level::System, "users") => merge_lists(base, value, same_text("name"), |base, over| merge_users(base, over, report)),
+            (Level::System, "additionalFiles") => merge_lists(base, value, same_text("final"), |_, over| over),
             _ => merge(base, value, Level::Other, report),
         };
         entry.place = place;
@@ -148,23 +148,18 @@ fn merge(base: Node, over: Node, level: Level, report: &Report) -> Node {
     Node { place: over.place, kind: Kind::Mapping(entries) }
 }
 
-/// The items of both lists. One of `over` whose texts for the keys are those of one of `base` takes its place, joined with it; an item is joined once, so
-/// that what is twice in one file stays twice, and is told.
-fn merge_lists(base: Node, over: Node, keys: &[&str], join: impl Fn(Node, Node) -> Node) -> Node {
+/// The items of both lists. One of `over` that is the same as one of `base` takes its place, joined with it; an item is joined once, so that what is twice in
+/// one file stays twice, and is told.
+fn merge_lists(base: Node, over: Node, same: impl Fn(&Node, &Node) -> bool, join: impl Fn(Node, Node) -> Node) -> Node {
     let (mut items, more) = match (base.kind, over.kind) {
         (Kind::Sequence(items), Kind::Sequence(more)) => (items, more),
         (_, kind) => return Node { place: over.place, kind },
     };
-    let identity = |node: &Node| -> Option<Vec<Option<String>>> {
-        let texts: Vec<_> = keys.iter().map(|key| node.get(key).and_then(Node::text).map(str::to_owned)).collect();
-        texts.iter().any(Option::is_some).then_some(texts)
-    };
-    let mut open: Vec<_> = items.iter().map(identity).collect();
+    let mut is_open = vec![true; items.len()];
     for item in more {
-        let wanted = identity(&item);
-        match open.iter().position(|base| wanted.is_some() && *base == wanted) {
+        match is_open.iter().zip(&items).position(|(open, base)| *open && same(base, &item)) {
             Some(at) => {
-                open[at] = None;
+                is_open[at] = false;
                 let place = item.place;
                 let base = std::mem::replace(&mut items[at], Node { place, kind: Kind::Scalar(Scalar::Null) });
                 items[at] = join(base, item);
@@ -173,6 +168,24 @@ fn merge_lists(base: Node, over: Node, keys: &[&str], join: impl Fn(Node, Node) 
         }
     }
     Node { place: over.place, kind: Kind::Sequence(items) }
+}
+
+fn text_of<'n>(node: &'n Node, key: &str) -> Option<&'n str> {
+    node.get(key).and_then(Node::text)
+}
+
+/// Whether two items have the same text there.
+fn same_text(key: &'static str) -> impl Fn(&Node, &Node) -> bool {
+    move |base, over| text_of(over, key).is_some_and(|text| text_of(base, key) == Some(text))
+}
+
+/// Whether two entries are the same repository.
+fn same_repository(base: &Node, over: &Node) -> bool {
+    if let (Some(base), Some(over)) = (text_of(base, "id"), text_of(over, "id")) {
+        return base == over;
+    }
+    let place = |node| ["url", "codename"].map(|key| text_of(node, key).map(str::to_owned));
+    place(over).iter().any(Option::is_some) && place(base) == place(over)
 }
 
 /// A user upon the same of an earlier file. How a password is to be hashed belongs to the password.

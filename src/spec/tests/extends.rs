@@ -213,6 +213,24 @@ fn a_repository_with_an_id_takes_the_place_of_that_of_the_file_below() {
     assert_eq!(spec.repositories.len(), 1);
 }
 
+#[test]
+fn a_repository_is_known_by_its_id_or_else_by_its_place() {
+    let merged = |base: &str, leaf: &str| {
+        let dir = folder();
+        let root = format!("{ROOT}  hostname: x\n")
+            .replace("packageRepositories:\n", &format!("packageRepositories:\n  - {{{base}, codename: x, pkey: key.gpg}}\n"));
+        let leaf = format!("extends: base/root.yml\npackageRepositories: [{{{leaf}, codename: x, pkey: base/key.gpg, priority: 900}}]\n");
+        let spec = load_all(dir.path(), &[("leaf.yml", &leaf), ("base/root.yml", &root)]).unwrap_or_else(|error| panic!("{error}")).spec;
+        let found = spec.repositories.iter().filter(|repository| repository.codename == "x");
+        found.map(|repository| format!("{} {} {}", repository.id, repository.url, repository.priority)).collect::<Vec<_>>()
+    };
+    let own = ["own https://b.org/apt 900"];
+    assert_eq!(merged("url: 'https://b.org/apt'", "url: 'https://b.org/apt', id: own"), own);
+    assert_eq!(merged("url: 'https://b.org/apt', id: own", "url: 'https://b.org/apt'"), ["b.org/apt https://b.org/apt 900"]);
+    assert_eq!(merged("url: 'https://a.org/apt', id: own", "url: 'https://b.org/apt', id: own"), own);
+    assert_eq!(merged("url: 'https://a.org/apt', id: other", "url: 'https://b.org/apt', id: own"), ["other https://a.org/apt 500", own[0]]);
+}
+
 /// Sections that stand for themselves, so that any of them can stand in any file of a chain.
 const SECTIONS: [&str; 4] = [
     "image: {name: a, version: '1'}\n",
