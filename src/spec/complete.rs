@@ -12,7 +12,7 @@ use crate::resolve;
 const DEFAULT_CMDLINE: &str = "console=tty0 console=ttyS0,115200";
 
 /// Packages of profiles that a system which does not start from its disk has no use for.
-const MAKERS_OF_INITRDS: [&str; 2] = ["dracut", "initramfs-tools"];
+const MAKERS_OF_INITRDS: [&str; 3] = ["dracut", "dracut-config-generic", "initramfs-tools"];
 
 /// Fills in what the draft leaves open.
 pub(super) fn complete(draft: Draft) -> Spec {

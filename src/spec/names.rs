@@ -65,17 +65,24 @@ fn rpm_packages(name: &str, version: Option<&str>) -> Result<(), Expected> {
     let holds = if pattern::is_pattern(name) {
         let sign = |byte: u8| byte.is_ascii_alphanumeric() || b"+-._*?[]!^".contains(&byte);
         version.is_none() && name.len() <= 255 && name.bytes().all(sign) && name.bytes().any(|byte| byte.is_ascii_alphanumeric())
+    } else if name.starts_with('/') {
+        // Whichever package has the file, as dnf takes it.
+        version.is_none() && name.len() <= 255 && absolute_path(name).is_ok() && name.bytes().all(|byte| byte.is_ascii_graphic())
     } else {
         let sign = |byte: u8| byte.is_ascii_alphanumeric() || b".+-_~^:".contains(&byte);
         let version = version.map(|version| version.strip_suffix('*').unwrap_or(version));
         rpm_package(name) && version.is_none_or(|version| (1..=255).contains(&version.len()) && version.bytes().all(sign))
     };
-    check(holds, "a package name (letters, digits, “+”, “-”, “.” and “_”, a letter or digit first), a pattern of names, or name=version-release")
+    check(
+        holds,
+        "a package name (letters, digits, “+”, “-”, “.” and “_”, a letter or digit first), the path of a file, a pattern of names, or name=version-release",
+    )
 }
 
 /// A package's name, or a pattern of names.
 pub(super) fn package_or_pattern(text: &str, packaging: Packaging) -> Result<(), Expected> {
-    check(!text.contains(before_version(packaging)) && packages(text, packaging).is_ok(), "a package name, or a pattern of names")
+    let holds = !text.contains(before_version(packaging)) && !text.starts_with('/') && packages(text, packaging).is_ok();
+    check(holds, "a package name, or a pattern of names")
 }
 
 /// The beginning of a kernel's version, as it stands in a package's version or name.

@@ -115,12 +115,13 @@ fn names_are_those_of_the_distributions_packages() {
         ("python3-mod_wsgi", "python3-mod_wsgi"),
         ("R", "R"),
         ("vim=2:9.1-1.azl3", "vim=2:9.1-1.azl3"),
+        ("/usr/bin/systemd-repart", "/usr/bin/systemd-repart"),
         ("kernel=6.6*", "kernel=6.6*"),
         ("lib*_x", "lib*_x"),
     ] {
         assert!(spec("azl3", written).unwrap().contains(&means.to_owned()), "{written}");
     }
-    for wrong in ["a b", "-a", "a=", "a=1/2", "a=1-1^2 3", "*", "a/b"] {
+    for wrong in ["a b", "-a", "a=", "a=1/2", "a=1-1^2 3", "*", "a/b", "/", "/usr/../a", "/a=1"] {
         assert!(spec("azl3", wrong).is_err(), "{wrong}");
     }
     assert!(spec("debian12", "vim_2:9.0").unwrap().contains(&"vim=2:9.0".to_owned()));

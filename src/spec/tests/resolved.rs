@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use super::fixtures;
+use crate::distro;
 use crate::spec::{Loaded, Origin, load, resolve};
 
 /// The spec at `path` written out elsewhere, and read from there.
@@ -25,6 +26,25 @@ fn what_is_written_has_the_same_hash() {
         let first = load(&path).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!((again.hash(None), &again.spec), (first.hash(None), &first.spec), "{text}");
         assert!(!text.contains("image-composer\n"), "a plain password is written: {text}");
+    }
+}
+
+#[test]
+fn every_profile_is_written_for_every_type_of_image() {
+    let dir = tempfile::tempdir().unwrap();
+    for profile in distro::PROFILES {
+        for (kind, disk) in
+            [("raw", "extendLastPartitionToFillDisk: true"), ("img", "size: 1GiB"), ("wsl2", "artifacts: [{type: tar, compression: xz}]")]
+        {
+            let path = dir.path().join("spec.yml");
+            let target = format!("target: {{dist: {}, arch: {}, imageType: {kind}}}", profile.name, profile.architectures[0].name());
+            fs::write(&path, format!("image: {{name: a, version: '1'}}\n{target}\ndisk: {{{disk}}}\n")).unwrap();
+            let (text, again) = written_and_read(&path);
+            let first = load(&path).unwrap_or_else(|error| panic!("{error}"));
+            assert_eq!((again.hash(None), &again.spec), (first.hash(None), &first.spec), "{text}");
+            let makes_initrds = |name: &String| name.starts_with("dracut") || name.starts_with("initramfs");
+            assert_eq!(first.spec.system.packages.iter().any(makes_initrds), kind == "raw", "{text}");
+        }
     }
 }
 
