@@ -37,6 +37,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::boot::is_kernel_version;
 pub use self::boot::{Boot, Provider, Run};
 pub use self::error::Error;
 pub use self::identity::Uuid;

@@ -45,6 +45,14 @@ pub enum Error {
         #[source]
         problem: Problem,
     },
+    /// A system without what is to be taken out of it, or started.
+    #[error("the system of the image has {what}")]
+    Lacks {
+        /// What it has not.
+        what: &'static str,
+        /// The way out.
+        hint: &'static str,
+    },
     /// The user asked to stop.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),
@@ -92,6 +100,7 @@ impl Error {
             }
             Self::Format(error) => error.hint(),
             Self::Cache(error) => error.hint(),
+            Self::Lacks { hint, .. } => Some((*hint).to_owned()),
             Self::Damaged { problem: Problem::Unsupported(_), .. } => Some("“image-composer inspect” shows what can be read of it".to_owned()),
             Self::Damaged { .. } => Some("copy or fetch the file again; “image-composer inspect” shows what can be read of it".to_owned()),
             Self::Io { .. } | Self::Cancelled(_) => None,

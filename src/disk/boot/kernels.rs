@@ -49,7 +49,8 @@ pub(super) fn find(tree: &Tree, architecture: Architecture) -> Result<Vec<Kernel
     Ok(kernels)
 }
 
-fn is_version(text: &str) -> bool {
+/// Whether a name that begins with `vmlinuz-` goes on as that of a kernel, and not as what is left of one.
+pub(crate) fn is_version(text: &str) -> bool {
     let allowed = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".+~_-".contains(&byte));
     allowed && !text.is_empty() && text.len() <= 128 && !LEFTOVERS.iter().any(|end| text.ends_with(end))
 }

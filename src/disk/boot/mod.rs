@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use self::bios::Bios;
 use self::kernels::Kernel;
+pub(crate) use self::kernels::is_version as is_kernel_version;
 use self::os_release::OsRelease;
 use super::error::Error;
 use super::fat::{FatFile, Source};

@@ -7,7 +7,7 @@ mod tar;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
@@ -17,6 +17,7 @@ use super::error::{Error, Result};
 use super::node::{Attributes, Kind, Limits, Node};
 use super::problem::Problem;
 use crate::disk::formats::FileSource;
+use crate::disk::is_kernel_version;
 use crate::progress::{Cancel, Event, Phase, Progress};
 use crate::version;
 
@@ -37,36 +38,50 @@ const INIT: (&[u8], &[u8]) = (b"/init", b"sbin/init");
 pub enum ArchiveKind {
     /// POSIX.1-2017, `pax`.
     Tar,
-    /// What Linux unpacks into memory when it starts (`Documentation/driver-api/early-userspace/buffer-format.rst`). What starts a machine (beneath `/boot`) and
-    /// mounts its disks (`/etc/fstab`) is left out, and so are extended attributes, which it has no place for; `/init` leads to `/sbin/init` where it is
-    /// nothing else.
+    /// What Linux unpacks into memory when it starts (`Documentation/driver-api/early-userspace/buffer-format.rst`). What starts a machine from its disk is left
+    /// out: kernels and their initrds in `/boot`, what is there on an EFI system partition, and an `/etc/fstab` that has a root; and so are extended
+    /// attributes, which it has no place for. `/init` leads to `/sbin/init` where it is nothing else.
     Initrd,
 }
 
-impl ArchiveKind {
-    fn has(self, name: &[u8]) -> bool {
-        self == Self::Tar || !name.starts_with(b"/boot/") && name != b"/etc/fstab"
-    }
-}
+/// How the names of kernels and their initrds in `/boot` begin.
+const KERNELS: [&[u8]; 3] = [b"/boot/vmlinuz-", b"/boot/initrd.img-", b"/boot/initramfs-"];
+
+/// The longest `/etc/fstab` that is looked into, in bytes.
+const FSTAB_LIMIT: u64 = 1 << 20;
 
 /// Writes all files of the system on a raw disk, those of the file systems beneath its root where they are mounted. `lost+found` and sockets are left out.
 /// Reports the bytes of files as [`Phase::Convert`].
 ///
 /// # Errors
-/// [`Error::Damaged`] where a part of the disk cannot be read, has no root, or has what such an archive cannot have; what the operating system says, and the
-/// user's wish to stop.
+/// [`Error::Damaged`] where a part of the disk cannot be read, has no root, or has what such an archive cannot have, [`Error::Lacks`] where an initrd would have
+/// nothing to start; what the operating system says, and the user's wish to stop.
 pub fn archive(raw: (&File, &Path), (out, path): (&File, &Path), kind: ArchiveKind, progress: &dyn Progress, cancel: &Cancel) -> Result<()> {
     with_system(raw, cancel, |disk| {
         if kind == ArchiveKind::Initrd && disk.find(b"/sbin/init").is_none() {
-            return Err(damaged("the system", Problem::Unsupported("no /sbin/init that could be started".to_owned())));
+            return Err(Error::Lacks {
+                what: "no /sbin/init that could be started", hint: "add “systemd-sysv”, or another init, to the packages"
+            });
         }
-        write(disk, (out, path), kind, progress, cancel)
+        write((disk, raw.1), (out, path), kind, progress, cancel)
     })
 }
 
-fn write(disk: &Disk<'_>, (out, path): (&File, &Path), kind: ArchiveKind, progress: &dyn Progress, cancel: &Cancel) -> Result<()> {
-    let names: Vec<_> = disk.tree.iter().map(|(name, at)| (name.as_slice(), *at)).filter(|(name, at)| is_wanted(disk, kind, name, *at)).collect();
-    let total = names.iter().fold(0, |total: u64, (_, at)| total.saturating_add(disk.node(*at).content_len()));
+fn write(
+    (disk, raw_path): (&Disk<'_>, &Path),
+    (out, path): (&File, &Path),
+    kind: ArchiveKind,
+    progress: &dyn Progress,
+    cancel: &Cancel,
+) -> Result<()> {
+    let mut names: Vec<_> = disk.tree.iter().map(|(name, at)| (name.as_slice(), *at)).filter(|(name, at)| is_wanted(disk, name, *at)).collect();
+    if kind == ArchiveKind::Initrd {
+        let has_root = mounts_a_root(disk).map_err(|problem| damaged("/etc/fstab", problem))?;
+        names.retain(|(name, at)| !starts_from_disk(disk, name, *at) && !(has_root && *name == b"/etc/fstab"));
+    }
+    let mut seen = HashSet::new();
+    let firsts = names.iter().filter(|(_, at)| key(disk, *at).is_none_or(|key| seen.insert(key)));
+    let total = firsts.fold(0, |total: u64, (_, at)| total.saturating_add(disk.node(*at).content_len()));
     if total > disk.volume.len.saturating_mul(GROWTH) {
         return Err(damaged("the system", Problem::Wrong("its files are much longer than its disk")));
     }
@@ -74,7 +89,7 @@ fn write(disk: &Disk<'_>, (out, path): (&File, &Path), kind: ArchiveKind, progre
     out.set_len(0).map_err(Error::io("empty", path))?;
     let mut archive = Archive { disk, out: BufWriter::new(out), kind, files: Files::count(disk, &names), progress, cancel };
     for (name, at) in &names {
-        archive.add(name, *at).map_err(|error| error.into_error(name, path))?;
+        archive.add(name, *at).map_err(|error| error.into_error(name, raw_path, path))?;
     }
     if kind == ArchiveKind::Initrd && !disk.tree.contains_key(INIT.0) {
         cpio::link(&mut archive.out, archive.files.next_number(), INIT).map_err(Error::io("write", path))?;
@@ -90,16 +105,18 @@ fn write(disk: &Disk<'_>, (out, path): (&File, &Path), kind: ArchiveKind, progre
 /// As [`archive`]; also where there is none.
 pub fn kernel(raw: (&File, &Path), (out, path): (&File, &Path), progress: &dyn Progress, cancel: &Cancel) -> Result<()> {
     with_system(raw, cancel, |disk| {
-        let version = |name: &[u8]| name.strip_prefix(b"/boot/vmlinuz-").map(|version| String::from_utf8_lossy(version).into_owned());
-        let kernels = disk.tree.iter().filter_map(|(name, at)| Some((version(name)?, *at))).filter(|(_, at)| disk.node(*at).kind == Kind::File);
+        let version = |name: &[u8]| String::from_utf8(name.strip_prefix(KERNELS[0])?.to_vec()).ok().filter(|version| is_kernel_version(version));
+        // As what starts the machine finds it: behind links, too.
+        let kernels = disk.tree.keys().filter_map(|name| Some((version(name)?, disk.find(name)?)));
+        let kernels = kernels.filter(|(_, at)| disk.node(*at).kind == Kind::File);
         let Some((_, at)) = kernels.max_by(|(a, _), (b, _)| version::compare(a, b)) else {
-            return Err(damaged("the system", Problem::Unsupported("no kernel in /boot".to_owned())));
+            return Err(Error::Lacks { what: "no kernel in /boot", hint: "name the kernel's package in systemConfig.kernel.packages" });
         };
         let node = disk.node(at);
         progress.report(Event::Start { phase: Phase::Convert, total: Some(node.size) });
         out.set_len(0).map_err(Error::io("empty", path))?;
         let mut archive = Archive { disk, out: BufWriter::new(out), kind: ArchiveKind::Tar, files: Files::default(), progress, cancel };
-        archive.content(at.0, node).map_err(|error| error.into_error(&node.path, path))?;
+        archive.content(at.0, node).map_err(|error| error.into_error(&node.path, raw.1, path))?;
         archive.out.flush().map_err(Error::io("write", path))?;
         progress.report(Event::Finish { phase: Phase::Convert });
         Ok(())
@@ -130,9 +147,22 @@ fn damaged(place: &str, problem: Problem) -> Error {
 }
 
 /// What is behind a partition's number is mounted nowhere; a socket is nothing without the process that listens to it.
-fn is_wanted(disk: &Disk<'_>, kind: ArchiveKind, name: &[u8], at: (usize, usize)) -> bool {
+fn is_wanted(disk: &Disk<'_>, name: &[u8], at: (usize, usize)) -> bool {
     let node = disk.node(at);
-    name.starts_with(b"/") && kind.has(name) && node.kind != Kind::Socket && !is_lost_and_found(name, node)
+    name.starts_with(b"/") && node.kind != Kind::Socket && !is_lost_and_found(name, node)
+}
+
+/// Whether a name is of what starts the machine from its disk.
+fn starts_from_disk(disk: &Disk<'_>, name: &[u8], at: (usize, usize)) -> bool {
+    let is_on_fat = disk.parts[at.0].files.as_ref().is_some_and(|files| !files.filesystem.has_links());
+    KERNELS.iter().any(|kernel| name.starts_with(kernel)) || is_on_fat && (name.starts_with(b"/boot/") || name.starts_with(b"/efi"))
+}
+
+/// Whether `/etc/fstab` is that of a system on a disk.
+fn mounts_a_root(disk: &Disk<'_>) -> Result<bool, Problem> {
+    let fstab = disk.read_file(b"/etc/fstab", FSTAB_LIMIT)?.unwrap_or_default();
+    let mounts = |line: &str| !line.trim_start().starts_with('#') && line.split_whitespace().nth(1) == Some("/");
+    Ok(String::from_utf8_lossy(&fstab).lines().any(mounts))
 }
 
 /// The folder that checks of an ext file system fill, and what they put there.
@@ -160,8 +190,10 @@ impl From<io::Error> for Failure {
 }
 
 impl Failure {
-    fn into_error(self, name: &[u8], path: &Path) -> Error {
+    /// `raw_path` is what was read, `path` what was written.
+    fn into_error(self, name: &[u8], raw_path: &Path, path: &Path) -> Error {
         match self {
+            Self::Read(Problem::Io(source)) => Error::Io { action: "read", path: raw_path.to_owned(), source },
             Self::Read(problem) => damaged(&String::from_utf8_lossy(name), problem),
             Self::Write(source) => Error::Io { action: "write", path: path.to_owned(), source },
         }

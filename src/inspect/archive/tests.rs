@@ -142,11 +142,11 @@ fn initrd_entries(mut bytes: &[u8]) -> Vec<(String, u32, u32)> {
 fn an_initrd_has_what_runs_in_memory() {
     let disk = fixture("disk-gpt");
     let cancel = Cancel::default();
-    let made = written(&disk, |raw, out| with_system(raw, &cancel, |disk| write(disk, out, ArchiveKind::Initrd, &Silent, &cancel))).unwrap();
+    let made = written(&disk, |raw, out| with_system(raw, &cancel, |disk| write((disk, raw.1), out, ArchiveKind::Initrd, &Silent, &cancel))).unwrap();
     let entries = initrd_entries(&made);
     let (lines, init): (Vec<_>, Vec<_>) = entries.iter().map(|(line, ..)| line.clone()).partition(|line| !line.ends_with(" /init"));
     assert_eq!(init, ["link 777 0:0 0 sbin/init /init"]);
-    let is_left_out = |line: &&str| line.contains(" /boot/") || line.ends_with(" /etc/fstab");
+    let is_left_out = |line: &&str| line.contains(" /boot/vmlinuz-") || line.ends_with(" /etc/fstab");
     let tree = tree();
     let mut expected: Vec<_> = tree.lines().filter(|line| !is_left_out(line)).map(str::to_owned).collect();
     expected.push("folder 755 0:0 0 - ".to_owned());
@@ -169,7 +169,7 @@ fn an_initrd_has_what_runs_in_memory() {
 #[test]
 fn an_initrd_needs_something_to_start() {
     let error = archive_of(&fixture("disk-gpt"), ArchiveKind::Initrd).unwrap_err();
-    assert_eq!(error.to_string(), "the system of the image cannot be read: it has no /sbin/init that could be started, which is not supported");
+    assert_eq!(error.to_string(), "the system of the image has no /sbin/init that could be started");
 }
 
 #[test]
