@@ -107,7 +107,7 @@ impl Error {
             Self::Inspect(error) => error.hint(),
             Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => Some("free some space there, or use another folder".to_owned()),
             Self::NoFormat(_) => Some(
-                "end the name with .raw, .qcow2, .vhd, .vhdx, .vmdk, .vdi or .tar (and .zst, .xz, .gz or .bz2 after it), or say --format".to_owned(),
+                "end the name with .raw, .qcow2, .vhd, .vhdx, .vmdk, .vdi, .tar, .initrd or .vmlinuz (and .zst, .xz, .gz or .bz2 after it), or say --format".to_owned(),
             ),
             Self::Exists(_) => Some("choose another name, or write over it with --force".to_owned()),
             Self::NotAFile(_) => Some("name a regular file; what a device or a pipe holds can be copied to one, and an image from one".to_owned()),

@@ -118,6 +118,11 @@ impl RawFile {
         if !file.metadata().map_err(Error::io("inspect", path))?.is_file() {
             return Err(Error::NotAFile(path.clone()));
         }
+        let asked = match request.format.map(|format| format.contents) {
+            Some(Contents::Disk(disk)) => Some(disk),
+            Some(contents) => return Err(Error::NoDisk { path: path.clone(), contents }),
+            None => None,
+        };
         let named = FileFormat::of_path(path);
         let compression = match request.format {
             Some(format) => format.compression,
@@ -134,9 +139,8 @@ impl RawFile {
         }
         let unreadable = |name| move |problem| formats::Error::Unreadable { path: path.clone(), name, problem };
         let source = FileSource::new(file).map_err(Error::io("inspect", path))?;
-        let disk = match request.format.map(|format| format.contents) {
-            Some(Contents::Disk(disk)) => disk,
-            Some(other) => return Err(Error::NoDisk { path: path.clone(), contents: other }),
+        let disk = match asked {
+            Some(disk) => disk,
             None => {
                 let found = formats::recognise(&source).map_err(unreadable("a disk image"))?;
                 contradiction(path, named.map(|named| named.contents), found, progress)?;
@@ -160,6 +164,7 @@ impl RawFile {
 /// What the name and the content of a file say differently: the content is believed where it says something.
 fn contradiction(path: &Path, named: Option<Contents>, found: Format, progress: &dyn Progress) -> Result<()> {
     match named {
+        Some(name) if !matches!(name, Contents::Disk(_)) && found == Format::Raw => Err(Error::NoDisk { path: path.to_owned(), contents: name }),
         Some(name) if name != found.into() && found == Format::Raw => Err(Error::Misnamed { path: path.to_owned(), name }),
         Some(name) if name != found.into() => {
             progress.report(Event::Warning(&format!("{} is called {name}, and is {found}: it is read as {found}", path.display())));

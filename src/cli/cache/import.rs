@@ -17,7 +17,7 @@ use crate::cli::{Error, Result, Session, signals};
 
 /// Take a disk image of another program into the cache
 ///
-/// Reads raw, qcow2, vhd, vhdx, vmdk and vdi, each also compressed with zstd. What the file is, its content says; a name that contradicts it is told. The
+/// Reads raw, qcow2, vhd, vhdx, vmdk and vdi, each also compressed with zstd, xz, gzip or bzip2. What the file is, its content says; a name that contradicts it is told. The
 /// disk is cut into the store, where it shares what it has in common with other images, and listed under the digest of its content; importing the same
 /// again changes nothing. Prints the image’s id.
 ///
