@@ -261,6 +261,7 @@ impl Error {
             Self::Repository(error) if error.is_not_available() => 3,
             Self::Repository(error) if error.is_integrity() => 4,
             Self::Download(error) if error.is_integrity() => 4,
+            Self::Download(error) if error.is_of_configuration() => 2,
             Self::Cache(error) if error.is_damage() => 4,
             Self::Store(error) if error.is_damage() => 4,
             Self::Cache(cache::Error::Store(error)) | Self::Store(error) if error.is_of_index() => 4,

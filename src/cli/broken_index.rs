@@ -31,9 +31,10 @@ pub(super) fn guard(index: impl FnOnce() -> Option<PathBuf>, command: impl FnOnc
     }
 }
 
-/// Whether a file of source text is of the crate.
+/// Whether a file of source text is of the crate, as cargo keeps it or as others have it beside the program.
 fn is_of_database(file: &str) -> bool {
-    file.split(['/', '\\']).any(|part| part.strip_prefix("redb-").is_some_and(|version| version.starts_with(|first: char| first.is_ascii_digit())))
+    let is_version = |text: &str| text.starts_with(|first: char| first.is_ascii_digit());
+    file.split(['/', '\\']).any(|part| part == "redb" || part.strip_prefix("redb-").is_some_and(is_version))
 }
 
 #[cfg(test)]
@@ -43,6 +44,7 @@ mod tests {
     #[test]
     fn the_database_is_known_by_its_files() {
         assert!(is_of_database("/home/a/.cargo/registry/src/index/redb-4.6.0/src/tree_store/btree.rs"));
+        assert!(is_of_database("/build/vendor/redb/src/tree_store/btree.rs"));
         assert!(!is_of_database("src/store/redb.rs") && !is_of_database("/a/redb-derive-1/src/lib.rs"));
     }
 }

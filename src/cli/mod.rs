@@ -133,7 +133,16 @@ enum Command {
 
 /// Runs the program with these arguments, its own name first, and returns its exit status.
 pub(crate) fn main(arguments: Vec<OsString>) -> u8 {
-    if completions::answer(&arguments) {
+    // A shell that asks hears nothing of an index that is broken.
+    let mut asked = false;
+    let answered = broken_index::guard(
+        || None,
+        || {
+            asked = completions::answer(&arguments);
+            Ok(())
+        },
+    );
+    if asked || answered.is_err() {
         return exit::DONE;
     }
     let cli = match Cli::try_parse_from(arguments) {
@@ -164,6 +173,7 @@ pub(crate) fn main(arguments: Vec<OsString>) -> u8 {
     match outcome {
         Ok(()) => exit::DONE,
         Err(error) => {
+            session.view.close();
             let mut problem = error.problem();
             if error.is_without_room() {
                 problem.hint = [problem.hint.take(), session.room_hint()].into_iter().flatten().reduce(|hint, room| format!("{hint}; {room}"));

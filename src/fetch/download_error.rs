@@ -66,6 +66,11 @@ impl DownloadError {
         self.transfers().any(Error::is_other_than_promised)
     }
 
+    /// Whether something that the user has configured cannot be used.
+    pub fn is_of_configuration(&self) -> bool {
+        self.transfers().any(|error| matches!(error, Error::Certificate { .. }))
+    }
+
     /// Whether packages could not be stored for lack of room.
     pub fn is_full(&self) -> bool {
         let full = |error: &std::io::Error| matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded);

@@ -31,6 +31,12 @@ impl Store {
             return Ok(0);
         }
         progress.report(Event::Start { phase: Phase::Rewrite, total: Some(sources.iter().map(|(_, row)| row.live_len).sum()) });
+        let added = self.rewrite(sources, progress, cancel);
+        progress.report(Event::Finish { phase: Phase::Rewrite });
+        added
+    }
+
+    fn rewrite(&self, sources: Vec<(Digest, PackRow)>, progress: &dyn Progress, cancel: &Cancel) -> Result<u64> {
         let mut writer = PackWriter::new(self.lease()?);
         let mut copies = Vec::with_capacity(sources.len());
         for (id, row) in sources {
@@ -42,9 +48,7 @@ impl Store {
             }
         }
         let staged = writer.finish()?;
-        let added = self.move_chunks(&copies, &staged)?;
-        progress.report(Event::Finish { phase: Phase::Rewrite });
-        Ok(added)
+        self.move_chunks(&copies, &staged)
     }
 
     fn sources(&self, named: &[Digest]) -> Result<Vec<(Digest, PackRow)>> {
