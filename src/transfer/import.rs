@@ -139,13 +139,12 @@ impl RawFile {
         }
         let unreadable = |name| move |problem| formats::Error::Unreadable { path: path.clone(), name, problem };
         let source = FileSource::new(file).map_err(Error::io("inspect", path))?;
-        let disk = match asked {
-            Some(disk) => disk,
-            None => {
-                let found = formats::recognise(&source).map_err(unreadable("a disk image"))?;
-                contradiction(path, named.map(|named| named.contents), found, progress)?;
-                found
-            }
+        let disk = if let Some(disk) = asked {
+            disk
+        } else {
+            let found = formats::recognise(&source).map_err(unreadable("a disk image"))?;
+            contradiction(path, named.map(|named| named.contents), found, progress)?;
+            found
         };
         let format = FileFormat { contents: disk.into(), compression };
         if disk == Format::Raw {

@@ -77,7 +77,7 @@ fn write(
     let mut names: Vec<_> = disk.tree.iter().map(|(name, at)| (name.as_slice(), *at)).filter(|(name, at)| is_wanted(disk, name, *at)).collect();
     if kind == ArchiveKind::Initrd {
         let has_root = mounts_a_root(disk).map_err(|problem| damaged("/etc/fstab", problem))?;
-        names.retain(|(name, at)| !starts_from_disk(disk, name, *at) && !(has_root && *name == b"/etc/fstab"));
+        names.retain(|(name, at)| !(starts_from_disk(disk, name, *at) || has_root && *name == b"/etc/fstab"));
     }
     let mut seen = HashSet::new();
     let firsts = names.iter().filter(|(_, at)| key(disk, *at).is_none_or(|key| seen.insert(key)));
