@@ -64,6 +64,7 @@ def task(out, files):
             "files": [],
             "modules": [],
             "commands": [],
+            "platform": "disk",
             "time": now,
             "workers": os.cpu_count(),
         },
