@@ -1,9 +1,9 @@
-# What the inner parts cost, in instructions: a count that a busy machine does not change (benches/instructions.rs).
+# What the inner parts cost, in instructions: a count that a busy machine does not change (benches/instructions).
 
-# The program of the counts is built beside the one that is tested; its messages are for who looks at a failure.
+# Beside the program that is tested, from the same libraries; what cargo says is for who looks at a failure.
 build_counted() {
-    (cd "$REPOSITORY" && HOME=$CALLER_HOME cargo bench --locked --quiet --no-run --bench instructions --message-format json) 2>"$LOGS/instructions.cargo" </dev/null |
-        "$PYTHON" -c 'import json, sys; print(*(line["executable"] for line in map(json.loads, sys.stdin) if line.get("executable") and line["target"]["kind"] == ["bench"]), sep="\n")'
+    (cd "$REPOSITORY" && HOME=$CALLER_HOME cargo build --release --locked --quiet --package instructions --message-format json) 2>"$LOGS/instructions.cargo" </dev/null |
+        "$PYTHON" -c 'import json, sys; print(*(line["executable"] for line in map(json.loads, sys.stdin) if line.get("executable")), sep="\n")'
 }
 
 # Millions of instructions of WORK, all that a start takes included. One thread: others only spin while they wait.
@@ -15,9 +15,9 @@ instructions() {
 # At most 3 % more than the figure that is written down; what has become much less should be written down, too.
 as_before() {
     local before now=$2
-    before=$(awk -v work="$1" '$1 == work { print $2 }' "$REPOSITORY/benches/instructions.txt")
+    before=$(awk -v work="$1" '$1 == work { print $2 }' "$REPOSITORY/benches/instructions/counts.txt")
     [[ $before && $now ]] && ((now * 100 <= before * 103 && now * 100 >= before * 80)) && return
-    echo "$1: ${now:-no} million instructions, and ${before:-none} are written in benches/instructions.txt; $(HOME=$CALLER_HOME rustc --version)"
+    echo "$1: ${now:-no} million instructions, and ${before:-none} are written in benches/instructions/counts.txt; $(HOME=$CALLER_HOME rustc --version)"
     tail -n 5 "$PLACE/said"
     return 1
 }
