@@ -75,6 +75,8 @@ struct Context<'a> {
 struct Files {
     esp: Vec<FatFile>,
     tree: Vec<(String, Vec<u8>)>,
+    /// Of the tree, too; root alone may read them, and nobody writes them by mistake.
+    private: Vec<(String, Vec<u8>)>,
     bios: Option<Bios>,
 }
 
@@ -124,8 +126,10 @@ pub(super) fn install(tree: &Tree, layout: Checked<'_>, boot: &Boot, run: &mut R
     for mount_point in layout.layout.partitions.iter().filter_map(|partition| partition.mount_point.as_deref()) {
         tree.create_dirs(mount_point.trim_start_matches('/'))?;
     }
-    for (path, bytes) in &files.tree {
-        tree.write(path, bytes, 0o644)?;
+    for (files, mode) in [(&files.tree, 0o644), (&files.private, 0o400)] {
+        for (path, bytes) in files {
+            tree.write(path, bytes, mode)?;
+        }
     }
     let mut esp = layout.esp.map_or(Ok(Vec::new()), |esp| adopt(tree, esp))?;
     let own = files.esp.into_iter().filter(|file| !esp.iter().any(|theirs| theirs.path.eq_ignore_ascii_case(&file.path)));

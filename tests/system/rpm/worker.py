@@ -70,12 +70,12 @@ def task(out, files):
         },
         "start": {"packages": {"save_base": None, "save": None}},
         "layout": {
-            "size": 2048 * MIB,
+            "size": 1024 * MIB,
             "table": "gpt",
             "architecture": "x86_64",
             "partitions": [
                 partition("esp", "esp", 1, 256, "fat32", "/boot/efi"),
-                partition("root", "linux_root", 257, 1790, "ext4", "/"),
+                partition("root", "linux_root", 257, 766, "ext4", "/"),
             ],
             "extend_last_partition": False,
             "seed": "ab" * 32,
