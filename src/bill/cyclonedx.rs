@@ -165,7 +165,7 @@ fn dependencies(bill: &Bill) -> Vec<Dependency> {
         match &package.reason {
             Reason::Essential | Reason::Wanted | Reason::Obsoletes(_) => roots.push(place),
             // What recommends another has it for a dependency where the format knows no other.
-            Reason::DependencyOf(by) | Reason::RecommendedBy(by) => match bill.place(by) {
+            Reason::DependencyOf(by) | Reason::RecommendedBy(by) | Reason::Supplements(by) => match bill.place(by) {
                 Some(by) if edges[by].contains(&place) => {}
                 Some(by) => edges[by].push(place),
                 None => roots.push(place),

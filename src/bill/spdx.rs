@@ -121,7 +121,7 @@ pub(super) fn document(bill: &Bill) -> Document {
     for (package, depends) in locked.iter().zip(bill.edges()) {
         relationships.push(relationship(IMAGE.to_owned(), "CONTAINS", id(package)));
         relationships.extend(depends.into_iter().map(|other| relationship(id(package), "DEPENDS_ON", id(&locked[other]))));
-        if let Reason::RecommendedBy(by) = &package.reason {
+        if let Reason::RecommendedBy(by) | Reason::Supplements(by) = &package.reason {
             relationships.extend(bill.place(by).map(|by| relationship(id(package), "OPTIONAL_DEPENDENCY_OF", id(&locked[by]))));
         }
     }
@@ -191,6 +191,7 @@ fn described(bill: &Bill, place: usize, package: &LockedPackage) -> Package {
                 Reason::DependencyOf(by) => format!("needed by {by}"),
                 Reason::Obsoletes(name) => format!("wanted by the spec or the profile as {name}, which it obsoletes"),
                 Reason::RecommendedBy(by) => format!("recommended by {by}"),
+                Reason::Supplements(name) => format!("recommended with {name}, which it supplements"),
             }
         )),
         external_refs: vec![purl],

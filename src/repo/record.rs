@@ -148,6 +148,8 @@ pub struct Relations {
     pub depends: Vec<AnyOf>,
     /// Would be there in all but unusual installations.
     pub recommends: Vec<AnyOf>,
+    /// RPM: what this package is recommended with; each of these alone is enough, where all of its requirements hold. None of them is empty.
+    pub supplements: Vec<Vec<Requirement>>,
     /// Must not be unpacked at the same time.
     pub conflicts: Vec<Requirement>,
     /// Must not be configured at the same time.

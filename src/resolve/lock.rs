@@ -48,6 +48,8 @@ pub enum Reason {
     Obsoletes(String),
     /// The named package recommends it.
     RecommendedBy(String),
+    /// It says that the named package is better with it: rpm's Supplements.
+    Supplements(String),
 }
 
 impl std::fmt::Display for Reason {
@@ -59,6 +61,7 @@ impl std::fmt::Display for Reason {
             Self::DependencyOf(name) => write!(f, "needed-by {name}"),
             Self::Obsoletes(name) => write!(f, "obsoletes {name}"),
             Self::RecommendedBy(name) => write!(f, "recommended-by {name}"),
+            Self::Supplements(name) => write!(f, "supplements {name}"),
         }
     }
 }

@@ -8,7 +8,7 @@
 //! package NAME VERSION ARCHITECTURE ARCHIVE SHA256 SIZE INSTALLED FILE REASON…
 //! ```
 //!
-//! REASON is `essential`, `wanted`, `needed-by NAME`, `obsoletes NAME` or `recommended-by NAME`, with `(essential)` behind it where the package is essential for another reason,
+//! REASON is `essential`, `wanted`, `needed-by NAME`, `obsoletes NAME`, `recommended-by NAME` or `supplements NAME`, with `(essential)` behind it where the package is essential for another reason,
 //! too. A file comes from anywhere: what is not as above is an error with its line.
 
 use std::fmt::Write as _;
@@ -145,6 +145,7 @@ fn package(name: [&str; 4], sha256: &str, sizes: [&str; 2], path: &str, reason: 
         ["needed-by", name] => Reason::DependencyOf(checked(name, "name of a package")?),
         ["obsoletes", name] => Reason::Obsoletes(checked(name, "name of a package")?),
         ["recommended-by", name] => Reason::RecommendedBy(checked(name, "name of a package")?),
+        ["supplements", name] => Reason::Supplements(checked(name, "name of a package")?),
         _ => return Err("the reason is none".to_owned()),
     };
     let (size, installed_size) = (number(sizes[0])?, number(sizes[1])?);
@@ -281,6 +282,7 @@ mod tests {
             word().prop_map(Reason::DependencyOf),
             word().prop_map(Reason::Obsoletes),
             word().prop_map(Reason::RecommendedBy),
+            word().prop_map(Reason::Supplements),
         ];
         let name = (word(), word(), prop_oneof![Just("amd64"), Just("all")], prop_oneof![Just("debian"), Just("host/path")]);
         (name, any::<[u8; 32]>(), any::<u64>(), any::<u64>(), "[a-z]{1,5}(/[a-z%+]{1,5}){0,2}", any::<bool>(), reason).prop_map(

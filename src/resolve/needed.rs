@@ -12,7 +12,7 @@ use super::{Error, Root, RootKind};
 use crate::repo::{AnyOf, PackageRecord, Requirement};
 
 /// The packages of `solution` that `roots` needs, each of which one of these packages satisfies: where one alternative is in for another reason, no second one
-/// stays. With `recommends`, what they recommend and the solution has stays too.
+/// stays. With `recommends`, what they recommend and the solution has stays too, and what of it supplements them.
 ///
 /// # Errors
 /// A dependency that nothing in the solution satisfies, and two packages in it that exclude each other: the solver would be wrong.
@@ -60,6 +60,13 @@ fn once_through(universe: &Universe<'_>, solution: &BTreeSet<Record>, roots: &[V
                     [only] => fresh.push(only),
                     _ => drop(open.insert((package.coordinates.name(), at), satisfiers)),
                 }
+            }
+        }
+        if recommends {
+            let others = solution.difference(&kept).copied();
+            fresh.extend(others.filter(|&record| supplemented(universe, record, &kept).is_some()));
+            if !fresh.is_empty() {
+                continue;
             }
         }
         match open.pop_first() {
@@ -115,7 +122,25 @@ pub(super) fn reasons(universe: &Universe<'_>, kept: &BTreeSet<Record>, roots: &
             }
         }
     }
+    // Files that it names are looked up only where they matter.
+    for &record in kept {
+        if !reasons.contains_key(&record)
+            && let Some(other) = supplemented(universe, record, kept)
+        {
+            reasons.insert(record, Reason::Supplements(universe.record(other).coordinates.name().to_owned()));
+        }
+    }
     reasons
+}
+
+/// The first package of a set that `record` supplements, if that is so where these packages are there.
+pub(super) fn supplemented(universe: &Universe<'_>, record: Record, set: &BTreeSet<Record>) -> Option<Record> {
+    let others = |requirement: &Requirement| {
+        let satisfiers = universe.satisfiers(requirement, Scope::All);
+        satisfiers.into_iter().flat_map(|satisfiers| satisfiers.members).find(|other| *other != record && set.contains(other))
+    };
+    let ways = universe.record(record).relations.supplements.iter();
+    ways.filter_map(|way| way.iter().map(others).collect::<Option<Vec<_>>>()).find_map(|way| way.first().copied())
 }
 
 /// All that a package asks for where the packages of `set` are there, and whether it must be there.

@@ -57,7 +57,17 @@ fn a_record() -> impl Strategy<Value = PackageRecord> {
             multi_arch: MultiArch::No,
             licence: None,
             provides,
-            relations: Relations { pre_depends, depends, recommends, conflicts, breaks, replaces: Vec::new(), conditional: Vec::new() }.into(),
+            relations: Relations {
+                pre_depends,
+                depends,
+                recommends,
+                conflicts,
+                breaks,
+                supplements: Vec::new(),
+                replaces: Vec::new(),
+                conditional: Vec::new(),
+            }
+            .into(),
             archive: Arc::new(Archive { id: repository, mirrors: Vec::new(), pin }),
         }
     })
@@ -162,7 +172,7 @@ proptest! {
                     let held = match &package.reason {
                         Reason::Essential => essentials(&records).iter().any(|name| name == package.coordinates.name()),
                         Reason::Wanted => names.iter().any(|name| name == package.coordinates.name()),
-                        Reason::Obsoletes(_) => false,
+                        Reason::Obsoletes(_) | Reason::Supplements(_) => false,
                         Reason::DependencyOf(name) => asks_for(&set, name, package.coordinates.name(), true),
                         Reason::RecommendedBy(name) => recommends && asks_for(&set, name, package.coordinates.name(), false),
                     };

@@ -6,7 +6,7 @@ use resolvo::conflict::Conflict;
 use resolvo::{Problem, Requirement, SolvableId, Solver, UnsolvableOrCancelled};
 
 use super::explain::explain;
-use super::needed::{dependencies, needed, within};
+use super::needed::{dependencies, needed, supplemented, within};
 use super::provider::{Provider, solvable};
 use super::universe::{Record, Satisfiers, Scope, Universe};
 use super::{Error, Root};
@@ -33,7 +33,8 @@ pub(super) fn search(universe: &Universe<'_>, roots: &[Root], recommends: bool) 
     needed(universe, solution, &roots, recommends)
 }
 
-/// What the packages of a solution recommend and do not have, where it has not been tried before: for each recommendation the first alternative that is left.
+/// What the packages of a solution recommend and do not have, where it has not been tried before: for each recommendation the first alternative that is left,
+/// and what supplements them.
 fn wishes(universe: &Universe<'_>, scope: Scope, solution: &BTreeSet<Record>, tried: &[Record]) -> Option<Vec<Record>> {
     let mut by_name: Vec<_> = solution.iter().map(|&record| universe.record(record)).collect();
     by_name.sort_by_key(|package| &package.coordinates);
@@ -46,6 +47,13 @@ fn wishes(universe: &Universe<'_>, scope: Scope, solution: &BTreeSet<Record>, tr
             let untried = |record: &Record| !tried.contains(record);
             let next = universe.any_of(alternatives, scope).into_iter().flat_map(|satisfiers| satisfiers.members).find(untried);
             wishes.extend(next.filter(|record| !wishes.contains(record)));
+        }
+    }
+    let is_there = |record| universe.versions(universe.group_of(record)).iter().any(|version| solution.contains(version));
+    for record in universe.supplementing() {
+        let is_new = !tried.contains(&record) && !wishes.contains(&record) && !is_there(record);
+        if is_new && supplemented(universe, record, solution).is_some() {
+            wishes.push(record);
         }
     }
     (!wishes.is_empty()).then_some(wishes)

@@ -177,6 +177,14 @@ impl<'a> Universe<'a> {
         essentials.into_iter().map(|(_, record)| record).collect()
     }
 
+    /// The candidates that supplement others, by name. (Only RPM packages do.)
+    pub(super) fn supplementing(&self) -> Vec<Record> {
+        let candidates = self.groups.iter().map(|group| (group.name, group.candidate)).filter(|_| self.packaging == Packaging::Rpm);
+        let mut found: Vec<_> = candidates.filter(|(_, record)| !self.record(*record).relations.supplements.is_empty()).collect();
+        found.sort_unstable();
+        found.into_iter().map(|(_, record)| record).collect()
+    }
+
     /// Who satisfies one of these alternatives, in the order of preference: on Debian as they are written, where a group can appear under several; with rpm all
     /// of them are one list, as libsolv has it.
     pub(super) fn any_of(&self, alternatives: &AnyOf, scope: Scope) -> Vec<Satisfiers> {

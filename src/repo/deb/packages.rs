@@ -313,6 +313,7 @@ impl Stanza<'_> {
             conflicts: requirements("Conflicts", self.conflicts)?,
             breaks: requirements("Breaks", self.breaks)?,
             replaces: requirements("Replaces", self.replaces)?,
+            supplements: Vec::new(),
             conditional: Vec::new(),
         })
     }

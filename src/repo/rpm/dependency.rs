@@ -44,6 +44,14 @@ pub(super) fn unless(text: &str) -> Option<Vec<Conditional>> {
     Some(ways(&excluded)?.into_iter().flat_map(conditional).collect())
 }
 
+/// The ways to satisfy an expression in brackets: of each of them, all requirements must hold. None for expressions with conditions, and where it cannot be
+/// known.
+pub(super) fn ways_of(text: &str) -> Option<Vec<Vec<Requirement>>> {
+    let mut words = Words { rest: text };
+    let expression = words.expression(0).filter(|_| words.rest.trim().is_empty() && text.len() <= LENGTH_LIMIT)?;
+    ways(&clauses(&expression)?)
+}
+
 fn unversioned(name: &str) -> Requirement {
     Requirement { name: name.to_owned(), arch: None, version: None, with: Vec::new(), without: Vec::new() }
 }
@@ -287,6 +295,21 @@ mod tests {
         assert_eq!(shown("((a or b) unless (c or d))"), Some(vec![expected("a", 1, &["c", "d"]), expected("b", 1, &["c", "d"])]));
         assert_eq!(shown("((a and b) unless (c and d))"), Some(vec![expected("a", 2, &["c"]), expected("a", 2, &["d"])]));
         for text in ["(a unless b else c)", "(a unless b unless c)", "(a if b)", "(a unless (b if c))", "(a unless b) c", "a"] {
+            assert_eq!(shown(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_can_hold_without_conditions_holds_in_ways() {
+        let shown = |text: &str| {
+            let ways = ways_of(text)?.into_iter();
+            Some(ways.map(|way| way.into_iter().map(|one| one.name).collect::<Vec<_>>().join("&")).collect::<Vec<_>>().join(" "))
+        };
+        for (text, expected) in [("(a)", "a"), ("(a and b)", "a&b"), ("((a or b) and c)", "a&c b&c"), ("(a or (b and c))", "a&a a&c b&a b&c")] {
+            assert_eq!(shown(text).as_deref(), Some(expected), "{text}");
+        }
+        let wide = format!("({})", ["(a or b)"; 9].join(" and "));
+        for text in ["(a if b)", "(a unless b)", "(a", "(a) b", "a", "()", &wide] {
             assert_eq!(shown(text), None, "{text}");
         }
     }

@@ -115,7 +115,8 @@ pub fn of_header(
     archive: &Arc<Archive>,
     arch: &str,
 ) -> Result<Option<PackageRecord>, String> {
-    let Described { name, version, arch: own_arch, installed, licence, provides, requires, conflicts, obsoletes, recommends, files } = described;
+    let Described { name, version, arch: own_arch, installed, licence, provides, requires, conflicts, obsoletes, recommends, supplements, files } =
+        described;
     let location = checked_path(filename).ok_or_else(|| format!("“{filename}” leads out of the repository"))?;
     let mut draft = Draft { name, arch: own_arch, version: Some(version), installed, licence, ..Draft::default() };
     (draft.checksum, draft.is_sha256, draft.size, draft.location) = (sha256.to_string(), true, Some(size), Some(location));
@@ -125,6 +126,7 @@ pub fn of_header(
         (List::Conflicts, conflicts),
         (List::Obsoletes, obsoletes),
         (List::Recommends, recommends),
+        (List::Supplements, supplements),
     ];
     for (list, relations) in lists {
         for Relation { name, flags, version } in relations {
@@ -171,6 +173,7 @@ enum List {
     Conflicts,
     Obsoletes,
     Recommends,
+    Supplements,
 }
 
 /// One package while it is read.
@@ -225,7 +228,7 @@ impl Draft {
                         self.count()?;
                         self.provides.push(Provide { name, version: None });
                     }
-                    "provides" | "requires" | "conflicts" | "obsoletes" | "recommends" => self.list = None,
+                    "provides" | "requires" | "conflicts" | "obsoletes" | "recommends" | "supplements" => self.list = None,
                     _ => {}
                 }
                 self.open.clear();
@@ -256,6 +259,7 @@ impl Draft {
             "conflicts" => self.list = Some(List::Conflicts),
             "obsoletes" => self.list = Some(List::Obsoletes),
             "recommends" => self.list = Some(List::Recommends),
+            "supplements" => self.list = Some(List::Supplements),
             "entry" => self.entry(element)?,
             _ => {}
         }
@@ -269,7 +273,7 @@ impl Draft {
     }
 
     fn entry(&mut self, element: &Element) -> Result<(), String> {
-        // Other weak dependencies have lists of their own, which are not read.
+        // Suggestions and enhancements, which dnf does not follow either, have lists of their own.
         let Some(list) = self.list else { return Ok(()) };
         let name = element.attribute("name").unwrap_or_default();
         let comparison = match element.attribute("flags") {
@@ -305,6 +309,7 @@ impl Draft {
         match list {
             List::Requires => self.relations.depends.push(AnyOf(vec![requirement])),
             List::Recommends => self.relations.recommends.push(AnyOf(vec![requirement])),
+            List::Supplements => self.relations.supplements.push(vec![requirement]),
             List::Conflicts => self.relations.conflicts.push(requirement),
             List::Obsoletes | List::Provides => self.relations.replaces.push(requirement),
         }
@@ -316,6 +321,11 @@ impl Draft {
             && let Some(conditional) = dependency::unless(text)
         {
             self.relations.conditional.extend(conditional);
+            return;
+        }
+        if list == List::Supplements {
+            // One that cannot be known never holds.
+            self.relations.supplements.extend(dependency::ways_of(text).unwrap_or_default());
             return;
         }
         let Meaning { mut any_of, conditional } = dependency::rich(text);
@@ -334,7 +344,7 @@ impl Draft {
                 let excluded = any_of.remove(0).0;
                 if excluded.iter().any(|one| one.name == text) { self.stop(text) } else { self.relations.conflicts.extend(excluded) }
             }
-            List::Conflicts | List::Obsoletes | List::Provides => self.stop(text),
+            List::Conflicts | List::Obsoletes | List::Provides | List::Supplements => self.stop(text),
         }
     }
 

@@ -126,6 +126,37 @@ fn what_is_recommended_comes_where_it_can_if_it_is_asked_for() {
 }
 
 #[test]
+fn what_supplements_others_comes_with_them_if_it_is_asked_for() {
+    let list = "base 1-1\nlang 1-1\nplus 1-1: supplements base\nchain 1-1: supplements plus; requires needs\nneeds 1-1\nnot 1-1: conflicts plus\n\
+                both 1-1: supplements (base and lang)\neither 1-1: supplements gone, (gone or lang)\nolder 1-1: supplements base < 1\n\
+                broken 1-1: supplements base; requires gone\nenhances 1-1: enhances base\nrenewed 1-1: supplements base\nrenewed 2-1\n\
+                under 1-1: supplements (base if lang)";
+    let of = |wanted: &[&str], recommends| {
+        let request = Request { packaging: Packaging::Rpm, arch: "x86_64".to_owned(), recommends, ..request(wanted) };
+        resolve(&request, &records(list), &[]).unwrap()
+    };
+    assert_eq!(names(&of(&["base"], false)), ["base=1-1"]);
+    let found = of(&["base"], true);
+    assert_eq!(names(&found), ["base=1-1", "chain=1-1", "needs=1-1", "plus=1-1"]);
+    let reason = |at: usize| found.lock.packages[at].reason.to_string();
+    assert_eq!([reason(1), reason(2), reason(3)], ["supplements plus", "needed-by chain", "supplements base"]);
+    let all = ["base=1-1", "both=1-1", "chain=1-1", "either=1-1", "lang=1-1", "needs=1-1", "plus=1-1"];
+    assert_eq!(names(&of(&["base", "lang"], true)), all);
+    assert_eq!(names(&of(&["base", "not"], true)), ["base=1-1", "not=1-1"]);
+}
+
+/// As libsolv has it: of two that provide the same, what is there for another reason is enough.
+#[test]
+fn what_supplements_can_be_what_is_needed() {
+    let list = "user 1-1: requires v\na 1-1: provides v\nb 1-1: provides v; supplements user";
+    let of = |recommends| {
+        let request = Request { packaging: Packaging::Rpm, arch: "x86_64".to_owned(), recommends, ..request(&["user"]) };
+        names(&resolve(&request, &records(list), &[]).unwrap())
+    };
+    assert_eq!((of(false), of(true)), (vec!["a=1-1".to_owned(), "user=1-1".to_owned()], vec!["b=1-1".to_owned(), "user=1-1".to_owned()]));
+}
+
+#[test]
 fn the_lock_says_what_was_replaced() {
     let lines = records("old 1-1\nnew 2-1: obsoletes old < 2\nuser 1-1: requires new");
     let request = |wanted| Request { packaging: Packaging::Rpm, arch: "x86_64".to_owned(), ..request(wanted) };

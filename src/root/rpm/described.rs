@@ -41,6 +41,8 @@ pub struct Described {
     pub obsoletes: Vec<Relation>,
     /// What it is better with.
     pub recommends: Vec<Relation>,
+    /// With what it is better to have it.
+    pub supplements: Vec<Relation>,
     /// The absolute paths of its files.
     pub files: Vec<String>,
 }
@@ -70,6 +72,7 @@ impl Described {
             conflicts: relations(header, [Tag::CONFLICTS, Tag::CONFLICT_FLAGS, Tag::CONFLICT_VERSIONS])?,
             obsoletes: relations(header, [Tag::OBSOLETES, Tag::OBSOLETE_FLAGS, Tag::OBSOLETE_VERSIONS])?,
             recommends: relations(header, [Tag::RECOMMENDS, Tag::RECOMMEND_FLAGS, Tag::RECOMMEND_VERSIONS])?,
+            supplements: relations(header, [Tag::SUPPLEMENTS, Tag::SUPPLEMENT_FLAGS, Tag::SUPPLEMENT_VERSIONS])?,
             files,
             ..Self::default()
         })

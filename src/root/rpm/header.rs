@@ -58,6 +58,9 @@ impl Tag {
     pub(super) const RECOMMENDS: Self = Self(5046);
     pub(super) const RECOMMEND_VERSIONS: Self = Self(5047);
     pub(super) const RECOMMEND_FLAGS: Self = Self(5048);
+    pub(super) const SUPPLEMENTS: Self = Self(5052);
+    pub(super) const SUPPLEMENT_VERSIONS: Self = Self(5053);
+    pub(super) const SUPPLEMENT_FLAGS: Self = Self(5054);
     /// The SHA-256 of the payload as it is in the file.
     pub(super) const PAYLOAD_DIGEST: Self = Self(5092);
     /// Of the signature header: over the header, by a DSA, `ECDSA` or `EdDSA` key.

@@ -98,6 +98,30 @@ weak-b 1
 weak-gone 1: Recommends nothing-has-this-either; Recommends weak-broken; Recommends weak-b
 weak-broken 1: Requires nothing-has-this
 weak-or 1: Recommends (weak-nowhere or weak-b)
+sup-base 1
+sup-plus 1: Supplements sup-base
+sup-chain 1: Supplements sup-plus; Requires sup-needs
+sup-needs 1
+sup-not 1: Conflicts sup-plus
+sup-older 1: Supplements sup-base < 1
+sup-broken 1: Supplements sup-base; Requires nothing-has-this
+sup-enhances 1: Enhances sup-base
+sup-lang 1: Provides sup-v = 2
+sup-both 1: Supplements (sup-base and sup-lang)
+sup-either 1: Supplements sup-gone; Supplements (sup-gone or sup-lang)
+sup-newer 1: Supplements sup-v > 2
+sup-of-virtual 1: Supplements sup-v >= 2
+sup-with 1: Supplements (sup-v >= 1 with sup-v < 3)
+sup-user 1: Requires sup-base
+sup-weak 1: Recommends sup-lang
+sup-pair 1
+sup-one 1: Supplements sup-pair; Conflicts sup-two
+sup-two 1: Supplements sup-pair
+sup-choice 1: Requires sup-alt
+sup-alt-a 1: Provides sup-alt
+sup-alt-b 1: Provides sup-alt; Supplements sup-choice
+sup-alt-c 1: Supplements sup-alt
+sup-file 1: Supplements /usr/share/choices/later
 """
 
 QUESTIONS = """
@@ -157,6 +181,15 @@ weak-user weak-not
 weak-chain
 weak-gone
 weak-or
+sup-base
+sup-base sup-lang
+sup-base sup-not
+sup-lang
+sup-user
+sup-weak
+sup-pair
+sup-choice
+file-later
 """
 
 SPEC = """
