@@ -1,11 +1,11 @@
 #!/bin/bash
-# Builds the same packages with image-composer and with mmdebstrap, the fastest builder of Debian roots, at its fastest: from a local repository that has
-# these packages alone, on tmpfs, without syncs, and then `mke2fs -d` of what it made.
+# Builds the same packages with image-composer, with mmdebstrap, the fastest builder of Debian roots, at its fastest, and with debootstrap: from a local
+# repository that has these packages alone, on tmpfs, without syncs, and then `mke2fs -d` of what they made.
 #
 #     benches/peers/build.sh [PROGRAM]
 #
-# PROGRAM is image-composer (default: target/release/image-composer). Installs what it lacks (mmdebstrap, eatmydata, apt-utils, time), needs root, a mirror, and
-# some ten minutes. Sets: `minimal` (fixtures/specs/debian12-minimal.yml) and `server` (server.yml). In every round all take their turn; the table has the medians
+# PROGRAM is image-composer (default: target/release/image-composer). Installs what it lacks (mmdebstrap, debootstrap, eatmydata, apt-utils, time), needs
+# root, a mirror, and some twenty minutes. Sets: `minimal` (fixtures/specs/debian12-minimal.yml) and `server` (server.yml). In every round all take their turn; the table has the medians
 # of ROUNDS (5) over SETS (both), in $RESULT (build-results.md beside this script).
 set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -16,7 +16,7 @@ ROUNDS=${ROUNDS:-5}
 read -ra SETS <<<"${SETS:-minimal server}"
 
 lacking=()
-for need in mmdebstrap eatmydata apt-ftparchive:apt-utils /usr/bin/time:time python3; do
+for need in mmdebstrap debootstrap eatmydata apt-ftparchive:apt-utils /usr/bin/time:time python3; do
     command -v "${need%%:*}" >/dev/null || lacking+=("${need##*:}")
 done
 ((${#lacking[@]} == 0)) || DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 install "${lacking[@]}" </dev/null >/dev/null
@@ -50,6 +50,13 @@ make_repository() {
     sed 's/=.*//' "$WORK/$set.versions" | paste -sd , >"$WORK/$set.names"
     mkdir -p "$repository"
     (cd "$repository" && xargs apt-get -qq download <"$WORK/$set.versions" 2>/dev/null && apt-ftparchive packages . >Packages)
+    # The same as a suite: debootstrap knows no flat repositories.
+    mkdir -p "$repository/dists/bookworm/main/binary-amd64"
+    cp "$repository/Packages" "$repository/dists/bookworm/main/binary-amd64/"
+    local of=APT::FTPArchive::Release
+    apt-ftparchive -o $of::Suite=bookworm -o $of::Codename=bookworm -o $of::Components=main -o $of::Architectures=amd64 \
+        release "$repository/dists/bookworm" >"$WORK/Release"
+    mv "$WORK/Release" "$repository/dists/bookworm/"
 }
 
 mmdebstrap_and_disk() {
@@ -58,13 +65,27 @@ mmdebstrap_and_disk() {
     # Hooks bind the local repository into the root, as mmdebstrap's manual recommends for file://.
     TMPDIR=$MEMORY eatmydata mmdebstrap --quiet --mode=root --variant=custom --dpkgopt=force-unsafe-io --include="$(cat "$WORK/$set.names")" \
         --hook-dir=/usr/share/mmdebstrap/hooks/merged-usr --hook-dir=/usr/share/mmdebstrap/hooks/file-mirror-automount \
-        bookworm "$root" "deb [trusted=yes] file://$WORK/repository-$set ./"
+        bookworm "$root" "deb [trusted=yes] file://$WORK/repository-$set ./" || return
     # What the hook bound and left.
     umount "$root$WORK/repository-$set" 2>/dev/null || true
-    truncate --size 0 "$WORK/peer.ext4"
-    mke2fs -q -F -t ext4 -d "$root" "$WORK/peer.ext4" "$2"
+    make_disk "$root" "$2"
 }
-export -f mmdebstrap_and_disk
+
+debootstrap_and_disk() {
+    local set=$1 root=$MEMORY/root names foreign
+    rm -rf --one-file-system "$root"
+    names=$(cat "$WORK/$set.names")
+    # What its smallest variant has by itself.
+    foreign=$(printf '%s\n' apt usr-is-merged | grep -vxFf <(tr , '\n' <<<"$names") | paste -sd ,)
+    eatmydata debootstrap --no-check-gpg --variant=minbase --include="$names" --exclude="$foreign" bookworm "$root" "file://$WORK/repository-$set" &&
+        make_disk "$root" "$2"
+}
+
+make_disk() {
+    truncate --size 0 "$WORK/peer.ext4"
+    mke2fs -q -F -t ext4 -d "$1" "$WORK/peer.ext4" "$2"
+}
+export -f mmdebstrap_and_disk debootstrap_and_disk make_disk
 export WORK MEMORY
 
 # What no set has, and little comes with.
@@ -86,6 +107,7 @@ for ((round = 0; round < ROUNDS; round++)); do
         [[ $set == minimal ]] || size=3840M
         measure "$set" packages bash -c 'ours "$@"' bash "$set" --no-image-cache --no-root-cache --offline
         measure "$set" mmdebstrap bash -c 'mmdebstrap_and_disk "$@"' bash "$set" "$size"
+        measure "$set" debootstrap bash -c 'debootstrap_and_disk "$@"' bash "$set" "$size"
         # The first build has kept a root; what only the spec adds is another host name.
         sed "s/hostname: .*/hostname: round-$round/" "$WORK/$set.yml" >"$WORK/$set-other.yml"
         measure "$set" root bash -c 'ours "$@"' bash "$set-other" --offline
@@ -118,6 +140,7 @@ names = {
     "more": "image-composer, a package more: the kept root of the profile",
     "hit": "image-composer, nothing changed: the kept image",
     "mmdebstrap": "mmdebstrap and mke2fs",
+    "debootstrap": "debootstrap and mke2fs",
 }
 for set in sets:
     peer = [median(column) for column in zip(*times[set, "mmdebstrap"])]
