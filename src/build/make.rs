@@ -45,7 +45,7 @@ impl Build<'_> {
         let Chosen { lock, records, matched, facts, mut gathered } = chosen;
         let installed = installed_size(&records);
         let roots = self.roots.map(|store| root::Roots::new(store, self.request, &records, time, self.progress, self.cancel)).transpose()?;
-        let taken = roots.as_ref().map_or(Ok(root::Taken::Nothing), |roots| roots.take(scratch))?;
+        let taken = roots.as_ref().map(|roots| roots.take(scratch)).transpose()?.unwrap_or_default();
         let layout = plan::disk(&self.request.spec, *self.request.spec.hash(self.request.source_date_epoch).digest(), time);
         let bill = self.bill_inside(&lock, &facts, time, scratch)?;
         let root = |records: &[PackageRecord], sources| {
@@ -63,34 +63,26 @@ impl Build<'_> {
             scratch: scratch.to_owned(),
             estimate: installed,
         };
-        let base = match taken {
-            root::Taken::Whole(saved) => {
-                worker::run(mapping, &task(&[], Vec::new(), worker::Start::Saved(saved)), &|_| (), self.progress, self.cancel)?;
-                let counts = PackageCounts { total: records.len(), ..PackageCounts::default() };
-                return Ok(Made { lock, facts, counts, root: Some(RootOutcome::Hit), matched });
-            }
-            root::Taken::Base(path) => Some(path),
-            root::Taken::Nothing => None,
-        };
-        let places = roots.as_ref().map(|roots| roots.places(scratch, installed, base.is_some())).unwrap_or_default();
+        let places = roots.as_ref().map(|roots| roots.places(scratch, installed, &taken)).unwrap_or_default();
+        let start = || worker::Start { tree: taken.tree.clone(), stages: taken.stages, save: places.clone() };
+        if taken.is_whole {
+            worker::run(mapping, &task(&[], Vec::new(), start()), &|_| (), self.progress, self.cancel)?;
+            let counts = PackageCounts { total: records.len(), ..PackageCounts::default() };
+            return Ok(Made { lock, facts, counts, root: Some(RootOutcome::Hit), matched });
+        }
         let mut counts = PackageCounts::default();
         let mut attempts = ATTEMPTS;
         loop {
-            let again = || self.sources(client, &records, base.is_some(), scratch);
+            let again = || self.sources(client, &records, taken.stages, scratch);
             let (sources, found) = gathered.take().map_or_else(again, Ok)?;
             counts = found.after(counts);
             let keeping = roots.as_ref().map(|roots| root::Keeping::new(roots, &lock, &records, &places));
-            let keep = |what| keeping.iter().for_each(|keeping| keeping.keep(what));
-            let save = places.whole.clone();
-            let start = match &base {
-                Some(base) => worker::Start::Base { base: base.clone(), save },
-                None => worker::Start::Packages { save_base: places.base.clone(), save },
-            };
-            match worker::run(mapping, &task(&records, sources, start), &keep, self.progress, self.cancel) {
+            let keep = |stage| keeping.iter().for_each(|keeping| keeping.keep(stage));
+            match worker::run(mapping, &task(&records, sources, start()), &keep, self.progress, self.cancel) {
                 Ok(()) => {
-                    let root = keeping.map(|keeping| match (&base, keeping.has_kept()) {
-                        (Some(_), kept) => RootOutcome::Base { kept },
-                        (None, kept) => RootOutcome::Installed { kept },
+                    let root = keeping.map(|keeping| match (taken.stages, keeping.has_kept()) {
+                        (0, kept) => RootOutcome::Installed { kept },
+                        (_, kept) => RootOutcome::Part { kept },
                     });
                     return Ok(Made { lock, facts, counts, root, matched });
                 }
@@ -101,10 +93,9 @@ impl Build<'_> {
         }
     }
 
-    /// Where the bytes of the packages are that are not installed yet.
-    fn sources(&self, client: &Client, records: &[PackageRecord], has_base: bool, scratch: &Path) -> Result<(Vec<Source>, PackageCounts), Error> {
-        let to_install = plan::relations(&self.request.spec, records).into_iter().map(|relations| !(has_base && relations.base));
-        let to_install: Vec<bool> = to_install.collect();
+    /// Where the bytes of the packages are; those of the first `stages` are installed already.
+    fn sources(&self, client: &Client, records: &[PackageRecord], stages: usize, scratch: &Path) -> Result<(Vec<Source>, PackageCounts), Error> {
+        let to_install: Vec<bool> = plan::relations(&self.request.spec, records).iter().map(|relations| relations.stage >= stages).collect();
         let wanted: Vec<PackageRecord> = records.iter().zip(&to_install).filter(|(_, wanted)| **wanted).map(|(record, _)| record.clone()).collect();
         let gathered = packages::gather(self.request, self.packages, client, &wanted, scratch, self.progress, self.cancel);
         let (sources, counts) = gathered.map_err(|error| match error {

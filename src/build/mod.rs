@@ -27,6 +27,7 @@ mod request;
 mod room;
 mod root;
 mod signatures;
+mod stages;
 mod tidy;
 mod timings;
 mod why;

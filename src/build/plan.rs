@@ -3,16 +3,16 @@
 use serde::Serialize;
 
 use super::relations::Chosen;
+use super::stages;
 use crate::disk;
 use crate::repo::PackageRecord;
-use crate::resolve;
 use crate::root;
 use crate::spec::{Loaded, model};
 
 /// What a package is to the others of its root, by their numbers.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(super) struct Relations {
-    pub(super) base: bool,
+    pub(super) stage: usize,
     essential: bool,
     multi_arch_same: bool,
     pre_depends: Vec<usize>,
@@ -20,22 +20,16 @@ pub(super) struct Relations {
     replaces: Vec<usize>,
 }
 
-/// The relations of all packages, in their order. The base is what the profile wants: its own packages, kernel and boot loader. rpm orders its transaction
-/// itself, and has only one.
+/// The relations of all packages, in their order. rpm orders its transaction itself, and has only one.
 pub(super) fn relations(loaded: &Loaded, records: &[PackageRecord]) -> Vec<Relations> {
     if loaded.profile.packaging == root::Packaging::Rpm {
-        return vec![Relations { base: true, ..Relations::default() }; records.len()];
+        return vec![Relations::default(); records.len()];
     }
     let chosen = Chosen::new(records);
-    let essential = chosen.closure(|record| record.essential);
-    let (profile, target) = (loaded.profile, &loaded.spec.target);
-    let boot = loaded.spec.system.bootloader.map_or(&[][..], |provider| profile.boot_packages(target.arch, provider));
-    let base = chosen.closure(|record| {
-        let name = record.coordinates.name();
-        record.essential || profile.base_packages.contains(&name) || boot.contains(&name) || resolve::is_kernel(name)
-    });
+    let essential = chosen.closure(|record| record.essential, false);
+    let stages = stages::of(&chosen, loaded);
     let of = |(number, record): (usize, &PackageRecord)| Relations {
-        base: base.contains(&number),
+        stage: stages[number],
         essential: essential.contains(&number),
         multi_arch_same: record.multi_arch == crate::repo::MultiArch::Same,
         pre_depends: chosen.needs(number, &record.relations.pre_depends),
@@ -51,7 +45,7 @@ pub(super) fn root(loaded: &Loaded, records: &[PackageRecord], sources: Vec<root
         coordinates: record.coordinates.clone(),
         source,
         size: record.size,
-        base: relations.base,
+        stage: relations.stage,
         essential: relations.essential,
         multi_arch_same: relations.multi_arch_same,
         pre_depends: relations.pre_depends,

@@ -47,8 +47,13 @@ impl<'r> Chosen<'r> {
         replaced.into_iter().filter(|&other| other != number).collect()
     }
 
-    /// The packages that are meant, and all that they need.
-    pub(super) fn closure(&self, meant: impl Fn(&PackageRecord) -> bool) -> BTreeSet<usize> {
+    /// The packages.
+    pub(super) fn records(&self) -> &'r [PackageRecord] {
+        self.records
+    }
+
+    /// The packages that are meant, and all that they need; with `recommends` also what they recommend.
+    pub(super) fn closure(&self, meant: impl Fn(&PackageRecord) -> bool, recommends: bool) -> BTreeSet<usize> {
         let mut closure = BTreeSet::new();
         let mut open: Vec<usize> = (0..self.records.len()).filter(|&number| meant(&self.records[number])).collect();
         while let Some(number) = open.pop() {
@@ -56,6 +61,9 @@ impl<'r> Chosen<'r> {
                 let relations = &self.records[number].relations;
                 open.extend(self.needs(number, &relations.pre_depends));
                 open.extend(self.needs(number, &relations.depends));
+                if recommends {
+                    open.extend(self.needs(number, &relations.recommends));
+                }
             }
         }
         closure

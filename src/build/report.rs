@@ -81,8 +81,8 @@ pub enum ImageOutcome {
 pub enum RootOutcome {
     /// They were in the root cache.
     Hit,
-    /// Those of the profile were in the root cache, and the others were installed.
-    Base {
+    /// Those of the first stages were in the root cache, and the others were installed.
+    Part {
         /// Whether all are in the root cache now.
         kept: bool,
     },

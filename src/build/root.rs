@@ -1,7 +1,7 @@
 //! The installed tree of a build: from the root cache, or from packages, and then into it.
 //!
-//! Two trees of a build are kept: that of all its packages, and that of the profile's alone, with which every other spec of the same profile, kernel and boot
-//! loader begins. What decides is the packages: the second is the first of a spec that adds none.
+//! The tree after each stage of a build is kept ([`stages`](super::stages)). What decides is the packages: what one spec has after its last stage, another one
+//! may have after its first.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,6 @@ use serde::Serialize;
 
 use super::error::with_causes;
 use super::signatures::Signatures;
-use super::worker::Saved;
 use super::{Error, Request, plan};
 use crate::cache::{NewRoot, RootCache, RootKey};
 use crate::digest::Sha256;
@@ -46,28 +45,26 @@ struct Inputs<'a> {
 /// The root cache, as one build uses it.
 pub(super) struct Roots<'a> {
     store: &'a Store,
-    key: RootKey,
-    /// Of the packages of the profile; none where these are all.
-    base: Option<RootKey>,
+    /// Of the tree after each stage; never empty.
+    keys: Vec<RootKey>,
     request: &'a Request,
     progress: &'a dyn Progress,
     cancel: &'a Cancel,
 }
 
-/// A kept root: its file beneath the scratch directory.
-pub(super) enum Taken {
-    Whole(PathBuf),
-    /// Only the packages of the profile.
-    Base(PathBuf),
-    Nothing,
+/// What of a root was kept.
+#[derive(Default)]
+pub(super) struct Taken {
+    /// Its file beneath the scratch directory.
+    pub(super) tree: Option<PathBuf>,
+    /// How many stages it has.
+    pub(super) stages: usize,
+    /// Whether these are all.
+    pub(super) is_whole: bool,
 }
 
-/// Where trees shall be written to be kept; none where the store would have no room for them.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Places {
-    pub(super) base: Option<PathBuf>,
-    pub(super) whole: Option<PathBuf>,
-}
+/// Where the tree after a stage shall be written to be kept; nowhere where the store would have no room for it.
+pub(super) type Places = BTreeMap<usize, PathBuf>;
 
 impl<'a> Roots<'a> {
     /// For a build of these packages, no file of which is newer than `time`.
@@ -79,21 +76,23 @@ impl<'a> Roots<'a> {
         progress: &'a dyn Progress,
         cancel: &'a Cancel,
     ) -> Result<Self, Error> {
-        let key = key(request, records, time)?;
-        let base: Vec<PackageRecord> = of_base(request, records).cloned().collect();
-        let base = if base.len() < records.len() { Some(self::key(request, &base, time)?) } else { None };
-        Ok(Self { store, key, base, request, progress, cancel })
+        let stages = stages(request, records);
+        let upto = |last: usize| records.iter().zip(&stages).filter(|(_, stage)| **stage <= last).map(|(record, _)| record.clone()).collect::<Vec<_>>();
+        let last = stages.iter().max().copied().unwrap_or(0);
+        let keys = (0..=last).map(|stage| key(request, &upto(stage), time)).collect::<Result<_, _>>()?;
+        Ok(Self { store, keys, request, progress, cancel })
     }
 
-    /// The kept root of all packages, or else of those of the profile.
+    /// The kept root of all packages, or else of as many stages as there are.
     pub(super) fn take(&self, scratch: &Path) -> Result<Taken, Error> {
-        if self.request.rebuild {
-            return Ok(Taken::Nothing);
+        let keys = if self.request.rebuild { &[][..] } else { &self.keys };
+        for (stage, key) in keys.iter().enumerate().rev() {
+            let tree = self.take_one(key, scratch)?;
+            if tree.is_some() {
+                return Ok(Taken { tree, stages: stage + 1, is_whole: stage + 1 == keys.len() });
+            }
         }
-        if let Some(path) = self.take_one(&self.key, scratch)? {
-            return Ok(Taken::Whole(path));
-        }
-        Ok(self.base.map_or(Ok(None), |base| self.take_one(&base, scratch))?.map_or(Taken::Nothing, Taken::Base))
+        Ok(Taken::default())
     }
 
     /// None where there is none, or none that can be read.
@@ -116,16 +115,16 @@ impl<'a> Roots<'a> {
         Ok(Some(path))
     }
 
-    /// Where the trees of a build shall be written, which has the base or has it not.
-    pub(super) fn places(&self, scratch: &Path, installed: ByteSize, has_base: bool) -> Places {
-        let base = self.base.filter(|_| !has_base);
-        let trees = if base.is_some() { 3 } else { 2 };
-        let needed = installed.0.saturating_mul(trees).saturating_add(self.request.limits.min_free.unwrap_or(0));
+    /// Where the trees of a build shall be written that begins with what was taken.
+    pub(super) fn places(&self, scratch: &Path, installed: ByteSize, taken: &Taken) -> Places {
+        let made = taken.stages..self.keys.len();
+        // Each once, and then the image.
+        let needed = installed.0.saturating_mul(made.len() as u64 + 1).saturating_add(self.request.limits.min_free.unwrap_or(0));
         let roomy = self.store.is_writable() && self.store.free_bytes().is_ok_and(|free| free > needed);
         if !roomy {
             return Places::default();
         }
-        Places { base: base.map(|_| scratch.join("base")), whole: Some(scratch.join("root")) }
+        made.map(|stage| (stage, scratch.join(format!("root-{stage}")))).collect()
     }
 
     fn note(&self, text: &str) {
@@ -137,29 +136,25 @@ impl<'a> Roots<'a> {
 pub(super) struct Keeping<'a> {
     roots: &'a Roots<'a>,
     lock: &'a Lock,
-    /// The names of the packages of the lock that are the base's.
-    base: Vec<&'a str>,
+    /// The stage of each package of the lock.
+    stages: Vec<usize>,
     places: &'a Places,
     begun: Instant,
-    /// One at a time: the second has most of its bytes from the first.
+    /// One at a time: the next has most of its bytes from the one before.
     outcome: Mutex<Option<Result<(), crate::cache::Error>>>,
 }
 
 impl<'a> Keeping<'a> {
     pub(super) fn new(roots: &'a Roots<'a>, lock: &'a Lock, records: &'a [PackageRecord], places: &'a Places) -> Self {
-        let base = of_base(roots.request, records).map(|record| record.coordinates.name()).collect();
-        Self { roots, lock, base, places, begun: Instant::now(), outcome: Mutex::default() }
+        Self { roots, lock, stages: stages(roots.request, records), places, begun: Instant::now(), outcome: Mutex::default() }
     }
 
-    /// Takes a tree into the store.
-    pub(super) fn keep(&self, what: Saved) {
+    /// Takes the tree after a stage into the store.
+    pub(super) fn keep(&self, stage: usize) {
         let took: Duration = self.begun.elapsed();
         let mut outcome = self.outcome.lock().unwrap_or_else(PoisonError::into_inner);
-        let (key, path, lock) = match what {
-            Saved::Base => (self.roots.base, &self.places.base, self.base_lock()),
-            Saved::Whole => (Some(self.roots.key), &self.places.whole, self.lock.clone()),
-        };
-        let Some((key, path)) = key.zip(path.as_deref()) else { return };
+        let Some((&key, path)) = self.roots.keys.get(stage).zip(self.places.get(&stage)) else { return };
+        let lock = self.lock_upto(stage);
         let target = &self.roots.request.spec.spec.target;
         let new = NewRoot {
             dist: target.dist.clone(),
@@ -174,16 +169,15 @@ impl<'a> Keeping<'a> {
         if let Ok(record) = &kept {
             self.roots.note(&format!("root cache: kept {}, the store grew by {}", key.digest().short(), ByteSize(record.own_bytes)));
         }
-        match (what, kept) {
-            // That the base is kept says nothing of all packages.
-            (Saved::Base, Ok(_)) => {}
-            (_, kept) => *outcome = Some(kept.map(drop)),
+        // That a part is kept says nothing of all packages.
+        if kept.is_err() || stage + 1 == self.roots.keys.len() {
+            *outcome = Some(kept.map(drop));
         }
     }
 
-    fn base_lock(&self) -> Lock {
-        let packages = self.lock.packages.iter().filter(|package| self.base.contains(&package.coordinates.name()));
-        Lock { packages: packages.cloned().collect(), releases: self.lock.releases.clone() }
+    fn lock_upto(&self, last: usize) -> Lock {
+        let packages = self.lock.packages.iter().zip(&self.stages).filter(|(_, stage)| **stage <= last).map(|(package, _)| package.clone());
+        Lock { packages: packages.collect(), releases: self.lock.releases.clone() }
     }
 
     /// Whether all packages are kept. That they are not is no reason to fail.
@@ -199,9 +193,9 @@ impl<'a> Keeping<'a> {
     }
 }
 
-/// The packages of the profile, and what they need.
-fn of_base<'r>(request: &Request, records: &'r [PackageRecord]) -> impl Iterator<Item = &'r PackageRecord> {
-    records.iter().zip(plan::relations(&request.spec, records)).filter(|(_, relations)| relations.base).map(|(record, _)| record)
+/// The stage of each package, in their order.
+fn stages(request: &Request, records: &[PackageRecord]) -> Vec<usize> {
+    plan::relations(&request.spec, records).into_iter().map(|relations| relations.stage).collect()
 }
 
 fn key(request: &Request, records: &[PackageRecord], time: u64) -> Result<RootKey, Error> {

@@ -2,6 +2,7 @@
 //!
 //! The program writes one [`Task`] as JSON to the worker's standard input and closes it; the worker answers with one [`Message`] as JSON per line.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::PathBuf;
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -37,36 +38,15 @@ pub struct Task {
     pub estimate: ByteSize,
 }
 
-/// What a root tree is made of.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Start {
-    /// The packages of the plan. Its first stage, and then all of it, are written to files, where there are such.
-    Packages {
-        /// For the first stage, where it is not all: absolute; not there yet.
-        save_base: Option<PathBuf>,
-        /// For all packages: absolute; not there yet.
-        save: Option<PathBuf>,
-    },
-    /// The first stage of the packages in this file, and the others of the plan.
-    Base {
-        /// Absolute.
-        base: PathBuf,
-        /// For all packages: absolute; not there yet.
-        save: Option<PathBuf>,
-    },
-    /// The installed tree in this file.
-    Saved(PathBuf),
-}
-
-/// What was written to its file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Saved {
-    /// The first stage of the packages.
-    Base,
-    /// All packages.
-    Whole,
+/// What a root tree is made of: a saved one, and then the stages of the plan that it lacks.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Start {
+    /// The file with the tree, absolute; none for an empty tree.
+    pub tree: Option<PathBuf>,
+    /// How many stages it has.
+    pub stages: usize,
+    /// Where the tree is written after which stage: absolute; not there yet.
+    pub save: BTreeMap<usize, PathBuf>,
 }
 
 /// What the worker says.
@@ -80,7 +60,8 @@ enum Message {
     Warning(String),
     Note(String),
     Output(String),
-    Saved(Saved),
+    /// The tree after this stage is in its file.
+    Saved(usize),
     Done,
     Failed(WorkerFailure),
 }
@@ -146,25 +127,20 @@ fn work() -> Result<(), WorkerFailure> {
     let cancel = Cancel::default();
     let workspace = Workspace::prepare(&task.scratch, task.estimate).map_err(|error| WorkerFailure::root(&error))?;
     let tree = Tree::open(workspace.directory()).map_err(|error| WorkerFailure::plain(&error))?;
-    let save = |path: &Option<PathBuf>, what| {
-        let Some(path) = path else { return };
+    let Start { tree: start, stages, save } = &task.start;
+    let done = |stage| {
+        let Some(path) = save.get(&stage) else { return };
         match root::save(&tree, path, &cancel) {
-            Ok(()) => send(&Message::Saved(what)),
+            Ok(()) => send(&Message::Saved(stage)),
             Err(error) => Wire.report(Event::Warning(&format!("the root is not kept for the next time: {}", with_causes(&error)))),
         }
     };
-    match &task.start {
-        Start::Saved(path) => root::restore(&tree, path, &Wire, &cancel),
-        Start::Base { base, save: whole } => root::restore(&tree, base, &Wire, &cancel)
-            .and_then(|()| root::install(&tree, &task.root, root::Base::There, &Wire, &cancel))
-            .map(|()| save(whole, Saved::Whole)),
-        Start::Packages { save_base, save: whole } => {
-            let mut done = || save(save_base, Saved::Base);
-            root::install(&tree, &task.root, root::Base::ToCome(&mut done), &Wire, &cancel).map(|()| save(whole, Saved::Whole))
-        }
-    }
-    .and_then(|()| root::customize(&tree, &task.root, &Wire, &cancel))
-    .map_err(|error| WorkerFailure::root(&error))?;
+    start
+        .as_ref()
+        .map_or(Ok(()), |path| root::restore(&tree, path, &Wire, &cancel))
+        .and_then(|()| root::install(&tree, &task.root, *stages, &done, &Wire, &cancel))
+        .and_then(|()| root::customize(&tree, &task.root, &Wire, &cancel))
+        .map_err(|error| WorkerFailure::root(&error))?;
     root::settle(&tree, &task.root).map_err(|error| WorkerFailure::root(&error))?;
     let cell = Cell::new(workspace.directory(), task.root.time).reporting_to(&Wire);
     let mut run = |command: &[&str]| {
@@ -196,8 +172,8 @@ impl WorkerFailure {
     }
 }
 
-/// Hands a task to a new worker, passes its reports on, and waits for its end. `saved` is called, beside it, once a tree is saved.
-pub fn run(mapping: &Mapping, task: &Task, saved: &(dyn Fn(Saved) + Sync), progress: &dyn Progress, cancel: &Cancel) -> Result<(), super::Error> {
+/// Hands a task to a new worker, passes its reports on, and waits for its end. `saved` is called, beside it, once the tree after a stage is saved.
+pub fn run(mapping: &Mapping, task: &Task, saved: &(dyn Fn(usize) + Sync), progress: &dyn Progress, cancel: &Cancel) -> Result<(), super::Error> {
     let (mut worker, Pipes { mut stdin, stdout, mut stderr }) = Worker::start(mapping, WORKER)?;
     let text = serde_json::to_vec(task).map_err(|error| SandboxError::Ended { reason: error.to_string() })?;
     let (sender, messages) = mpsc::channel();
@@ -221,7 +197,7 @@ pub fn run(mapping: &Mapping, task: &Task, saved: &(dyn Fn(Saved) + Sync), progr
             let _ = stderr.read_to_string(&mut said);
             said
         });
-        let outcome = listen(&messages, &|what| drop(scope.spawn(move || saved(what))), progress, cancel);
+        let outcome = listen(&messages, &|stage| drop(scope.spawn(move || saved(stage))), progress, cancel);
         if outcome.is_err() {
             worker.kill();
         }
@@ -240,7 +216,7 @@ pub fn run(mapping: &Mapping, task: &Task, saved: &(dyn Fn(Saved) + Sync), progr
     Ok(())
 }
 
-fn listen(messages: &mpsc::Receiver<Message>, saved: &dyn Fn(Saved), progress: &dyn Progress, cancel: &Cancel) -> Result<(), super::Error> {
+fn listen(messages: &mpsc::Receiver<Message>, saved: &dyn Fn(usize), progress: &dyn Progress, cancel: &Cancel) -> Result<(), super::Error> {
     loop {
         cancel.check()?;
         match messages.recv_timeout(Duration::from_millis(50)) {
@@ -251,7 +227,7 @@ fn listen(messages: &mpsc::Receiver<Message>, saved: &dyn Fn(Saved), progress: &
             Ok(Message::Warning(text)) => progress.report(Event::Warning(&text)),
             Ok(Message::Note(text)) => progress.report(Event::Note(&text)),
             Ok(Message::Output(line)) => progress.report(Event::Output(&line)),
-            Ok(Message::Saved(what)) => saved(what),
+            Ok(Message::Saved(stage)) => saved(stage),
             Ok(Message::Done) => return Ok(()),
             Ok(Message::Failed(failure)) => {
                 cancel.check()?;

@@ -98,13 +98,13 @@ impl Storage {
 }
 
 impl Default for Config {
-    /// The built-in layer: all caches on, packages of at most 10 GB that were used within 30 days, five images and roots, eight downloads at a time.
+    /// The built-in layer: all caches on, packages of at most 10 GB that were used within 30 days, five images and what roots they have, eight downloads at a time.
     fn default() -> Self {
         Self {
             storage: Storage {
                 package_cache: PackageCache { enabled: true, max_size: Some(ByteSize(10_000_000_000)), retention_days: Some(30) },
                 image_cache: ImageCache { enabled: true, max_count: Some(5), max_size: None, retention_days: None },
-                root_cache: RootCache { enabled: true, max_count: Some(5), retention_days: Some(30) },
+                root_cache: RootCache { enabled: true, max_count: Some(15), retention_days: Some(30) },
                 min_free: None,
                 compression_level: store::LEVEL,
             },

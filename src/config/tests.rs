@@ -73,7 +73,7 @@ fn every_value_says_where_it_is_from() {
     storage.image_cache.max_size_gb "unlimited" built-in
     storage.image_cache.retention_days "unlimited" built-in
     storage.root_cache.enabled true built-in
-    storage.root_cache.max_count 5 built-in
+    storage.root_cache.max_count 15 built-in
     storage.root_cache.retention_days 30 built-in
     storage.min_free_gb 1.5 etc/config.yaml:3
     storage.compression_level 3 built-in

@@ -21,7 +21,7 @@ pub fn read(deb: &Path) -> Result<usize, Error> {
         coordinates: Coordinates::new("benched", "1", "all", "bench").expect("coordinates as a package has them"),
         source: Source::File(deb.to_owned()),
         size,
-        base: true,
+        stage: 0,
         essential: false,
         multi_arch_same: false,
         pre_depends: Vec::new(),

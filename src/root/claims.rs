@@ -9,6 +9,7 @@ use std::sync::{Mutex, PoisonError};
 
 use rustix::fs::{AtFlags, FileType};
 
+use super::order::Stage;
 use super::plan::Package;
 use super::{Error, dpkg};
 use crate::tree::Tree;
@@ -40,15 +41,17 @@ struct State {
 }
 
 impl<'p> Claims<'p> {
+    /// Those of an empty tree.
+    #[cfg(test)]
     pub(super) fn new(packages: &'p [Package]) -> Self {
         Self { packages, state: Mutex::default() }
     }
 
-    /// Those of a tree that has the first stage of the packages, as dpkg's lists know it.
-    pub(super) fn of_base(packages: &'p [Package], tree: &Tree) -> Result<Self, Error> {
+    /// Those of a tree that has the packages of the stages before this one, as dpkg's lists know them.
+    pub(super) fn before(stage: Stage, packages: &'p [Package], tree: &Tree) -> Result<Self, Error> {
         let diversions = dpkg::Diversions::load(tree)?;
         let mut state = State::default();
-        for (number, package) in packages.iter().enumerate().filter(|(_, package)| package.base) {
+        for (number, package) in packages.iter().enumerate().filter(|(_, package)| stage.follows(package)) {
             for path in dpkg::list(tree, package)? {
                 let place = diversions.place(&path, package.coordinates.name());
                 if !is_directory(tree, &place) {
@@ -111,18 +114,18 @@ mod tests {
     use crate::root::testing::package;
 
     #[test]
-    fn what_the_first_stage_has_is_known_from_its_lists() {
+    fn what_earlier_stages_have_is_known_from_their_lists() {
         let root = tempfile::tempdir().unwrap();
         let tree = Tree::open(root.path()).unwrap();
         let mut packages = vec![package("base"), package("new"), package("stranger")];
-        (packages[1].base, packages[2].base) = (false, false);
+        (packages[1].stage, packages[2].stage) = (1, 1);
         packages[1].replaces = vec![0];
         tree.write("usr/bin/tool", b"", 0o755).unwrap();
         tree.write("usr/bin/tool.distrib", b"", 0o755).unwrap();
         dpkg::create(&tree, "amd64").unwrap();
         tree.write("var/lib/dpkg/info/base.list", b"/.\n/usr\n/usr/bin\n/usr/bin/tool\n/usr/bin/other\n", 0o644).unwrap();
         tree.write("var/lib/dpkg/diversions", b"/usr/bin/other\n/usr/bin/other.distrib\nlocal\n", 0o644).unwrap();
-        let claims = Claims::of_base(&packages, &tree).unwrap();
+        let claims = Claims::before(Stage(1), &packages, &tree).unwrap();
         let claim = |package, path| Claim { package, path: Path::new(path), place: Path::new(path), diverter: false };
         assert!(claims.make(claim(2, "usr/bin/tool"), || Ok(())).is_err(), "it is the base's");
         assert!(claims.make(claim(2, "usr/bin/other"), || Ok(())).is_ok(), "what was there is elsewhere");

@@ -81,7 +81,8 @@ const INDIFFERENT: [&str; 28] = [
 ];
 
 /// Where packages lay down what is new, and neither `mkinitramfs` nor a known hook looks for it; but for [`LOOKED_FOR`] and [`LOOKED_FOR_PROGRAMS`].
-const OPEN: [&str; 9] = ["etc", "opt", "usr/bin", "usr/include", "usr/lib", "usr/local/lib", "usr/local/share", "usr/sbin", "usr/share"];
+const OPEN: [&str; 10] =
+    ["etc", "opt", "usr/bin", "usr/games", "usr/include", "usr/lib", "usr/local/lib", "usr/local/share", "usr/sbin", "usr/share"];
 
 /// Files and folders in the [`OPEN`] places that `mkinitramfs`, the programs that it runs, and the known hooks look for. (What they open was recorded with
 /// strace on Debian 12, with the packages of all hooks that it has; and read in their scripts.)

@@ -1,6 +1,6 @@
 //! Packages onto a tree, stage by stage: unpacked by this program, configured by the tree's own dpkg.
 //!
-//! The second stage knows nothing but what it finds in the tree, so that it makes the same of one that was kept.
+//! A stage after the first knows nothing but what it finds in the tree, so that it makes the same of one that was kept.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -74,13 +74,10 @@ impl<'a> Installation<'a> {
     pub(super) fn run(&self, last: impl FnOnce() -> Result<(), Error>) -> Result<(), Error> {
         let packages = &self.plan.packages;
         self.progress.report(Event::Start { phase: Phase::Unpack, total: Some(self.packages().map(|package| package.size).sum()) });
-        let claims = match self.stage {
-            Stage::Base => {
-                self.prepare()?;
-                Claims::new(packages)
-            }
-            Stage::Rest => Claims::of_base(packages, self.tree)?,
-        };
+        if self.stage == Stage::FIRST {
+            self.prepare()?;
+        }
+        let claims = Claims::before(self.stage, packages, self.tree)?;
         let controls = self.controls()?;
         let has_preinst: Vec<bool> =
             (0..packages.len()).map(|number| controls.get(&number).is_some_and(|control| control.files.contains_key("preinst"))).collect();

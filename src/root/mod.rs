@@ -58,40 +58,29 @@ use self::sandbox::Cell;
 use crate::progress::{Cancel, Event, Phase, Progress};
 use crate::tree::Tree;
 
-/// Installs the packages of a plan into a tree, and makes its initrds where it has a use for them.
+/// Installs the packages of a plan into a tree from the stage `first` on, and makes its initrds where it has a use for them.
 ///
-/// With [`Base::ToCome`] the tree is empty. Where there are packages beyond the base, it is called between the stages, when the tree is what
-/// [`Base::There`] asks for.
+/// The tree is what `done` saw after the stage before, or is empty. `done` is called after each stage, with its number.
 ///
 /// # Errors
 /// The first problem; the tree is then of no use.
-pub fn install(tree: &Tree, plan: &Plan, base: Base<'_>, progress: &dyn Progress, cancel: &Cancel) -> Result<(), Error> {
+pub fn install(tree: &Tree, plan: &Plan, first: usize, done: &dyn Fn(usize), progress: &dyn Progress, cancel: &Cancel) -> Result<(), Error> {
     let cell = Cell::new(tree.path(), plan.time).reporting_to(progress);
-    if plan.packaging == Packaging::Rpm {
-        rpm::Installation { tree, plan, progress, cancel }.run()?;
-        return initrd::make_early(tree, plan.platform, &cell, cancel);
-    }
-    let stage = |stage| Installation::of(stage, tree, plan, progress, cancel);
-    let has_rest = plan.packages.iter().any(|package| !package.base);
-    if let Base::ToCome(done) = base {
-        stage(Stage::Base).run(|| initrd::make_early(tree, plan.platform, &cell, cancel))?;
-        if has_rest {
-            done();
+    let stages = plan.packages.iter().map(|package| package.stage + 1).max().unwrap_or(0);
+    for stage in (first..stages).map(Stage) {
+        let installation = Installation::of(stage, tree, plan, progress, cancel);
+        if plan.packaging == Packaging::Rpm {
+            rpm::Installation { tree, plan, progress, cancel }.run()?;
+            initrd::make_early(tree, plan.platform, &cell, cancel)?;
+        } else if stage == Stage::FIRST {
+            installation.run(|| initrd::make_early(tree, plan.platform, &cell, cancel))?;
+        } else {
+            let snapshot = Snapshot::take(tree)?;
+            installation.run(|| initrd::renew((tree, plan.platform), &snapshot.changes(tree)?, &cell, progress, cancel))?;
         }
-    }
-    if has_rest {
-        let snapshot = Snapshot::take(tree)?;
-        stage(Stage::Rest).run(|| initrd::renew((tree, plan.platform), &snapshot.changes(tree)?, &cell, progress, cancel))?;
+        done(stage.0);
     }
     Ok(())
-}
-
-/// The packages of the first stage, with their initrds.
-pub enum Base<'a> {
-    /// They have to be installed.
-    ToCome(&'a mut dyn FnMut()),
-    /// They are in the tree.
-    There,
 }
 
 /// Writes an installed tree to a file that is made, for [`restore`].

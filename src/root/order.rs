@@ -9,26 +9,26 @@ use std::collections::BTreeSet;
 
 use super::plan::Package;
 
-/// A part of an installation. The second begins where the first has ended, with nothing left to do.
+/// A part of an installation, by its number. Each begins where the one before has ended, with nothing left to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stage {
-    /// What the profile wants.
-    Base,
-    /// What else the spec wants.
-    Rest,
-}
+pub(super) struct Stage(pub(super) usize);
 
 impl Stage {
+    /// With the essential system.
+    pub(super) const FIRST: Self = Self(0);
+
     pub(super) fn has(self, package: &Package) -> bool {
-        package.base == (self == Self::Base)
+        package.stage == self.0
     }
 
-    /// Whether a package comes before all rounds of the stage but the first, and before all of the second stage.
+    /// Whether a package is installed when the stage begins.
+    pub(super) fn follows(self, package: &Package) -> bool {
+        package.stage < self.0
+    }
+
+    /// Whether a package comes before all rounds of the stage but the first.
     fn is_first(self, package: &Package) -> bool {
-        match self {
-            Self::Base => package.essential,
-            Self::Rest => package.base,
-        }
+        self.follows(package) || self == Self::FIRST && package.essential
     }
 }
 
@@ -131,7 +131,7 @@ mod tests {
         packages[0].pre_depends = vec![1, 2];
         packages[2].depends = vec![4];
         packages[3].pre_depends = vec![0];
-        let rounds = rounds(&packages, Stage::Base, &[true, true, false, false, false]);
+        let rounds = rounds(&packages, Stage::FIRST, &[true, true, false, false, false]);
         assert_eq!(rounds[0], Round { members: vec![1], relies_on: vec![] });
         assert_eq!(rounds[1], Round { members: vec![2, 3, 4], relies_on: vec![] });
         assert_eq!(rounds[2], Round { members: vec![0], relies_on: vec![2, 4] });
@@ -142,19 +142,19 @@ mod tests {
         let mut packages = vec![package("lib"), package("tool"), package("app")];
         packages[1].pre_depends = vec![0];
         packages[2].pre_depends = vec![1];
-        let rounds = rounds(&packages, Stage::Base, &[false, true, true]);
+        let rounds = rounds(&packages, Stage::FIRST, &[false, true, true]);
         assert_eq!(rounds.iter().map(|round| round.relies_on.clone()).collect::<Vec<_>>(), [vec![], vec![0], vec![1]]);
     }
 
     #[test]
-    fn the_second_stage_relies_on_the_first_without_asking() {
+    fn a_later_stage_relies_on_the_earlier_ones_without_asking() {
         let mut packages = vec![package("app"), package("base"), package("lib")];
-        (packages[0].base, packages[2].base) = (false, false);
+        (packages[0].stage, packages[2].stage) = (1, 1);
         packages[0].pre_depends = vec![1, 2];
         packages[1].essential = true;
         let has_preinst = [true, true, false];
-        assert_eq!(rounds(&packages, Stage::Base, &has_preinst), [Round { members: vec![1], relies_on: vec![] }]);
-        let rest = rounds(&packages, Stage::Rest, &has_preinst);
+        assert_eq!(rounds(&packages, Stage::FIRST, &has_preinst), [Round { members: vec![1], relies_on: vec![] }]);
+        let rest = rounds(&packages, Stage(1), &has_preinst);
         assert_eq!(rest, [Round { members: vec![2], relies_on: vec![] }, Round { members: vec![0], relies_on: vec![2] }]);
     }
 
@@ -163,7 +163,7 @@ mod tests {
         let mut packages = vec![package("a"), package("b")];
         packages[0].pre_depends = vec![1];
         packages[1].pre_depends = vec![0];
-        assert_eq!(rounds(&packages, Stage::Base, &[true, true]).iter().map(|round| round.members.len()).sum::<usize>(), 2);
+        assert_eq!(rounds(&packages, Stage::FIRST, &[true, true]).iter().map(|round| round.members.len()).sum::<usize>(), 2);
         assert_eq!(by_pre_depends(&[0, 1], &packages), [1, 0]);
     }
 }

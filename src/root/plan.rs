@@ -68,8 +68,8 @@ pub struct Package {
     pub source: Source,
     /// The length of the package file in bytes.
     pub size: u64,
-    /// Whether it belongs to the stage that is installed first: what the profile wants, and all that this needs.
-    pub base: bool,
+    /// In which stage it is installed, from 0: each begins where the one before has ended, and needs no package of a later one.
+    pub stage: usize,
     /// Whether it is unpacked before all others: essential, or needed by an essential package.
     pub essential: bool,
     /// Whether several architectures of it can be installed (`Multi-Arch: same`): its database files carry the architecture.

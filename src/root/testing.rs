@@ -10,7 +10,7 @@ pub(crate) fn package(name: &str) -> Package {
         coordinates: Coordinates::new(name, "1", "all", "test").expect("valid"),
         source: Source::Blob { path: "/nonexistent".into(), digest: Digest::of(b"") },
         size: 1,
-        base: true,
+        stage: 0,
         essential: false,
         multi_arch_same: false,
         pre_depends: Vec::new(),

@@ -13,7 +13,7 @@ use crate::repo::Archive;
 use crate::repo::deb::packages::{Known, parse};
 
 /// Records from short control files: paragraphs with the fields that matter here; all others are filled in.
-pub(super) fn records(id: &str, pin: i32, text: &str) -> Vec<PackageRecord> {
+pub(crate) fn records(id: &str, pin: i32, text: &str) -> Vec<PackageRecord> {
     let archive = Arc::new(Archive { id: id.to_owned(), mirrors: Vec::new(), pin });
     let mut full = String::new();
     for paragraph in text.split("\n\n").map(str::trim).filter(|paragraph| !paragraph.is_empty()) {

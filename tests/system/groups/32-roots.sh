@@ -1,4 +1,4 @@
-# A root of installed packages serves every spec that has the same ones, and that of the profile's every other.
+# A root of installed packages serves every spec that has the same ones, and its stages every spec that has the same up to there.
 
 copy_of_seed || return
 ARTIFACT=$("$PYTHON" "$HERE/spec.py" artifact "$MINIMAL" raw)
@@ -28,13 +28,18 @@ check "without its packages a kept root serves, offline" eval 'ended_with 0 && c
 without_network composer off build "$PLACE/other.yml" -o "$PLACE/off" --offline --no-image-cache --no-root-cache
 check "--no-root-cache needs the packages" equals "$RC" 3
 
-# Of one more package only that one is installed, onto what the profile has; from its packages alone it is the same image.
-"$PYTHON" "$HERE/spec.py" with-package "$PLACE/other.yml" less >"$PLACE/more.yml"
-composer more build "$PLACE/more.yml" -o "$PLACE/more" --json
-check "with one more package the root of the profile serves" eval 'ended_with 0 && equals "$(from_json "$OUT" root.outcome)" base'
+# A large package is installed onto what the profile has, and a small one onto both; from its packages alone it is the same image.
+"$PYTHON" "$HERE/spec.py" with-package "$PLACE/other.yml" git >"$PLACE/large.yml"
+composer large build "$PLACE/large.yml" -o "$PLACE/large" --json
+check "with one more package the root of the profile serves" eval 'ended_with 0 && equals "$(from_json "$OUT" root.outcome)" part'
 check "all together are kept, too" equals "$(from_json "$OUT" root.kept)" true
-check "nothing else is fetched" at_most "$(fetched)" 1
-note "with one more package in $ELAPSED s"
+note "with a large package more in $ELAPSED s"
+rm -rf "$PLACE/large"
+"$PYTHON" "$HERE/spec.py" with-package "$PLACE/large.yml" less >"$PLACE/more.yml"
+composer more build "$PLACE/more.yml" -o "$PLACE/more" --json
+check "with a small one more, the root with the large one serves" eval 'ended_with 0 && equals "$(from_json "$OUT" root.outcome)" part'
+check "nothing else is installed" equals "$(($(fetched) + $(from_json "$OUT" packages.present)))" 1
+note "with a small package more in $ELAPSED s"
 composer rebuilt build "$PLACE/more.yml" -o "$PLACE/rebuilt" --rebuild --json
 check "--rebuild installs them all" eval 'ended_with 0 && equals "$(from_json "$OUT" root.outcome)" installed'
 check "and the image is the same to the last byte" cmp "$PLACE/more/$ARTIFACT" "$PLACE/rebuilt/$ARTIFACT"
@@ -43,7 +48,7 @@ rm -rf "$PLACE/rebuilt"
 # One that takes part in the making of initrds: they are made again.
 "$PYTHON" "$HERE/spec.py" with-package "$PLACE/other.yml" busybox >"$PLACE/hook.yml"
 composer hook build "$PLACE/hook.yml" -o "$PLACE/hook" --json --log-file "$PLACE/hook.log"
-check "a package with a hook has the initrd made again" eval 'ended_with 0 && equals "$(from_json "$OUT" root.outcome)" base &&
+check "a package with a hook has the initrd made again" eval 'ended_with 0 && equals "$(from_json "$OUT" root.outcome)" part &&
     says "$PLACE/hook.log" "the initrd may depend on /.*busybox" "update-initramfs"'
 without_network composer unkept build "$PLACE/hook.yml" -o "$PLACE/unkept" --offline --no-image-cache --no-root-cache
 check "without kept roots it is the same" cmp "$PLACE/hook/$ARTIFACT" "$PLACE/unkept/$ARTIFACT"

@@ -24,7 +24,7 @@ def package(path):
         "coordinates": {"name": name, "version": version, "arch": arch, "repository": "test"},
         "source": {"file": path},
         "size": os.path.getsize(path),
-        "base": True,
+        "stage": 0,
         "essential": False,
         "multi_arch_same": False,
         "pre_depends": [],
@@ -68,7 +68,7 @@ def task(out, files):
             "time": now,
             "workers": os.cpu_count(),
         },
-        "start": {"packages": {"save_base": None, "save": None}},
+        "start": {"tree": None, "stages": 0, "save": {}},
         "layout": {
             "size": 1024 * MIB,
             "table": "gpt",
