@@ -244,7 +244,7 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             _ if self.is_cancelled() => 130,
-            Self::Worker(failure) if failure.unreadable_blob.is_some() => 4,
+            Self::Worker(failure) if failure.unreadable_blob.is_some() || failure.unreadable_root => 4,
             Self::LockedPackage { .. } | Self::Unproven(_) => 4,
             Self::Sandbox(SandboxError::MissingProgram { .. } | SandboxError::NoSubordinateIds { .. })
             | Self::NoMirror { .. }

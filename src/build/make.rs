@@ -45,7 +45,6 @@ impl Build<'_> {
         let Chosen { lock, records, matched, facts, mut gathered } = chosen;
         let installed = installed_size(&records);
         let roots = self.roots.map(|store| root::Roots::new(store, self.request, &records, time, self.progress, self.cancel)).transpose()?;
-        let taken = roots.as_ref().map(|roots| roots.take(scratch)).transpose()?.unwrap_or_default();
         let layout = plan::disk(&self.request.spec, *self.request.spec.hash(self.request.source_date_epoch).digest(), time);
         let bill = self.bill_inside(&lock, &facts, time, scratch)?;
         let root = |records: &[PackageRecord], sources| {
@@ -63,31 +62,42 @@ impl Build<'_> {
             scratch: scratch.to_owned(),
             estimate: installed,
         };
-        let places = roots.as_ref().map(|roots| roots.places(scratch, installed, &taken)).unwrap_or_default();
-        let start = || worker::Start { tree: taken.tree.clone(), stages: taken.stages, save: places.clone() };
-        if taken.is_whole {
-            worker::run(mapping, &task(&[], Vec::new(), start()), &|_| (), self.progress, self.cancel)?;
-            let counts = PackageCounts { total: records.len(), ..PackageCounts::default() };
-            return Ok(Made { lock, facts, counts, root: Some(RootOutcome::Hit), matched });
-        }
-        let mut counts = PackageCounts::default();
+        let mut counts = PackageCounts { total: records.len(), ..PackageCounts::default() };
         let mut attempts = ATTEMPTS;
         loop {
-            let again = || self.sources(client, &records, taken.stages, scratch);
-            let (sources, found) = gathered.take().map_or_else(again, Ok)?;
-            counts = found.after(counts);
+            let taken = roots.as_ref().map(root::Roots::take).transpose()?.unwrap_or_default();
+            let places = roots.as_ref().map(|roots| roots.places(scratch, installed, &taken)).unwrap_or_default();
+            let start = worker::Start { tree: taken.tree.as_ref().map(|(_, parts)| parts.clone()), stages: taken.stages, save: places.clone() };
+            let task = if taken.is_whole {
+                task(&[], Vec::new(), start)
+            } else {
+                let again = || self.sources(client, &records, taken.stages, scratch);
+                let (sources, found) = gathered.take().map_or_else(again, Ok)?;
+                counts = found.after(counts);
+                task(&records, sources, start)
+            };
             let keeping = roots.as_ref().map(|roots| root::Keeping::new(roots, &lock, &records, &places));
             let keep = |stage| keeping.iter().for_each(|keeping| keeping.keep(stage));
-            match worker::run(mapping, &task(&records, sources, start()), &keep, self.progress, self.cancel) {
+            match worker::run(mapping, &task, &keep, self.progress, self.cancel) {
                 Ok(()) => {
+                    if let Some(roots) = &roots {
+                        roots.count(&taken);
+                    }
                     let root = keeping.map(|keeping| match (taken.stages, keeping.has_kept()) {
+                        _ if taken.is_whole => RootOutcome::Hit,
                         (0, kept) => RootOutcome::Installed { kept },
                         (_, kept) => RootOutcome::Part { kept },
                     });
                     return Ok(Made { lock, facts, counts, root, matched });
                 }
-                // The store has damaged bytes: they are marked as lost, and the package is fetched again.
+                // The store has damaged bytes: they are marked as lost, and the package is fetched again, or the root is made again.
                 Err(Error::Worker(failure)) if attempts > 1 && self.lost(&failure)? => attempts -= 1,
+                Err(Error::Worker(failure)) if attempts > 1 && failure.unreadable_root => {
+                    if let Some(roots) = &roots {
+                        roots.note_unreadable(&taken)?;
+                    }
+                    attempts -= 1;
+                }
                 Err(error) => return Err(error),
             }
         }

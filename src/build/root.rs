@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::error::with_causes;
 use super::signatures::Signatures;
 use super::{Error, Request, plan};
-use crate::cache::{NewRoot, RootCache, RootKey};
+use crate::cache::{ImageRecord, NewRoot, RootCache, RootKey};
 use crate::digest::Sha256;
 use crate::format::cbor;
 use crate::progress::{Cancel, Event, Progress};
@@ -21,7 +21,7 @@ use crate::repo::PackageRecord;
 use crate::resolve::Lock;
 use crate::spec::BUILDER_EPOCH;
 use crate::spec::model::ImageType;
-use crate::store::{self, Store};
+use crate::store::{Parts, Store};
 use crate::units::ByteSize;
 
 /// Everything that makes an installed tree what it is.
@@ -55,8 +55,7 @@ pub(super) struct Roots<'a> {
 /// What of a root was kept.
 #[derive(Default)]
 pub(super) struct Taken {
-    /// Its file beneath the scratch directory.
-    pub(super) tree: Option<PathBuf>,
+    pub(super) tree: Option<(ImageRecord, Parts)>,
     /// How many stages it has.
     pub(super) stages: usize,
     /// Whether these are all.
@@ -77,17 +76,18 @@ impl<'a> Roots<'a> {
         cancel: &'a Cancel,
     ) -> Result<Self, Error> {
         let stages = stages(request, records);
-        let upto = |last: usize| records.iter().zip(&stages).filter(|(_, stage)| **stage <= last).map(|(record, _)| record.clone()).collect::<Vec<_>>();
+        let upto =
+            |last: usize| records.iter().zip(&stages).filter(|(_, stage)| **stage <= last).map(|(record, _)| record.clone()).collect::<Vec<_>>();
         let last = stages.iter().max().copied().unwrap_or(0);
         let keys = (0..=last).map(|stage| key(request, &upto(stage), time)).collect::<Result<_, _>>()?;
         Ok(Self { store, keys, request, progress, cancel })
     }
 
     /// The kept root of all packages, or else of as many stages as there are.
-    pub(super) fn take(&self, scratch: &Path) -> Result<Taken, Error> {
+    pub(super) fn take(&self) -> Result<Taken, Error> {
         let keys = if self.request.rebuild { &[][..] } else { &self.keys };
         for (stage, key) in keys.iter().enumerate().rev() {
-            let tree = self.take_one(key, scratch)?;
+            let tree = self.take_one(key)?;
             if tree.is_some() {
                 return Ok(Taken { tree, stages: stage + 1, is_whole: stage + 1 == keys.len() });
             }
@@ -96,23 +96,39 @@ impl<'a> Roots<'a> {
     }
 
     /// None where there is none, or none that can be read.
-    fn take_one(&self, key: &RootKey, scratch: &Path) -> Result<Option<PathBuf>, Error> {
+    fn take_one(&self, key: &RootKey) -> Result<Option<(ImageRecord, Parts)>, Error> {
         let cache = RootCache::new(self.store);
         let Some(root) = cache.take(key)? else {
-            cache.count_miss();
             self.note(&format!("root cache: no hit for {}", key.digest().short()));
             return Ok(None);
         };
-        let path = scratch.join("kept-root");
-        let file = std::fs::File::create(&path).map_err(Error::Scratch)?;
-        if !cache.write_to(&root, store::Output { file: &file, path: &path, stays: false }, self.cancel)? {
-            self.progress.report(Event::Warning("the cached root is damaged and is installed again"));
-            cache.count_miss();
+        let Some(parts) = cache.parts(&root)? else {
+            self.warn_of_damage();
             return Ok(None);
-        }
-        cache.count_hit(&root);
+        };
         self.note(&format!("root cache: hit {}, {}", key.digest().short(), ByteSize(root.data_len)));
-        Ok(Some(path))
+        Ok(Some((root, parts)))
+    }
+
+    /// Takes notice that the worker could not read the tree. It may also have been moved by a collection: then it can be taken again.
+    pub(super) fn note_unreadable(&self, taken: &Taken) -> Result<(), Error> {
+        if let Some((root, _)) = &taken.tree
+            && !RootCache::new(self.store).is_whole(root, self.cancel)?
+        {
+            self.warn_of_damage();
+        }
+        Ok(())
+    }
+
+    fn warn_of_damage(&self) {
+        self.progress.report(Event::Warning("the cached root is damaged and is installed again"));
+    }
+
+    /// Counts what served, and what was looked for in vain.
+    pub(super) fn count(&self, taken: &Taken) {
+        let cache = RootCache::new(self.store);
+        (taken.stages..self.keys.len()).for_each(|_| cache.count_miss());
+        taken.tree.iter().for_each(|(root, _)| cache.count_hit(root));
     }
 
     /// Where the trees of a build shall be written that begins with what was taken.

@@ -16,6 +16,7 @@ use crate::disk;
 use crate::progress::{Cancel, Event, Phase, Progress};
 use crate::root::sandbox::{Cell, Mapping, Pipes, SandboxError, WORKER, Worker};
 use crate::root::{self, Plan, Workspace};
+use crate::store::Parts;
 use crate::tree::Tree;
 use crate::units::ByteSize;
 
@@ -41,8 +42,8 @@ pub struct Task {
 /// What a root tree is made of: a saved one, and then the stages of the plan that it lacks.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Start {
-    /// The file with the tree, absolute; none for an empty tree.
-    pub tree: Option<PathBuf>,
+    /// Where in the store the saved tree lies; none for an empty tree.
+    pub tree: Option<Parts>,
     /// How many stages it has.
     pub stages: usize,
     /// Where the tree is written after which stage: absolute; not there yet.
@@ -53,10 +54,23 @@ pub struct Start {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Message {
-    Start { phase: Phase, total: Option<u64> },
-    Advance { phase: Phase, by: u64 },
-    Item { phase: Phase, name: String, bytes: u64, took: Duration },
-    Finish { phase: Phase },
+    Start {
+        phase: Phase,
+        total: Option<u64>,
+    },
+    Advance {
+        phase: Phase,
+        by: u64,
+    },
+    Item {
+        phase: Phase,
+        name: String,
+        bytes: u64,
+        took: Duration,
+    },
+    Finish {
+        phase: Phase,
+    },
     Warning(String),
     Note(String),
     Output(String),
@@ -78,6 +92,8 @@ pub struct WorkerFailure {
     pub output: Option<String>,
     /// The blob whose bytes could not be read, where that was the problem.
     pub unreadable_blob: Option<Digest>,
+    /// Whether the saved tree could not be read.
+    pub unreadable_root: bool,
 }
 
 /// Sends reports through standard output.
@@ -137,7 +153,7 @@ fn work() -> Result<(), WorkerFailure> {
     };
     start
         .as_ref()
-        .map_or(Ok(()), |path| root::restore(&tree, path, &Wire, &cancel))
+        .map_or(Ok(()), |saved| root::restore(&tree, saved.clone(), &Wire, &cancel))
         .and_then(|()| root::install(&tree, &task.root, *stages, &done, &Wire, &cancel))
         .and_then(|()| root::customize(&tree, &task.root, &Wire, &cancel))
         .map_err(|error| WorkerFailure::root(&error))?;
@@ -159,12 +175,13 @@ fn work() -> Result<(), WorkerFailure> {
 
 impl WorkerFailure {
     fn plain(error: &(dyn std::error::Error + 'static)) -> Self {
-        Self { message: with_causes(error), hint: None, output: None, unreadable_blob: None }
+        Self { message: with_causes(error), hint: None, output: None, unreadable_blob: None, unreadable_root: false }
     }
 
     fn root(error: &root::Error) -> Self {
         let output = error.output().map(str::to_owned);
-        Self { hint: error.hint(), output, unreadable_blob: error.unreadable_blob(), ..Self::plain(error) }
+        let unreadable_root = matches!(error, root::Error::UnreadableRoot(_));
+        Self { hint: error.hint(), output, unreadable_blob: error.unreadable_blob(), unreadable_root, ..Self::plain(error) }
     }
 
     fn disk(error: &disk::Error) -> Self {

@@ -11,7 +11,7 @@ use crate::format::record::{FORMAT, ImageDocument, Import, RECORD_LIMIT};
 use crate::format::row::ImageRow;
 use crate::format::totals::UsageRow;
 use crate::progress::{Cancel, Progress};
-use crate::store::{self, Counted, Damage, ImageReader, Object, Output, Published, ReadTxn, StagedBlob, StagedImage, Store, Used, failpoint};
+use crate::store::{self, Counted, Damage, ImageReader, Object, Output, Parts, Published, ReadTxn, StagedBlob, StagedImage, Store, Used, failpoint};
 
 /// The longest lock and the longest annotations, in bytes.
 const DOCUMENT_LIMIT: u64 = 64 << 20;
@@ -282,6 +282,18 @@ impl<'a> ImageCache<'a> {
             self.mark_damaged(image)?;
         }
         Ok(reader?)
+    }
+
+    /// Where the parts of the disk lie, for who looks at them without an index.
+    ///
+    /// # Errors
+    /// [`store::Error::Damaged`] when a part is missing: from now on [`ImageCache::lookup`] has a miss for this image.
+    pub(super) fn parts(&self, image: &ImageRecord) -> Result<Parts> {
+        let parts = self.store.read_manifest(&image.manifest).and_then(|manifest| self.store.image_parts(&manifest));
+        if parts.as_ref().is_err_and(store::Error::is_damage) {
+            self.mark_damaged(image)?;
+        }
+        Ok(parts?)
     }
 
     /// Takes notice of damage that a reader of the image came upon.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::{Error, ImageCache, ImageKey, ImageRecord, NewImage, Result, RootKey, SpecHash};
 use crate::format::totals::UsageRow;
 use crate::progress::{Cancel, Silent};
-use crate::store::{Counted, Output, Store};
+use crate::store::{Counted, Parts, Store};
 
 /// Root trees by root key.
 #[derive(Debug)]
@@ -66,15 +66,33 @@ impl<'a> RootCache<'a> {
         Ok(ImageCache::new(self.store).keep(ImageKey::Root(key), &image, archive, |_, _| Ok(None), &Silent, cancel)?.0)
     }
 
-    /// Writes the archive of a root to an empty file, every byte checked. Says whether it could: after damage it is a miss from now on.
+    /// Where the bytes of a root lie; none after damage: it is a miss from now on.
+    ///
+    /// # Errors
+    /// What the operating system refuses.
+    pub fn parts(&self, root: &ImageRecord) -> Result<Option<Parts>> {
+        match ImageCache::new(self.store).parts(root) {
+            Err(Error::Store(error)) if error.is_damage() => Ok(None),
+            parts => parts.map(Some),
+        }
+    }
+
+    /// Looks for damage in a root that somebody could not read: then it is a miss from now on. Says whether there is none.
     ///
     /// # Errors
     /// What the operating system refuses; the user's wish to stop.
-    pub fn write_to(&self, root: &ImageRecord, out: Output<'_>, cancel: &Cancel) -> Result<bool> {
-        match ImageCache::new(self.store).write_to(root, out, &Silent, cancel) {
-            Err(Error::Store(error)) if error.is_damage() => Ok(false),
-            written => written.map(|()| true),
+    pub fn is_whole(&self, root: &ImageRecord, cancel: &Cancel) -> Result<bool> {
+        let images = ImageCache::new(self.store);
+        let damages = match images.reader(root) {
+            Err(Error::Store(error)) if error.is_damage() => return Ok(false),
+            reader => reader?.damages(cancel)?,
+        };
+        let is_whole = damages.is_empty();
+        // All of it, so that one that takes its place mends all of it.
+        for damage in damages {
+            images.note_damage(root, damage)?;
         }
+        Ok(is_whole)
     }
 
     /// Notes that a build began with this root; [`Store::flush`] writes it down.

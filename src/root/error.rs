@@ -39,6 +39,9 @@ pub enum Error {
         /// Why not.
         source: std::io::Error,
     },
+    /// A kept root.
+    #[error("the kept root cannot be read")]
+    UnreadableRoot(#[source] std::io::Error),
     /// An archive entry that must not be unpacked.
     #[error("package {package} wants to write “{path}”: {problem}")]
     HostileEntry {
@@ -107,6 +110,7 @@ impl Error {
                 Some("the work tree is full: free memory, or make room on the file system of the store (without a store, of TMPDIR)".to_owned())
             }
             Self::Unreadable { .. } => Some("fetch it again with --no-package-cache".to_owned()),
+            Self::UnreadableRoot(_) => Some("install the packages with --no-root-cache".to_owned()),
             Self::Sandbox(error) => error.hint(),
             Self::Unfulfilled { hint, .. } => Some(hint.clone()),
             _ => None,

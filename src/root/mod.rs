@@ -56,6 +56,7 @@ use self::install::Installation;
 use self::order::Stage;
 use self::sandbox::Cell;
 use crate::progress::{Cancel, Event, Phase, Progress};
+use crate::store::{ImageReader, Parts};
 use crate::tree::Tree;
 
 /// Installs the packages of a plan into a tree from the stage `first` on, and makes its initrds where it has a use for them.
@@ -83,7 +84,7 @@ pub fn install(tree: &Tree, plan: &Plan, first: usize, done: &dyn Fn(usize), pro
     Ok(())
 }
 
-/// Writes an installed tree to a file that is made, for [`restore`].
+/// Writes an installed tree to a file that is made, to be kept for [`restore`].
 ///
 /// # Errors
 /// What the operating system refuses; the user's wish to stop.
@@ -92,14 +93,14 @@ pub fn save(tree: &Tree, path: &Path, cancel: &Cancel) -> Result<(), Error> {
     saved::save(tree, (&file, path), cancel)
 }
 
-/// Makes an empty tree what [`install`] had made of another one. Reports it as [`Phase::Unpack`].
+/// Makes an empty tree what [`install`] had made of another one, out of the store where the file of [`save`] is kept. Reports it as [`Phase::Unpack`].
 ///
 /// # Errors
-/// A file that [`save`] did not write; what the operating system refuses; the user's wish to stop.
-pub fn restore(tree: &Tree, path: &Path, progress: &dyn Progress, cancel: &Cancel) -> Result<(), Error> {
+/// What [`save`] did not write, or what is damaged; what the operating system refuses; the user's wish to stop.
+pub fn restore(tree: &Tree, saved: Parts, progress: &dyn Progress, cancel: &Cancel) -> Result<(), Error> {
     progress.report(Event::Start { phase: Phase::Unpack, total: None });
-    let file = std::fs::File::open(path).map_err(Error::io("read", path))?;
-    saved::load(tree, (&file, path), cancel)?;
+    let reader = ImageReader::open(saved).map_err(|error| Error::UnreadableRoot(std::io::Error::other(error)))?;
+    saved::load(tree, &reader, cancel)?;
     progress.report(Event::Finish { phase: Phase::Unpack });
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! A tree as one file ([`crate::format::tree`]), and a file as a tree: how an installed root is kept for the next build, and comes back.
+//! A tree as one file ([`crate::format::tree`]), and such a file in the store as a tree: how an installed root is kept for the next build, and comes back.
 //!
 //! All that a later build can see of a tree comes back: names, owners, modes, times of modification, extended attributes, hard links. Sockets do not:
 //! nobody listens behind them.
@@ -20,13 +20,14 @@ use super::Error;
 use super::error::refused;
 use crate::format::tree::{self, Attributes, BLOCK, Entry, HEAD_LEN, Head, Kind};
 use crate::progress::Cancel;
+use crate::store::{ImageReader, Window};
 use crate::tree::{Tree, create_new, names};
 
 /// How much of a file is copied at once, in bytes.
 const BUFFER: usize = 1 << 20;
 
-/// How many files a thread takes at once: their folders are mostly the same.
-const BATCH: usize = 64;
+/// How many files a thread takes at once: their folders are mostly the same, and so are the chunks that short ones lie in.
+const BATCH: usize = 256;
 
 /// The longest list of attributes' names, and the longest attribute (`xattr(7)`).
 const ATTRIBUTE_LIMIT: usize = 1 << 16;
@@ -53,8 +54,10 @@ pub(super) fn save(tree: &Tree, (file, path): (&File, &Path), cancel: &Cancel) -
             if let Kind::File { offset, len } = entry.kind {
                 let name = Path::new(OsStr::from_bytes(&entry.path));
                 let content = File::from(tree.open_at(name, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK).map_err(refused("read", name))?);
-                let unreadable = |error| crate::tree::Error::at("read", name)(error).into();
-                copy((&content, 0, unreadable), (file, offset, Error::io("write", path)), len, &mut buffer, cancel)?;
+                let read =
+                    |part: &mut [u8], done| content.read_exact_at(part, done).map_err(|error| crate::tree::Error::at("read", name)(error).into());
+                let write = |part: &[u8], done| file.write_all_at(part, offset + done).map_err(Error::io("write", path));
+                copy(len, &mut buffer, cancel, read, write)?;
             }
         }
         Ok(())
@@ -167,19 +170,17 @@ fn attributes(file: &OwnedFd) -> Result<Attributes, Errno> {
 /// Lays a tree down in an empty directory, as [`save`] found it.
 ///
 /// # Errors
-/// A file that is no tree; what the operating system refuses.
-pub(super) fn load(tree: &Tree, (file, path): (&File, &Path), cancel: &Cancel) -> Result<(), Error> {
-    let unreadable = Error::io("read", path);
+/// What is no tree, or cannot be read; what the operating system refuses.
+pub(super) fn load(tree: &Tree, saved: &ImageReader, cancel: &Cancel) -> Result<(), Error> {
     let read = |len: u64, at: u64| -> io::Result<Vec<u8>> {
         let mut bytes = vec![0; len as usize];
-        file.read_exact_at(&mut bytes, at).map(|()| bytes)
+        saved.fill(&mut bytes, at).map(|()| bytes)
     };
     let entries = (|| {
-        let total = file.metadata()?.len();
-        let head = Head::decode(&read(HEAD_LEN as u64, 0)?, total).map_err(io::Error::other)?;
+        let head = Head::decode(&read(HEAD_LEN as u64, 0)?, saved.len()).map_err(io::Error::other)?;
         tree::decode(&read(head.len, head.offset)?, &head).map_err(io::Error::other)
     })()
-    .map_err(unreadable)?;
+    .map_err(Error::UnreadableRoot)?;
 
     let folders = entries.iter().filter(|entry| entry.kind == Kind::Directory);
     for folder in folders.clone().filter(|folder| !folder.path.is_empty()) {
@@ -189,8 +190,8 @@ pub(super) fn load(tree: &Tree, (file, path): (&File, &Path), cancel: &Cancel) -
     }
     entries.par_chunks(BATCH).try_for_each(|entries| {
         cancel.check()?;
-        let mut laying = Laying { tree, folder: None, buffer: Vec::new(), cancel };
-        entries.iter().try_for_each(|entry| laying.lay(entry, (file, path)))
+        let mut laying = Laying { tree, saved, window: Window::narrow(), folder: None, buffer: Vec::new(), cancel };
+        entries.iter().try_for_each(|entry| laying.lay(entry))
     })?;
     for entry in &entries {
         if let Kind::HardLink(first) = entry.kind {
@@ -215,6 +216,8 @@ fn place(entry: &Entry) -> &Path {
 /// A thread that lays files down.
 struct Laying<'a> {
     tree: &'a Tree,
+    saved: &'a ImageReader,
+    window: Window,
     /// The folder of the last entry.
     folder: Option<(PathBuf, OwnedFd)>,
     buffer: Vec<u8>,
@@ -223,7 +226,7 @@ struct Laying<'a> {
 
 impl Laying<'_> {
     /// Makes what an entry is, but for folders and hard links.
-    fn lay(&mut self, entry: &Entry, (file, archive): (&File, &Path)) -> Result<(), Error> {
+    fn lay(&mut self, entry: &Entry) -> Result<(), Error> {
         if matches!(entry.kind, Kind::Directory | Kind::HardLink(_)) {
             return Ok(());
         }
@@ -237,8 +240,10 @@ impl Laying<'_> {
         match &entry.kind {
             Kind::File { offset, len } => {
                 let made = create_new(&dir, name).map_err(refused("create", at))?;
-                let refused_write = |error| crate::tree::Error::at("write", at)(error).into();
-                copy((file, *offset, Error::io("read", archive)), (&made, 0, refused_write), *len, &mut self.buffer, self.cancel)?;
+                let Self { saved, window, buffer, .. } = self;
+                let read = |part: &mut [u8], done| saved.fill_by(window, part, offset + done).map_err(Error::UnreadableRoot);
+                let write = |part: &[u8], done| made.write_all_at(part, done).map_err(|error| crate::tree::Error::at("write", at)(error).into());
+                copy(*len, buffer, self.cancel, read, write)?;
                 finish(&made.into(), entry).map_err(refused("set the attributes of", at))?;
             }
             kind => {
@@ -281,25 +286,21 @@ fn times(entry: &Entry) -> Timestamps {
     Timestamps { last_access: time, last_modification: time }
 }
 
-/// Copies `len` bytes between places of two files, each with what its failure is.
+/// Copies `len` bytes, part by part: each is read and written with how many came before it.
 fn copy(
-    (from, from_at, unreadable): (&File, u64, impl FnOnce(io::Error) -> Error),
-    (to, to_at, unwritable): (&File, u64, impl FnOnce(io::Error) -> Error),
     len: u64,
     buffer: &mut Vec<u8>,
     cancel: &Cancel,
+    mut read: impl FnMut(&mut [u8], u64) -> Result<(), Error>,
+    write: impl Fn(&[u8], u64) -> Result<(), Error>,
 ) -> Result<(), Error> {
     buffer.resize(BUFFER, 0);
     let mut done = 0;
     while done < len {
         cancel.check()?;
         let part = &mut buffer[..(len - done).min(BUFFER as u64) as usize];
-        if let Err(error) = from.read_exact_at(part, from_at + done) {
-            return Err(unreadable(error));
-        }
-        if let Err(error) = to.write_all_at(part, to_at + done) {
-            return Err(unwritable(error));
-        }
+        read(part, done)?;
+        write(part, done)?;
         done += part.len() as u64;
     }
     Ok(())
@@ -310,6 +311,7 @@ mod tests {
     use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
     use super::*;
+    use crate::store::tests::{keep, store};
 
     /// Every name beneath a directory, with all that shall come back.
     fn look(root: &Path) -> Vec<String> {
@@ -357,7 +359,8 @@ mod tests {
 
         let cancel = Cancel::default();
         save(&Tree::open(&old).unwrap(), (&File::create(&file).unwrap(), &file), &cancel).unwrap();
-        load(&Tree::open(&new).unwrap(), (&File::open(&file).unwrap(), &file), &cancel).unwrap();
+        let (_dir, store) = store();
+        load(&Tree::open(&new).unwrap(), &store.image_reader(&keep(&store, &file).0).unwrap(), &cancel).unwrap();
         assert_eq!(look(&new), before);
         let (first, second) = (new.join("usr/bin/large").metadata().unwrap(), new.join("usr/again").metadata().unwrap());
         assert_eq!(first.ino(), second.ino());
@@ -374,7 +377,8 @@ mod tests {
         let (new, file) = (host.path().join("new"), host.path().join("file"));
         std::fs::create_dir(&new).unwrap();
         std::fs::write(&file, vec![0; 8192]).unwrap();
-        let error = load(&Tree::open(&new).unwrap(), (&File::open(&file).unwrap(), &file), &Cancel::default()).unwrap_err();
-        assert!(matches!(error, Error::Io { .. }), "{error}");
+        let (_dir, store) = store();
+        let error = load(&Tree::open(&new).unwrap(), &store.image_reader(&keep(&store, &file).0).unwrap(), &Cancel::default()).unwrap_err();
+        assert!(matches!(error, Error::UnreadableRoot(_)), "{error}");
     }
 }

@@ -4,71 +4,139 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::error::{Damage, Object, Problem, Result};
-use super::layout::Layout;
-use super::restore::{Decoder, Job};
-use super::{Store, error};
-use crate::digest::Digest;
+use serde::{Deserialize, Serialize};
+
+use super::error::{Damage, Error, Problem, Result};
+use super::restore::{Decoder, Job, Wanted};
+use super::{Store, blob};
 use crate::format::manifest::Manifest;
+use crate::progress::Cancel;
 
 /// Decoded bytes that stay in memory.
 const KEPT: usize = 64 << 20;
 
 /// Reads an image of the store at offsets; every byte is checked. It stays readable whatever a collection removes meanwhile.
 pub struct ImageReader {
-    len: u64,
-    jobs: Vec<Job>,
-    packs: HashMap<Digest, File>,
-    layout: Layout,
-    /// Where the image has which part of a chunk, ascending; what is between is zeros.
-    places: Vec<Place>,
-    state: Mutex<State>,
+    parts: Parts,
+    packs: Vec<File>,
+    window: Mutex<Window>,
 }
 
-#[derive(Debug, Clone, Copy)]
+/// Where the parts of an image lie, for a process that has no index ([`ImageReader::open`]).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Parts {
+    len: u64,
+    packs: Vec<PathBuf>,
+    /// As they lie in the packs.
+    chunks: Vec<Chunk>,
+    /// Where the image has which part of a chunk, ascending; what is between is zeros.
+    places: Vec<Place>,
+}
+
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct Chunk {
+    wanted: Wanted,
+    /// Its pack, by its place among them.
+    pack: usize,
+    /// Where its frame begins, and how long it is.
+    offset: u64,
+    stored_len: u32,
+}
+
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct Place {
     at: u64,
     length: u32,
-    /// The place of its chunk among the jobs, and where in it these bytes begin.
-    job: usize,
+    /// The place of its chunk among them, and where in it these bytes begin.
+    chunk: usize,
     offset: u32,
 }
 
-#[derive(Default)]
-struct State {
+/// What one who reads has decoded: some chunks stay.
+pub struct Window {
     decoder: Decoder,
     stored: Vec<u8>,
-    /// Decoded chunks by their jobs, with the time of their last use.
+    /// Decoded chunks, with the time of their last use.
     kept: HashMap<usize, (u64, Arc<[u8]>)>,
     kept_len: usize,
+    /// How many bytes stay; one chunk always does.
+    limit: usize,
     clock: u64,
+}
+
+impl Window {
+    /// One for who reads from front to back.
+    pub fn narrow() -> Self {
+        Self::new(0)
+    }
+
+    fn new(limit: usize) -> Self {
+        Self { decoder: Decoder::default(), stored: Vec::new(), kept: HashMap::new(), kept_len: 0, limit, clock: 0 }
+    }
 }
 
 impl Store {
     /// A reader of the image of a manifest.
     ///
     /// # Errors
-    /// [`error::Error::Damaged`] when a chunk is missing; it is already marked as lost.
+    /// [`Error::Damaged`] when a chunk is missing; it is already marked as lost.
     pub(crate) fn image_reader(&self, manifest: &Manifest) -> Result<ImageReader> {
+        let (parts, packs) = self.parts_and_packs(manifest)?;
+        Ok(ImageReader::new(parts, packs))
+    }
+
+    /// Where the parts of the image of a manifest lie. A collection may move them at any time.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] when a chunk is missing; it is already marked as lost.
+    pub(crate) fn image_parts(&self, manifest: &Manifest) -> Result<Parts> {
+        self.parts_and_packs(manifest).map(|(parts, _)| parts)
+    }
+
+    fn parts_and_packs(&self, manifest: &Manifest) -> Result<(Parts, Vec<File>)> {
         let (jobs, packs, _) = self.note_damage(self.settled_plan(manifest))?;
-        let all = jobs.iter().enumerate().flat_map(|(job, of)| of.targets.iter().map(move |target| (job, *target)));
-        let mut places: Vec<Place> = all.map(|(job, target)| Place { at: target.at, length: target.length, job, offset: target.offset }).collect();
+        let (names, files): (Vec<_>, Vec<_>) = packs.into_iter().unzip();
+        let numbers: HashMap<_, _> = names.iter().enumerate().map(|(number, name)| (*name, number)).collect();
+        let chunk = |job: &Job| {
+            let row = &job.row;
+            Chunk { wanted: Wanted::of(job), pack: numbers[&row.pack], offset: row.offset, stored_len: row.stored_len }
+        };
+        let all = jobs.iter().enumerate().flat_map(|(chunk, job)| job.targets.iter().map(move |target| (chunk, *target)));
+        let mut places: Vec<Place> =
+            all.map(|(chunk, target)| Place { at: target.at, length: target.length, chunk, offset: target.offset }).collect();
         places.sort_by_key(|place| place.at);
-        Ok(ImageReader { len: manifest.raw_len, jobs, packs, layout: self.layout.clone(), places, state: Mutex::default() })
+        let packs = names.iter().map(|name| self.layout.pack(name)).collect();
+        Ok((Parts { len: manifest.raw_len, packs, chunks: jobs.iter().map(chunk).collect(), places }, files))
     }
 }
 
 impl ImageReader {
+    fn new(parts: Parts, packs: Vec<File>) -> Self {
+        Self { parts, packs, window: Mutex::new(Window::new(KEPT)) }
+    }
+
+    /// A reader of what lies there.
+    ///
+    /// # Errors
+    /// A pack that is not there any more, or cannot be opened.
+    pub fn open(parts: Parts) -> Result<Self> {
+        let open =
+            |path: &PathBuf| blob::open_if_there(path).and_then(|file| file.ok_or(io::ErrorKind::NotFound.into())).map_err(Error::io("open", path));
+        let packs = parts.packs.iter().map(open).collect::<Result<_>>()?;
+        Ok(Self::new(parts, packs))
+    }
+
     /// The length of the image in bytes.
     pub fn len(&self) -> u64 {
-        self.len
+        self.parts.len
     }
 
     /// Whether the image has no bytes.
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.parts.len == 0
     }
 
     /// Fills `buffer` with the bytes from `offset` on.
@@ -76,45 +144,61 @@ impl ImageReader {
     /// # Errors
     /// [`io::ErrorKind::UnexpectedEof`] beyond the end; [`io::ErrorKind::InvalidData`] with a [`Damage`] inside for a chunk that is not what it should be.
     pub fn fill(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        let end = offset.checked_add(buffer.len() as u64).filter(|end| *end <= self.len).ok_or(io::ErrorKind::UnexpectedEof)?;
+        // It is whole between any two statements, but for bytes that are written anew.
+        self.fill_by(&mut self.window.lock().unwrap_or_else(PoisonError::into_inner), buffer, offset)
+    }
+
+    /// The same for one of several that read side by side, each by a window of its own.
+    ///
+    /// # Errors
+    /// As for [`ImageReader::fill`].
+    pub fn fill_by(&self, window: &mut Window, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        let Parts { len, places, .. } = &self.parts;
+        let end = offset.checked_add(buffer.len() as u64).filter(|end| end <= len).ok_or(io::ErrorKind::UnexpectedEof)?;
         buffer.fill(0);
-        let first = self.places.partition_point(|place| place.at + u64::from(place.length) <= offset);
-        for place in self.places[first..].iter().take_while(|place| place.at < end) {
+        let first = places.partition_point(|place| place.at + u64::from(place.length) <= offset);
+        for place in places[first..].iter().take_while(|place| place.at < end) {
             let (from, to) = (place.at.max(offset), (place.at + u64::from(place.length)).min(end));
-            let raw = self.chunk(place.job).map_err(|problem| self.damage(place.job, problem))?;
+            let raw = self.chunk(window, place.chunk).map_err(|damage| io::Error::new(io::ErrorKind::InvalidData, damage))?;
             let skip = u64::from(place.offset) + (from - place.at);
             buffer[(from - offset) as usize..(to - offset) as usize].copy_from_slice(&raw[skip as usize..(skip + (to - from)) as usize]);
         }
         Ok(())
     }
 
-    /// A chunk, decoded and checked, and long enough for all its places.
-    fn chunk(&self, number: usize) -> Result<Arc<[u8]>, Problem> {
-        // It is whole between any two statements, but for bytes that are written anew.
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let state = &mut *state;
-        state.clock += 1;
-        if let Some((used, raw)) = state.kept.get_mut(&number) {
-            *used = state.clock;
-            return Ok(Arc::clone(raw));
+    /// Reads all of it, and says what is damaged.
+    ///
+    /// # Errors
+    /// The user's wish to stop.
+    pub(crate) fn damages(&self, cancel: &Cancel) -> Result<Vec<Damage>> {
+        let mut window = Window::narrow();
+        let mut damages = Vec::new();
+        for number in 0..self.parts.chunks.len() {
+            cancel.check()?;
+            damages.extend(self.chunk(&mut window, number).err());
         }
-        let job = &self.jobs[number];
-        state.stored.resize(job.row.stored_len as usize, 0);
-        let pack = self.packs.get(&job.row.pack).ok_or(Problem::Missing)?;
-        pack.read_exact_at(&mut state.stored, job.row.offset).map_err(Problem::Unreadable)?;
-        let raw: Arc<[u8]> = state.decoder.decode(&state.stored, job)?.into();
-        state.kept_len += raw.len();
-        state.kept.insert(number, (state.clock, Arc::clone(&raw)));
-        while state.kept_len > KEPT && state.kept.len() > 1 {
-            let Some(oldest) = state.kept.iter().min_by_key(|(_, (used, _))| *used).map(|(number, _)| *number) else { break };
-            state.kept_len -= state.kept.remove(&oldest).map_or(0, |(_, raw)| raw.len());
-        }
-        Ok(raw)
+        Ok(damages)
     }
 
-    fn damage(&self, number: usize, problem: error::Problem) -> io::Error {
-        let job = &self.jobs[number];
-        io::Error::new(io::ErrorKind::InvalidData, Damage { object: Object::Chunk(job.digest), path: self.layout.pack(&job.row.pack), problem })
+    /// A chunk, decoded and checked, and long enough for all its places.
+    fn chunk(&self, window: &mut Window, number: usize) -> Result<Arc<[u8]>, Damage> {
+        window.clock += 1;
+        if let Some((used, raw)) = window.kept.get_mut(&number) {
+            *used = window.clock;
+            return Ok(Arc::clone(raw));
+        }
+        let Chunk { wanted, pack, offset, stored_len } = &self.parts.chunks[number];
+        window.stored.resize(*stored_len as usize, 0);
+        let read = self.packs[*pack].read_exact_at(&mut window.stored, *offset).map_err(Problem::Unreadable);
+        let decoded = read.and_then(|()| window.decoder.decode(&window.stored, wanted));
+        let raw: Arc<[u8]> = decoded.map_err(|problem| wanted.damage(&self.parts.packs[*pack], problem))?.into();
+        window.kept_len += raw.len();
+        window.kept.insert(number, (window.clock, Arc::clone(&raw)));
+        while window.kept_len > window.limit && window.kept.len() > 1 {
+            let Some(oldest) = window.kept.iter().min_by_key(|(_, (used, _))| *used).map(|(number, _)| *number) else { break };
+            window.kept_len -= window.kept.remove(&oldest).map_or(0, |(_, raw)| raw.len());
+        }
+        Ok(raw)
     }
 }
 

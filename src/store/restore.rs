@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::early_sync::EarlySync;
 use super::error::{Damage, Error, Object, Problem, Result};
@@ -54,6 +55,27 @@ pub(super) struct Job {
     pub(super) digest: Digest,
     pub(super) row: ChunkRow,
     pub(super) targets: Vec<Target>,
+}
+
+/// What a chunk must be.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(super) struct Wanted {
+    digest: Digest,
+    /// As the index has it: no more room is taken.
+    raw_len: u32,
+    /// How long it is at least.
+    needed: u64,
+}
+
+impl Wanted {
+    pub(super) fn of(job: &Job) -> Self {
+        let needed = job.targets.iter().map(|target| u64::from(target.offset) + u64::from(target.length)).max().unwrap_or(0);
+        Self { digest: job.digest, raw_len: job.row.raw_len, needed }
+    }
+
+    pub(super) fn damage(&self, path: &Path, problem: Problem) -> Damage {
+        Damage { object: Object::Chunk(self.digest), path: path.to_owned(), problem }
+    }
 }
 
 /// Bytes `offset..offset + length` of a chunk go to `at`.
@@ -209,7 +231,7 @@ impl Decoder {
             let begin = (job.row.offset - first.offset) as usize;
             let frame = &mut stored[begin..begin + job.row.stored_len as usize];
             let read = if whole { Ok(()) } else { pack.file.read_exact_at(frame, job.row.offset).map_err(Problem::Unreadable) };
-            match read.and_then(|()| self.decode(frame, job)) {
+            match read.and_then(|()| self.decode(frame, &Wanted::of(job))) {
                 Ok(raw) => {
                     for target in &job.targets {
                         let part = &raw[target.offset as usize..][..target.length as usize];
@@ -225,21 +247,20 @@ impl Decoder {
     }
 
     /// Decodes one chunk, and proves that it is the one wanted and long enough for all its targets.
-    pub(super) fn decode(&mut self, frame: &[u8], job: &Job) -> Result<&[u8], Problem> {
+    pub(super) fn decode(&mut self, frame: &[u8], wanted: &Wanted) -> Result<&[u8], Problem> {
         let decompressor = match &mut self.decompressor {
             Some(decompressor) => decompressor,
             none => none.insert(zstd::bulk::Decompressor::new().map_err(Problem::Compression)?),
         };
         self.raw.clear();
-        self.raw.reserve_exact(job.row.raw_len as usize);
+        self.raw.reserve_exact(wanted.raw_len as usize);
         decompressor.decompress_to_buffer(frame, &mut self.raw).map_err(Problem::Compression)?;
         let found = Digest::of(&self.raw);
-        if found != job.digest {
+        if found != wanted.digest {
             return Err(Problem::Digest { found });
         }
-        let needed = job.targets.iter().map(|target| u64::from(target.offset) + u64::from(target.length)).max().unwrap_or(0);
-        if needed > self.raw.len() as u64 {
-            return Err(Problem::Length { expected: needed, found: self.raw.len() as u64 });
+        if wanted.needed > self.raw.len() as u64 {
+            return Err(Problem::Length { expected: wanted.needed, found: self.raw.len() as u64 });
         }
         Ok(&self.raw)
     }

@@ -10,7 +10,7 @@ use crate::format::manifest::{Extent, Manifest};
 use crate::format::row::{ChunkRow, Row};
 use crate::progress::{Cancel, Silent};
 
-pub(super) fn store() -> (tempfile::TempDir, Store) {
+pub(crate) fn store() -> (tempfile::TempDir, Store) {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).unwrap();
     (dir, store)
@@ -229,7 +229,7 @@ pub(super) fn image(dir: &Path, seed: u64) -> (PathBuf, Vec<u8>) {
     (path, bytes)
 }
 
-pub(super) fn keep(store: &Store, raw: &Path) -> (Manifest, u64) {
+pub(crate) fn keep(store: &Store, raw: &Path) -> (Manifest, u64) {
     let image = store.stage_image(raw, &Silent, &Cancel::default()).unwrap();
     let txn = store.write().unwrap();
     assert!(txn.publish_image(store, &image).unwrap());

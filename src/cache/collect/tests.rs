@@ -18,7 +18,7 @@ use crate::format::row::{BlobRow, ChunkRow, ImageRow, MetadataRow, PackRow, Pack
 use crate::format::totals::{Amount, Class, Total};
 use crate::progress::{Cancel, Silent};
 use crate::store::tests::noise;
-use crate::store::{Object, Output, Store};
+use crate::store::{Damage, ImageReader, Object, Output, Store};
 
 const DAY: u64 = 24 * 3600;
 
@@ -490,11 +490,11 @@ fn a_root_comes_back_and_is_a_miss_once_it_is_damaged() {
     let key = scene.root("root", &[1], 0);
     let cache = RootCache::new(&scene.store);
     let root = cache.take(&key).unwrap().unwrap();
-    let path = scene.dir.path().join("out");
-    let out = fs::File::create(&path).unwrap();
-    let write = || cache.write_to(&root, Output { file: &out, path: &path, stays: false }, &Cancel::default()).unwrap();
-    assert!(write());
-    assert_eq!(fs::read(&path).unwrap(), disk(&[1]));
+    let reader = || ImageReader::open(cache.parts(&root).unwrap().unwrap()).unwrap();
+    let mut bytes = vec![0; reader().len() as usize];
+    reader().fill(&mut bytes, 0).unwrap();
+    assert_eq!(bytes, disk(&[1]));
+    assert!(cache.is_whole(&root, &Cancel::default()).unwrap());
 
     let pack = fs::read_dir(scene.store.dir().join("packs")).unwrap().next().unwrap().unwrap().path();
     let mut bytes = fs::read(&pack).unwrap();
@@ -502,6 +502,9 @@ fn a_root_comes_back_and_is_a_miss_once_it_is_damaged() {
     bytes[middle] ^= 1;
     fs::set_permissions(&pack, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
     fs::write(&pack, bytes).unwrap();
-    assert!(!write());
+    let read = reader().fill(&mut vec![0; reader().len() as usize], 0);
+    assert!(read.unwrap_err().downcast::<Damage>().is_ok());
+    assert!(cache.take(&key).unwrap().is_some(), "who reads without an index tells nobody");
+    assert!(!cache.is_whole(&root, &Cancel::default()).unwrap());
     assert_eq!(cache.take(&key).unwrap(), None);
 }
