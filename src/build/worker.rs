@@ -142,7 +142,7 @@ fn work() -> Result<(), WorkerFailure> {
     let task: Task = serde_json::from_slice(&text).map_err(|error| WorkerFailure::plain(&error))?;
     let cancel = Cancel::default();
     let workspace = Workspace::prepare(&task.scratch, task.estimate).map_err(|error| WorkerFailure::root(&error))?;
-    let tree = Tree::open(workspace.directory()).map_err(|error| WorkerFailure::plain(&error))?;
+    let tree = Tree::open(workspace.tree()).map_err(|error| WorkerFailure::plain(&error))?;
     let Start { tree: start, stages, save } = &task.start;
     let done = |stage| {
         let Some(path) = save.get(&stage) else { return };
@@ -154,11 +154,11 @@ fn work() -> Result<(), WorkerFailure> {
     start
         .as_ref()
         .map_or(Ok(()), |saved| root::restore(&tree, saved.clone(), &Wire, &cancel))
-        .and_then(|()| root::install(&tree, &task.root, *stages, &done, &Wire, &cancel))
+        .and_then(|()| root::install((&tree, &workspace.beside()), &task.root, *stages, &done, &Wire, &cancel))
         .and_then(|()| root::customize(&tree, &task.root, &Wire, &cancel))
         .map_err(|error| WorkerFailure::root(&error))?;
     root::settle(&tree, &task.root).map_err(|error| WorkerFailure::root(&error))?;
-    let cell = Cell::new(workspace.directory(), task.root.time).reporting_to(&Wire);
+    let cell = Cell::new(workspace.tree(), task.root.time).reporting_to(&Wire);
     let mut run = |command: &[&str]| {
         let mut output = Vec::new();
         let mut line = |line: &str| {
@@ -168,7 +168,7 @@ fn work() -> Result<(), WorkerFailure> {
         cell.run(command[0], command, b"", &mut line, &cancel)?;
         Ok(output)
     };
-    let job = disk::Job { tree: workspace.directory(), layout: &task.layout, boot: task.boot.as_ref(), out: &task.disk, scratch: &task.scratch };
+    let job = disk::Job { tree: workspace.tree(), layout: &task.layout, boot: task.boot.as_ref(), out: &task.disk, scratch: &task.scratch };
     disk::write(job, &mut run, &Wire, &cancel).map_err(|error| WorkerFailure::disk(&error))?;
     Ok(())
 }

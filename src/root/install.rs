@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use rayon::prelude::*;
 
+use super::ahead::{Ahead, Decoded};
 use super::archive::Origin;
 use super::claims::Claims;
 use super::deb::{Control, Deb};
@@ -55,6 +56,7 @@ pub(super) struct Installation<'a> {
     tree: &'a Tree,
     plan: &'a Plan,
     stage: Stage,
+    ahead: &'a Ahead<'a>,
     progress: &'a dyn Progress,
     cancel: &'a Cancel,
     /// Says that the configuration has begun.
@@ -62,8 +64,8 @@ pub(super) struct Installation<'a> {
 }
 
 impl<'a> Installation<'a> {
-    pub(super) fn of(stage: Stage, tree: &'a Tree, plan: &'a Plan, progress: &'a dyn Progress, cancel: &'a Cancel) -> Self {
-        Self { tree, plan, stage, progress, cancel, configuring: Once::new() }
+    pub(super) fn of(stage: Stage, (tree, plan): (&'a Tree, &'a Plan), ahead: &'a Ahead<'a>, progress: &'a dyn Progress, cancel: &'a Cancel) -> Self {
+        Self { tree, plan, stage, ahead, progress, cancel, configuring: Once::new() }
     }
 
     fn packages(&self) -> impl Iterator<Item = &Package> {
@@ -103,7 +105,7 @@ impl<'a> Installation<'a> {
                 for name in FIRST.into_iter().filter(|name| members.iter().any(|&number| packages[number].coordinates.name() == *name)) {
                     self.dpkg(&["--force-depends", "--configure", name])?;
                 }
-                self.dpkg(&["--configure", "-a"])?;
+                self.ahead.during(self.stage.0, || self.dpkg(&["--configure", "-a"]))?;
             } else {
                 for trigger in dpkg::activated(self.tree, &unpacked)? {
                     let command = ["dpkg-trigger", "--no-await", "--by-package=dpkg", &trigger];
@@ -112,8 +114,7 @@ impl<'a> Installation<'a> {
             }
         }
         self.progress.report(Event::Finish { phase: Phase::Unpack });
-        self.dpkg(&["--configure", "-a"])?;
-        last()?;
+        self.ahead.during(self.stage.0 + 1, || self.dpkg(&["--configure", "-a"]).and_then(|()| last()))?;
         self.progress.report(Event::Finish { phase: Phase::Configure });
         Ok(())
     }
@@ -174,12 +175,17 @@ impl<'a> Installation<'a> {
                 while let Some(number) = next() {
                     let begun = Instant::now();
                     let (package, control) = (&packages[number], &controls[&number]);
-                    let mut deb = Deb::open(package)?;
-                    deb.control()?;
                     let conffiles = dpkg::conffiles(control);
                     let job = Job { number, name: package.coordinates.name(), origin: &Origin::of(package), conffiles: &conffiles };
-                    let paths = unpacker.unpack(&job, deb.data()?)?;
-                    deb.finish()?;
+                    let paths = if let Some(Decoded { archive, contents }) = self.ahead.take(number) {
+                        unpacker.unpack(&job, archive.as_slice(), Some(&contents))?
+                    } else {
+                        let mut deb = Deb::open(package)?;
+                        deb.control()?;
+                        let paths = unpacker.unpack(&job, deb.data()?, None)?;
+                        deb.finish()?;
+                        paths
+                    };
                     let (name, bytes) = (package.coordinates.name(), package.size);
                     self.progress.report(Event::Advance { phase: Phase::Unpack, by: bytes });
                     self.progress.report(Event::Item { phase: Phase::Unpack, name, bytes, took: begun.elapsed() });

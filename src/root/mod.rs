@@ -9,6 +9,7 @@
 //! Everything here but [`sandbox::Worker`] runs inside the worker's namespaces, where this program is root of its own users. The tree's own code
 //! (maintainer scripts, dpkg, commands of the spec) runs one layer further in, in a [`sandbox::Cell`].
 
+mod ahead;
 mod archive;
 pub mod benching;
 mod bounded;
@@ -51,6 +52,7 @@ pub(crate) use rpm::testing::RpmBuilder;
 pub use rpm::{Described, Installed, Relation, Signed};
 pub use workspace::Workspace;
 
+use self::ahead::Ahead;
 use self::changes::Snapshot;
 use self::install::Installation;
 use self::order::Stage;
@@ -61,15 +63,24 @@ use crate::tree::Tree;
 
 /// Installs the packages of a plan into a tree from the stage `first` on, and makes its initrds where it has a use for them.
 ///
-/// The tree is what `done` saw after the stage before, or is empty. `done` is called after each stage, with its number.
+/// The tree is what `done` saw after the stage before, or is empty. `done` is called after each stage, with its number. `beside` names a folder that is
+/// made, in the file system of the tree.
 ///
 /// # Errors
 /// The first problem; the tree is then of no use.
-pub fn install(tree: &Tree, plan: &Plan, first: usize, done: &dyn Fn(usize), progress: &dyn Progress, cancel: &Cancel) -> Result<(), Error> {
+pub fn install(
+    (tree, beside): (&Tree, &Path),
+    plan: &Plan,
+    first: usize,
+    done: &dyn Fn(usize),
+    progress: &dyn Progress,
+    cancel: &Cancel,
+) -> Result<(), Error> {
     let cell = Cell::new(tree.path(), plan.time).reporting_to(progress);
     let stages = plan.packages.iter().map(|package| package.stage + 1).max().unwrap_or(0);
+    let ahead = Ahead::new(plan, beside, cancel)?;
     for stage in (first..stages).map(Stage) {
-        let installation = Installation::of(stage, tree, plan, progress, cancel);
+        let installation = Installation::of(stage, (tree, plan), &ahead, progress, cancel);
         if plan.packaging == Packaging::Rpm {
             rpm::Installation { tree, plan, progress, cancel }.run()?;
             initrd::make_early(tree, plan.platform, &cell, cancel)?;

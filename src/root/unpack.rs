@@ -14,6 +14,7 @@ use rustix::fs::{AtFlags, FileType, Gid, Mode, Uid};
 use rustix::io::Errno;
 use tar::EntryType;
 
+use super::ahead::Contents;
 use super::archive::Origin;
 use super::claims::{Claim, Claims};
 use super::error::refused;
@@ -39,11 +40,13 @@ pub(super) struct Job<'a> {
 }
 
 impl Unpacker<'_> {
-    /// Unpacks a package and returns its paths as dpkg lists them (`/.` first), in the order of the archive.
-    pub(super) fn unpack(&self, job: &Job<'_>, data: impl Read) -> Result<Vec<String>, Error> {
+    /// Unpacks a package and returns its paths as dpkg lists them (`/.` first), in the order of the archive. With `contents`, the files of the archive are
+    /// empty, and are there.
+    pub(super) fn unpack(&self, job: &Job<'_>, data: impl Read, contents: Option<&Contents>) -> Result<Vec<String>, Error> {
         let unreadable = |source| job.origin.unreadable(source);
         let conffiles: HashSet<&Path> = job.conffiles.iter().map(|path| Path::new(path.trim_start_matches('/'))).collect();
         let mut paths = Vec::new();
+        let mut files = 0;
         let mut parent = ParentCache::default();
         bounded::entries(data, unreadable, |entry| {
             self.site.cancel.check()?;
@@ -70,7 +73,9 @@ impl Unpacker<'_> {
             let (dir, name) = parent.of(self.site, &place)?;
             match kind {
                 EntryType::Regular | EntryType::Continuous => {
-                    let made = self.claims.make(claim, || create_new(dir, name).map_err(refused("create", &place)))?;
+                    let create = || contents.map_or_else(|| create_new(dir, name), |contents| contents.place(files, dir, name));
+                    let made = self.claims.make(claim, || create().map_err(refused("create", &place)))?;
+                    files += 1;
                     if let Some(mut file) = made {
                         let xattrs = extended_attributes(entry).map_err(unreadable)?;
                         self.site.copy(entry, &mut file, &place).map_err(|error| error.unwrap_or_else(unreadable))?;

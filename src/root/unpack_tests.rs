@@ -1,5 +1,6 @@
 use super::*;
 use crate::progress::Cancel;
+use crate::root::ahead::split;
 use crate::root::site::Directories;
 use crate::root::testing::{DebBuilder, package};
 use crate::tree::Tree;
@@ -21,18 +22,36 @@ impl Bench {
         }
     }
 
-    /// Unpacks these data parts in this order.
+    /// Unpacks these data parts in this order; from parts that are decompressed ahead it becomes the same.
     fn unpack(&self, order: &[(usize, &[u8], &[String])]) -> Result<Vec<Vec<String>>, Error> {
-        let tree = Tree::open(self.root.path())?;
+        let twin = tempfile::tempdir().unwrap();
+        let copied = std::process::Command::new("cp").arg("-aT").args([self.root.path(), twin.path()]).status().unwrap();
+        assert!(copied.success());
+        let lists = self.unpack_to(self.root.path(), order, false);
+        match (&lists, self.unpack_to(twin.path(), order, true)) {
+            (Ok(lists), Ok(ahead)) => assert_eq!((lists, look(self.root.path())), (&ahead, look(twin.path()))),
+            (Err(error), ahead) => assert_eq!(error.to_string(), ahead.unwrap_err().to_string()),
+            (Ok(_), Err(error)) => panic!("{error}"),
+        }
+        lists
+    }
+
+    fn unpack_to(&self, root: &Path, order: &[(usize, &[u8], &[String])], ahead: bool) -> Result<Vec<Vec<String>>, Error> {
+        let tree = Tree::open(root)?;
         let (claims, directories, cancel) = (Claims::new(&self.packages), Directories::default(), Cancel::default());
         let site = Site { tree: &tree, directories: &directories, time: 2_000_000_000, cancel: &cancel };
         let unpacker = Unpacker { site, claims: &claims, diversions: &self.diversions };
+        let beside = tempfile::tempdir_in(root.parent().unwrap()).unwrap();
         let mut lists = Vec::new();
-        for (number, data, conffiles) in order {
-            lists.push(unpacker.unpack(
-                &Job { number: *number, name: self.packages[*number].coordinates.name(), origin: &Origin::of(&self.packages[*number]), conffiles },
-                *data,
-            )?);
+        for (at, (number, data, conffiles)) in order.iter().enumerate() {
+            let package = &self.packages[*number];
+            let job = Job { number: *number, name: package.coordinates.name(), origin: &Origin::of(package), conffiles };
+            let contents = Contents::create(beside.path().join(at.to_string())).unwrap();
+            let archive = if ahead { split(*data, &contents, &cancel).ok() } else { None };
+            lists.push(match &archive {
+                Some(archive) => unpacker.unpack(&job, archive.as_slice(), Some(&contents)),
+                None => unpacker.unpack(&job, *data, None),
+            }?);
         }
         directories.apply(&tree)?;
         Ok(lists)
@@ -41,6 +60,26 @@ impl Bench {
     fn read(&self, path: &str) -> Option<String> {
         std::fs::read_to_string(self.root.path().join(path)).ok()
     }
+}
+
+/// All below a directory, with what an image has of it.
+fn look(root: &Path) -> Vec<String> {
+    use std::os::unix::fs::MetadataExt as _;
+    let mut found = Vec::new();
+    let mut open = vec![root.to_owned()];
+    while let Some(path) = open.pop() {
+        let data = path.symlink_metadata().unwrap();
+        // What is made in a folder changes its time and, on some file systems, its number of links.
+        let (links, time) = if data.is_dir() { (0, 0) } else { (data.nlink(), data.mtime()) };
+        let content = if data.is_file() { std::fs::read(&path).unwrap() } else { Vec::new() };
+        let target = path.read_link().ok();
+        found.push(format!("{:?} {:o} {links} {time} {target:?} {content:?}", path.strip_prefix(root).unwrap(), data.mode()));
+        if data.is_dir() {
+            open.extend(std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+        }
+    }
+    found.sort();
+    found
 }
 
 fn deb() -> DebBuilder {

@@ -13,6 +13,7 @@ const EXTRA: u64 = 512 << 20;
 #[derive(Debug)]
 pub struct Workspace {
     directory: PathBuf,
+    tree: PathBuf,
     /// Whether it ends with the worker's mounts, and needs no removal.
     in_memory: bool,
 }
@@ -32,12 +33,21 @@ impl Workspace {
         if in_memory {
             super::sandbox::mount_memory(&directory, available - EXTRA)?;
         }
-        Ok(Self { directory, in_memory })
+        let tree = directory.join("tree");
+        std::fs::create_dir(&tree)
+            .and_then(|()| std::fs::set_permissions(&tree, PermissionsExt::from_mode(0o755)))
+            .map_err(Error::io("make", &tree))?;
+        Ok(Self { directory, tree, in_memory })
     }
 
-    /// The empty directory.
-    pub fn directory(&self) -> &Path {
-        &self.directory
+    /// The empty directory that becomes the tree.
+    pub fn tree(&self) -> &Path {
+        &self.tree
+    }
+
+    /// What can become a folder in the same file system, and is not in the tree.
+    pub fn beside(&self) -> PathBuf {
+        self.directory.join("ahead")
     }
 }
 

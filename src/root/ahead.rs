@@ -1,0 +1,264 @@
+//! What packages hold that are still to come, decompressed while scripts run: these keep one processor busy, and the others have nothing to do.
+//!
+//! A package becomes its data archive with all files empty, and the files beside it, in the file system of the tree: once the package is unpacked, they are
+//! moved to where they belong. One of which anything is unusual or wrong is left alone: its own unpacking deals with it, or says what it is.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::io::{self, Read, Write as _};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use tar::{EntryType, Header};
+
+use super::Error;
+use super::deb::Deb;
+use super::plan::{Package, Plan};
+use crate::progress::Cancel;
+use crate::tree::create_new;
+
+/// The length of a block of an archive in bytes.
+const BLOCK: u64 = 512;
+
+/// The longest archive without its files that is kept in memory, in bytes.
+const LIMIT: usize = 64 << 20;
+
+/// How much of a file is copied at once, in bytes.
+const BUFFER: usize = 1 << 17;
+
+/// The packages of one installation that are decompressed ahead.
+pub(super) struct Ahead<'a> {
+    plan: &'a Plan,
+    cancel: &'a Cancel,
+    /// None where nothing is done ahead.
+    dir: Option<PathBuf>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Packages that need no look any more, by their places in the plan.
+    seen: HashSet<usize>,
+    decoded: HashMap<usize, Decoded>,
+}
+
+/// A package that is decompressed.
+pub(super) struct Decoded {
+    /// Its data archive; all files in it are empty.
+    pub(super) archive: Vec<u8>,
+    pub(super) contents: Contents,
+}
+
+/// The files of a package, by their places in its archive. What was not moved ends with this.
+pub(super) struct Contents {
+    dir: OwnedFd,
+    path: PathBuf,
+}
+
+impl Contents {
+    pub(super) fn create(path: PathBuf) -> Result<Self, io::Error> {
+        std::fs::create_dir(&path)?;
+        let dir = rustix::fs::open(&path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+        Ok(Self { dir, path })
+    }
+
+    /// Moves a file to a name, in place of another file there.
+    pub(super) fn place(&self, number: usize, dir: &OwnedFd, name: &std::ffi::OsStr) -> Result<File, Errno> {
+        let own = number.to_string();
+        let file = rustix::fs::openat(&self.dir, &own, OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+        rustix::fs::renameat(&self.dir, &own, dir, name)?;
+        Ok(file.into())
+    }
+}
+
+impl Drop for Contents {
+    fn drop(&mut self) {
+        // The folder ends with the build at the latest.
+        let _ = std::fs::remove_dir_all(&self.path);
+    }
+}
+
+impl<'a> Ahead<'a> {
+    /// For a plan that is installed from the stage `first` on; `dir` is a folder beside the tree that is made.
+    ///
+    /// # Errors
+    /// What the operating system refuses.
+    pub(super) fn new(plan: &'a Plan, dir: &Path, cancel: &'a Cancel) -> Result<Self, Error> {
+        let dir = (plan.workers > 1).then(|| dir.to_owned());
+        if let Some(dir) = &dir {
+            std::fs::create_dir(dir).map_err(Error::io("make", dir))?;
+        }
+        Ok(Self { plan, cancel, dir, state: Mutex::default() })
+    }
+
+    /// Does the work, and meanwhile decompresses packages of the stage `first` and later ones that are not unpacked yet. Comes to an end soon after it.
+    pub(super) fn during<T>(&self, first: usize, work: impl FnOnce() -> T) -> T {
+        let Some(dir) = &self.dir else { return work() };
+        let ends = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| self.decode(first, dir, &ends));
+            let result = work();
+            ends.store(true, Ordering::Relaxed);
+            result
+        })
+    }
+
+    /// What was decompressed of a package that is unpacked now.
+    pub(super) fn take(&self, number: usize) -> Option<Decoded> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.seen.insert(number);
+        state.decoded.remove(&number)
+    }
+
+    fn decode(&self, first: usize, dir: &Path, ends: &AtomicBool) {
+        let packages = &self.plan.packages;
+        let mut order: Vec<usize> = (0..packages.len()).filter(|&number| packages[number].stage >= first).collect();
+        order.sort_by_key(|&number| (packages[number].stage, std::cmp::Reverse(packages[number].size)));
+        for number in order {
+            if ends.load(Ordering::Relaxed) || self.cancel.check().is_err() {
+                return;
+            }
+            if !self.state.lock().unwrap_or_else(PoisonError::into_inner).seen.insert(number) {
+                continue;
+            }
+            if let Ok(decoded) = decode(&packages[number], &dir.join(number.to_string()), self.cancel) {
+                self.state.lock().unwrap_or_else(PoisonError::into_inner).decoded.insert(number, decoded);
+            }
+        }
+    }
+}
+
+/// Decompresses a package, with its files in a folder that is made.
+fn decode(package: &Package, dir: &Path, cancel: &Cancel) -> Result<Decoded, Error> {
+    let mut deb = Deb::open(package)?;
+    deb.control()?;
+    let contents = Contents::create(dir.to_owned()).map_err(Error::io("make", dir))?;
+    let archive = split(deb.data()?, &contents, cancel).map_err(Error::io("write", dir))?;
+    deb.finish()?;
+    Ok(Decoded { archive, contents })
+}
+
+/// Takes the files out of an archive (`tar(5)`), and returns the archive with all of them empty.
+pub(super) fn split(mut input: impl Read, contents: &Contents, cancel: &Cancel) -> io::Result<Vec<u8>> {
+    let unusual = || io::Error::from(io::ErrorKind::Unsupported);
+    let mut archive = Vec::new();
+    let mut buffer = vec![0; BUFFER];
+    let mut files = 0;
+    loop {
+        let mut block = [0; BLOCK as usize];
+        input.read_exact(&mut block)?;
+        if block.iter().all(|byte| *byte == 0) {
+            // Two of them are the end.
+            archive.extend([0; 2 * BLOCK as usize]);
+            return Ok(archive);
+        }
+        let mut header = Header::from_byte_slice(&block).clone();
+        let (promised, size) = (header.cksum()?, header.entry_size()?);
+        header.set_cksum();
+        if header.cksum()? != promised || archive.len() > LIMIT {
+            return Err(unusual());
+        }
+        match header.entry_type() {
+            EntryType::Regular | EntryType::Continuous => {
+                let file = create_new(&contents.dir, files.to_string().as_ref())?;
+                files += 1;
+                copy(&mut input, &file, size, &mut buffer, cancel)?;
+                let padding = (size.next_multiple_of(BLOCK) - size) as usize;
+                input.read_exact(&mut block[..padding])?;
+                header.set_size(0);
+                header.set_cksum();
+                archive.extend(header.as_bytes());
+            }
+            EntryType::XHeader | EntryType::GNULongName | EntryType::GNULongLink if size <= BUFFER as u64 => {
+                let description = &mut buffer[..size.next_multiple_of(BLOCK) as usize];
+                input.read_exact(description)?;
+                // It would be another one than the header's.
+                if description.windows(6).any(|window| window == b" size=") {
+                    return Err(unusual());
+                }
+                archive.extend(block);
+                archive.extend(&*description);
+            }
+            EntryType::Directory | EntryType::Symlink | EntryType::Link | EntryType::Char | EntryType::Block | EntryType::Fifo if size == 0 => {
+                archive.extend(block);
+            }
+            _ => return Err(unusual()),
+        }
+    }
+}
+
+fn copy(input: &mut impl Read, mut file: &File, size: u64, buffer: &mut [u8], cancel: &Cancel) -> io::Result<()> {
+    let mut left = size;
+    while left > 0 {
+        cancel.check().map_err(io::Error::other)?;
+        let part = &mut buffer[..left.min(BUFFER as u64) as usize];
+        input.read_exact(part)?;
+        file.write_all(part)?;
+        left -= part.len() as u64;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::root::testing::DebBuilder;
+
+    /// What [`split`] leaves, and the files.
+    fn parts(data: &[u8]) -> io::Result<(Vec<u8>, Vec<Vec<u8>>)> {
+        let dir = tempfile::tempdir().unwrap();
+        let contents = Contents::create(dir.path().join("contents")).unwrap();
+        let archive = split(data, &contents, &Cancel::default())?;
+        let files = (0..).map_while(|number| std::fs::read(contents.path.join(format!("{number}"))).ok()).collect();
+        Ok((archive, files))
+    }
+
+    fn deb() -> DebBuilder {
+        DebBuilder::new("demo", "1")
+    }
+
+    #[test]
+    fn an_archive_keeps_all_but_what_its_files_hold() {
+        let long = "d/".repeat(80) + "long";
+        let mut first = deb().dir("./d/", 0o755).xattrs(&[("user.a", b"b")]).file("./d/a", &[7; 513], 0o4755).data();
+        // Without its end.
+        first.truncate(first.len() - 1024);
+        let mut data = tar::Builder::new(first);
+        let mut header = Header::new_gnu();
+        header.set_size(3);
+        header.set_mode(0o644);
+        data.append_data(&mut header, &long, &b"abc"[..]).unwrap();
+        let data = data.into_inner().unwrap();
+        let (archive, files) = parts(&data).unwrap();
+        assert_eq!(files, [vec![7; 513], b"abc".to_vec()]);
+        let look = |archive: &[u8]| -> Vec<_> {
+            let mut archive = tar::Archive::new(archive);
+            let entry = |entry: io::Result<tar::Entry<'_, &[u8]>>| {
+                let mut entry = entry.unwrap();
+                let records =
+                    entry.pax_extensions().unwrap().map(|records| records.map(|record| record.unwrap().value_bytes().to_vec()).collect::<Vec<_>>());
+                (entry.path_bytes().into_owned(), entry.header().mode().unwrap(), entry.header().entry_type(), records)
+            };
+            archive.entries().unwrap().map(entry).collect()
+        };
+        assert_eq!(look(&archive), look(&data));
+        assert_eq!(look(&archive).len(), 3);
+        assert!(tar::Archive::new(archive.as_slice()).entries().unwrap().all(|entry| entry.unwrap().size() == 0));
+    }
+
+    #[test]
+    fn what_is_unusual_is_left_alone() {
+        let data = deb().file("./a", &[7; 5000], 0o644).data();
+        assert!(parts(&data[..3000]).is_err(), "cut off");
+        let mut wrong = data.clone();
+        wrong[3] = b'x';
+        assert!(parts(&wrong).is_err(), "another checksum");
+        assert!(parts(&deb().entry(EntryType::GNUSparse, "./a", "", b"", 0o644).data()).is_err());
+        assert!(parts(&deb().entry(EntryType::Directory, "./a", "", b"content", 0o755).data()).is_err());
+        assert!(parts(&deb().entry(EntryType::XHeader, "./a", "", b"12 size=100\n", 0o644).file("./a", b"", 0o644).data()).is_err());
+    }
+}
