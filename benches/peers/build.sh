@@ -5,8 +5,8 @@
 #     benches/peers/build.sh [PROGRAM]
 #
 # PROGRAM is image-composer (default: target/release/image-composer). Installs what it lacks (mmdebstrap, debootstrap, eatmydata, apt-utils, time), needs
-# root, a mirror, and some twenty minutes. Sets: `minimal` (fixtures/specs/debian12-minimal.yml) and `server` (server.yml). In every round all take their turn; the table has the medians
-# of ROUNDS (5) over SETS (both), in $RESULT (build-results.md beside this script).
+# root, a mirror, and some forty minutes. Sets: `minimal` (fixtures/specs/debian12-minimal.yml) and `server` (server.yml). In every round all take their turn;
+# the table has the medians of ROUNDS (5) over SETS (both), in $RESULT (build-results.md beside this script).
 set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 ROOT=$(cd "$HERE/../.." && pwd)
@@ -137,7 +137,7 @@ print("| set | work | wall | CPU | to the peer: wall | CPU |\n|---|---|---|---|-
 names = {
     "packages": "image-composer, packages there, no root kept",
     "root": "image-composer, another host name: the kept root",
-    "more": "image-composer, a package more: the kept root of the profile",
+    "more": "image-composer, a small package more: the kept root without the small ones",
     "hit": "image-composer, nothing changed: the kept image",
     "mmdebstrap": "mmdebstrap and mke2fs",
     "debootstrap": "debootstrap and mke2fs",
