@@ -64,8 +64,8 @@ impl Build<'_> {
         };
         let mut counts = PackageCounts { total: records.len(), ..PackageCounts::default() };
         let mut attempts = ATTEMPTS;
+        let mut taken = roots.as_ref().map(|roots| roots.take(usize::MAX)).transpose()?.unwrap_or_default();
         loop {
-            let taken = roots.as_ref().map(root::Roots::take).transpose()?.unwrap_or_default();
             let places = roots.as_ref().map(|roots| roots.places(scratch, installed, &taken)).unwrap_or_default();
             let start = worker::Start { tree: taken.tree.as_ref().map(|(_, parts)| parts.clone()), stages: taken.stages, save: places.clone() };
             let task = if taken.is_whole {
@@ -86,17 +86,14 @@ impl Build<'_> {
                     let root = keeping.map(|keeping| match (taken.stages, keeping.has_kept()) {
                         _ if taken.is_whole => RootOutcome::Hit,
                         (0, kept) => RootOutcome::Installed { kept },
-                        (_, kept) => RootOutcome::Part { kept },
+                        (_, kept) => RootOutcome::Base { kept },
                     });
                     return Ok(Made { lock, facts, counts, root, matched });
                 }
-                // The store has damaged bytes: they are marked as lost, and the package is fetched again, or the root is made again.
+                // The store has damaged bytes: they are marked as lost, and the package is fetched again.
                 Err(Error::Worker(failure)) if attempts > 1 && self.lost(&failure)? => attempts -= 1,
-                Err(Error::Worker(failure)) if attempts > 1 && failure.unreadable_root => {
-                    if let Some(roots) = &roots {
-                        roots.note_unreadable(&taken)?;
-                    }
-                    attempts -= 1;
+                Err(Error::Worker(failure)) if failure.unreadable_root && taken.tree.is_some() => {
+                    taken = roots.as_ref().map(|roots| roots.take_instead_of(&taken)).transpose()?.unwrap_or_default();
                 }
                 Err(error) => return Err(error),
             }

@@ -82,7 +82,7 @@ pub enum RootOutcome {
     /// They were in the root cache.
     Hit,
     /// Those of the first stages were in the root cache, and the others were installed.
-    Part {
+    Base {
         /// Whether all are in the root cache now.
         kept: bool,
     },

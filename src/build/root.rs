@@ -83,13 +83,13 @@ impl<'a> Roots<'a> {
         Ok(Self { store, keys, request, progress, cancel })
     }
 
-    /// The kept root of all packages, or else of as many stages as there are.
-    pub(super) fn take(&self) -> Result<Taken, Error> {
-        let keys = if self.request.rebuild { &[][..] } else { &self.keys };
-        for (stage, key) in keys.iter().enumerate().rev() {
+    /// The kept root of all packages, or else of as many stages as there are, and of no more than `limit`.
+    pub(super) fn take(&self, limit: usize) -> Result<Taken, Error> {
+        let limit = if self.request.rebuild { 0 } else { limit };
+        for (stage, key) in self.keys.iter().enumerate().take(limit).rev() {
             let tree = self.take_one(key)?;
             if tree.is_some() {
-                return Ok(Taken { tree, stages: stage + 1, is_whole: stage + 1 == keys.len() });
+                return Ok(Taken { tree, stages: stage + 1, is_whole: stage + 1 == self.keys.len() });
             }
         }
         Ok(Taken::default())
@@ -110,14 +110,16 @@ impl<'a> Roots<'a> {
         Ok(Some((root, parts)))
     }
 
-    /// Takes notice that the worker could not read the tree. It may also have been moved by a collection: then it can be taken again.
-    pub(super) fn note_unreadable(&self, taken: &Taken) -> Result<(), Error> {
-        if let Some((root, _)) = &taken.tree
-            && !RootCache::new(self.store).is_whole(root, self.cancel)?
-        {
-            self.warn_of_damage();
+    /// What to take in the place of a tree that the worker could not read: one with fewer stages, also where it is not damaged (a collection has moved it), or
+    /// where nobody can write down that it is.
+    pub(super) fn take_instead_of(&self, taken: &Taken) -> Result<Taken, Error> {
+        match &taken.tree {
+            Some((root, _)) if RootCache::new(self.store).is_whole(root, self.cancel)? => {
+                self.progress.report(Event::Warning("the cached root could not be read and is installed again"));
+            }
+            _ => self.warn_of_damage(),
         }
-        Ok(())
+        self.take(taken.stages.saturating_sub(1))
     }
 
     fn warn_of_damage(&self) {
@@ -126,6 +128,9 @@ impl<'a> Roots<'a> {
 
     /// Counts what served, and what was looked for in vain.
     pub(super) fn count(&self, taken: &Taken) {
+        if self.request.rebuild {
+            return;
+        }
         let cache = RootCache::new(self.store);
         (taken.stages..self.keys.len()).for_each(|_| cache.count_miss());
         taken.tree.iter().for_each(|(root, _)| cache.count_hit(root));

@@ -4,6 +4,7 @@
 //! moved to where they belong. One of which anything is unusual or wrong is left alone: its own unpacking deals with it, or says what it is.
 
 use std::collections::{HashMap, HashSet};
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read, Write as _};
 use std::os::fd::OwnedFd;
@@ -11,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 use tar::{EntryType, Header};
 
@@ -19,7 +20,6 @@ use super::Error;
 use super::deb::Deb;
 use super::plan::{Package, Plan};
 use crate::progress::Cancel;
-use crate::tree::create_new;
 
 /// The length of a block of an archive in bytes.
 const BLOCK: u64 = 512;
@@ -53,24 +53,21 @@ pub(super) struct Decoded {
     pub(super) contents: Contents,
 }
 
-/// The files of a package, by their places in its archive. What was not moved ends with this.
-pub(super) struct Contents {
-    dir: OwnedFd,
-    path: PathBuf,
-}
+/// The files of a package in a folder, by their places in its archive. What was not moved ends with this. (It stays closed: there may be more packages than a
+/// process may have files open.)
+pub(super) struct Contents(PathBuf);
 
 impl Contents {
-    pub(super) fn create(path: PathBuf) -> Result<Self, io::Error> {
+    pub(super) fn create(path: PathBuf) -> io::Result<Self> {
         std::fs::create_dir(&path)?;
-        let dir = rustix::fs::open(&path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-        Ok(Self { dir, path })
+        Ok(Self(path))
     }
 
     /// Moves a file to a name, in place of another file there.
-    pub(super) fn place(&self, number: usize, dir: &OwnedFd, name: &std::ffi::OsStr) -> Result<File, Errno> {
-        let own = number.to_string();
-        let file = rustix::fs::openat(&self.dir, &own, OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
-        rustix::fs::renameat(&self.dir, &own, dir, name)?;
+    pub(super) fn place(&self, number: usize, dir: &OwnedFd, name: &OsStr) -> Result<File, Errno> {
+        let own = self.0.join(number.to_string());
+        let file = rustix::fs::open(&own, OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+        rustix::fs::renameat(CWD, &own, dir, name)?;
         Ok(file.into())
     }
 }
@@ -78,12 +75,12 @@ impl Contents {
 impl Drop for Contents {
     fn drop(&mut self) {
         // The folder ends with the build at the latest.
-        let _ = std::fs::remove_dir_all(&self.path);
+        let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 
 impl<'a> Ahead<'a> {
-    /// For a plan that is installed from the stage `first` on; `dir` is a folder beside the tree that is made.
+    /// For a plan; `dir` is a folder that is made, in the file system of the tree.
     ///
     /// # Errors
     /// What the operating system refuses.
@@ -95,7 +92,7 @@ impl<'a> Ahead<'a> {
         Ok(Self { plan, cancel, dir, state: Mutex::default() })
     }
 
-    /// Does the work, and meanwhile decompresses packages of the stage `first` and later ones that are not unpacked yet. Comes to an end soon after it.
+    /// Does the work, and meanwhile decompresses packages of the stage `first` and later ones that are not unpacked yet. A package that is begun is finished.
     pub(super) fn during<T>(&self, first: usize, work: impl FnOnce() -> T) -> T {
         let Some(dir) = &self.dir else { return work() };
         let ends = AtomicBool::new(false);
@@ -164,7 +161,7 @@ pub(super) fn split(mut input: impl Read, contents: &Contents, cancel: &Cancel) 
         }
         match header.entry_type() {
             EntryType::Regular | EntryType::Continuous => {
-                let file = create_new(&contents.dir, files.to_string().as_ref())?;
+                let file = File::create_new(contents.0.join(files.to_string()))?;
                 files += 1;
                 copy(&mut input, &file, size, &mut buffer, cancel)?;
                 let padding = (size.next_multiple_of(BLOCK) - size) as usize;
@@ -213,7 +210,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let contents = Contents::create(dir.path().join("contents")).unwrap();
         let archive = split(data, &contents, &Cancel::default())?;
-        let files = (0..).map_while(|number| std::fs::read(contents.path.join(format!("{number}"))).ok()).collect();
+        let files = (0_usize..).map_while(|number| std::fs::read(contents.0.join(number.to_string())).ok()).collect();
         Ok((archive, files))
     }
 

@@ -1,9 +1,10 @@
 //! Packages become a root tree.
 //!
 //! ```text
-//!        ┌─► .deb: rounds of preinst ─► unpack (side by side) ─► dpkg --configure -a ─┐
-//!  plan ─┼─► .rpm: one transaction of rpm, and a check of what it lays down ──────────┼─► users, files, commands, initrd ─► settle
-//!        └─► file of an earlier build ─► restore ─────────────────────────────────────┘
+//!        ┌─► .deb, stage by stage: preinst ─► unpack (side by side) ─► dpkg --configure -a ─┐
+//!        │    ▲ its first stages                                                            │
+//!  plan ─┼─► kept tree of an earlier build ─► restore ──────────────────────────────────────┼─► users, files, commands, initrd ─► settle
+//!        └─► .rpm: one transaction of rpm, and a check of what it lays down ────────────────┘
 //! ```
 //!
 //! Everything here but [`sandbox::Worker`] runs inside the worker's namespaces, where this program is root of its own users. The tree's own code

@@ -50,6 +50,9 @@ impl Unpacker<'_> {
         let mut parent = ParentCache::default();
         bounded::entries(data, unreadable, |entry| {
             self.site.cancel.check()?;
+            let kind = entry.header().entry_type();
+            let number = files;
+            files += usize::from(matches!(kind, EntryType::Regular | EntryType::Continuous));
             let shown = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
             let hostile = |problem| Error::HostileEntry { package: job.name.to_owned(), path: shown.clone(), problem };
             let path = checked(Path::new(OsStr::from_bytes(&entry.path_bytes()))).map_err(hostile)?;
@@ -64,7 +67,6 @@ impl Unpacker<'_> {
             paths.push(format!("/{listed}"));
             let place = self.place(&path, job.name, &conffiles);
             let attributes = self.attributes(entry.header()).map_err(unreadable)?;
-            let kind = entry.header().entry_type();
             if kind == EntryType::Directory {
                 return self.site.directory(&place, job.number, attributes);
             }
@@ -73,9 +75,8 @@ impl Unpacker<'_> {
             let (dir, name) = parent.of(self.site, &place)?;
             match kind {
                 EntryType::Regular | EntryType::Continuous => {
-                    let create = || contents.map_or_else(|| create_new(dir, name), |contents| contents.place(files, dir, name));
+                    let create = || contents.map_or_else(|| create_new(dir, name), |contents| contents.place(number, dir, name));
                     let made = self.claims.make(claim, || create().map_err(refused("create", &place)))?;
-                    files += 1;
                     if let Some(mut file) = made {
                         let xattrs = extended_attributes(entry).map_err(unreadable)?;
                         self.site.copy(entry, &mut file, &place).map_err(|error| error.unwrap_or_else(unreadable))?;

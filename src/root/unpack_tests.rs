@@ -152,6 +152,14 @@ fn a_link_to_a_directory_stands_for_it() {
 }
 
 #[test]
+fn a_file_without_a_name_is_nothing() {
+    let bench = Bench::new(&["demo"]);
+    let data = deb().file("./", b"nothing", 0o644).file("./a", b"a", 0o644).data();
+    assert_eq!(bench.unpack(&[(0, &data, &[])]).unwrap()[0], ["/.", "/a"]);
+    assert_eq!(bench.read("a").as_deref(), Some("a"));
+}
+
+#[test]
 fn configuration_files_wait_for_dpkg() {
     let bench = Bench::new(&["demo"]);
     let data = deb().file("./etc/demo.conf", b"new", 0o644).data();

@@ -89,7 +89,7 @@ fn packages(counts: &PackageCounts, root: Option<RootOutcome>) -> String {
         number => format!("{number} fetched, {}; ", counts.fetched_bytes),
     };
     let kept = match root {
-        Some(RootOutcome::Part { .. }) => format!("{} from a kept root, ", counts.total - counts.fetched - counts.present),
+        Some(RootOutcome::Base { .. }) => format!("{} from a kept root, ", counts.total.saturating_sub(counts.fetched + counts.present)),
         _ => String::new(),
     };
     format!("{} ({kept}{fetched}{} from the package cache)", text::count(counts.total as u64, "package"), counts.present)

@@ -35,7 +35,7 @@ pub(super) struct Build<'a> {
     image: &'a ImageOutcome,
     /// `{"total", "fetched", "fetched_bytes", "present"}`; null on a hit.
     packages: Option<&'a PackageCounts>,
-    /// `{"outcome": "hit"}`, or `{"outcome": "part", "kept"}` and `{"outcome": "installed", "kept"}`; null on a hit of the image cache, and where the root cache is off.
+    /// `{"outcome": "hit"}`, or `{"outcome": "base", "kept"}` and `{"outcome": "installed", "kept"}`; null on a hit of the image cache, and where the root cache is off.
     root: Option<RootOutcome>,
     /// `{"wanted", "packages"}` for each pattern of package names, and for a kernel's version.
     matched: &'a [Matched],

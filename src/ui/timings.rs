@@ -106,7 +106,7 @@ fn came(report: &Report) -> String {
     };
     let root = match report.root {
         Some(RootOutcome::Hit) => "; root cache: hit",
-        Some(RootOutcome::Part { .. }) => "; root cache: hit for a part of the packages",
+        Some(RootOutcome::Base { .. }) => "; root cache: hit for a part of the packages",
         Some(RootOutcome::Installed { .. }) => "; root cache: no hit",
         None => "",
     };

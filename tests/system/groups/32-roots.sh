@@ -31,13 +31,13 @@ check "--no-root-cache needs the packages" equals "$RC" 3
 # A large package is installed onto what the profile has, and a small one onto both; from its packages alone it is the same image.
 "$PYTHON" "$HERE/spec.py" with-package "$PLACE/other.yml" git >"$PLACE/large.yml"
 composer large build "$PLACE/large.yml" -o "$PLACE/large" --json
-check "with one more package the root of the profile serves" eval 'ended_with 0 && equals "$(from_json "$OUT" root.outcome)" part'
+check "with one more package the root of the profile serves" eval 'ended_with 0 && equals "$(from_json "$OUT" root.outcome)" base'
 check "all together are kept, too" equals "$(from_json "$OUT" root.kept)" true
 note "with a large package more in $ELAPSED s"
 rm -rf "$PLACE/large"
 "$PYTHON" "$HERE/spec.py" with-package "$PLACE/large.yml" less >"$PLACE/more.yml"
 composer more build "$PLACE/more.yml" -o "$PLACE/more" --json
-check "with a small one more, the root with the large one serves" eval 'ended_with 0 && equals "$(from_json "$OUT" root.outcome)" part'
+check "with a small one more, the root with the large one serves" eval 'ended_with 0 && equals "$(from_json "$OUT" root.outcome)" base'
 check "nothing else is installed" equals "$(($(fetched) + $(from_json "$OUT" packages.present)))" 1
 note "with a small package more in $ELAPSED s"
 composer rebuilt build "$PLACE/more.yml" -o "$PLACE/rebuilt" --rebuild --json
@@ -48,7 +48,7 @@ rm -rf "$PLACE/rebuilt"
 # One that takes part in the making of initrds: they are made again.
 "$PYTHON" "$HERE/spec.py" with-package "$PLACE/other.yml" busybox >"$PLACE/hook.yml"
 composer hook build "$PLACE/hook.yml" -o "$PLACE/hook" --json --log-file "$PLACE/hook.log"
-check "a package with a hook has the initrd made again" eval 'ended_with 0 && equals "$(from_json "$OUT" root.outcome)" part &&
+check "a package with a hook has the initrd made again" eval 'ended_with 0 && equals "$(from_json "$OUT" root.outcome)" base &&
     says "$PLACE/hook.log" "the initrd may depend on /.*busybox" "update-initramfs"'
 without_network composer unkept build "$PLACE/hook.yml" -o "$PLACE/unkept" --offline --no-image-cache --no-root-cache
 check "without kept roots it is the same" cmp "$PLACE/hook/$ARTIFACT" "$PLACE/unkept/$ARTIFACT"
@@ -66,6 +66,17 @@ for name in os.listdir(sys.argv[1]):
         pack.seek(-1, 1)
         pack.write(bytes([byte[0] ^ 1]))
 P
+# Where nobody can write down that it is damaged, too.
+MEDIUM=$PLACE/medium
+mkdir -p "$MEDIUM"
+if check "the store can be mounted for reading alone" eval 'mount --bind "$STORE" "$MEDIUM" && mount -o remount,bind,ro "$MEDIUM"'; then
+    STORE=$MEDIUM without_network composer medium build "$PLACE/more.yml" -o "$PLACE/again" --offline --no-image-cache --json
+    check "a damaged root on a read-only medium is not used" eval 'ended_with 0 && equals "$(from_json "$OUT" root.outcome)" installed &&
+        says "$ERR" "root is damaged"'
+    check "and the image is the same" cmp "$PLACE/more/$ARTIFACT" "$PLACE/again/$ARTIFACT"
+    umount "$MEDIUM"
+    rm -rf "$PLACE/again"
+fi
 composer damaged build "$PLACE/more.yml" -o "$PLACE/again" --no-image-cache --json
 check "a damaged root is not used" eval 'ended_with 0 && ! equals "$(from_json "$OUT" root.outcome)" hit >/dev/null && says "$ERR" "root is damaged"'
 check "and the image is the same" cmp "$PLACE/more/$ARTIFACT" "$PLACE/again/$ARTIFACT"
