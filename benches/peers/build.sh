@@ -62,9 +62,10 @@ make_repository() {
 mmdebstrap_and_disk() {
     local set=$1 root=$MEMORY/root
     rm -rf --one-file-system "$root"
-    # Hooks bind the local repository into the root, as mmdebstrap's manual recommends for file://.
+    # Hooks bind the local repository into the root, as mmdebstrap's manual recommends for file://; of those for a merged /usr the others want a package that the
+    # repository does not have.
     TMPDIR=$MEMORY eatmydata mmdebstrap --quiet --mode=root --variant=custom --dpkgopt=force-unsafe-io --include="$(cat "$WORK/$set.names")" \
-        --hook-dir=/usr/share/mmdebstrap/hooks/merged-usr --hook-dir=/usr/share/mmdebstrap/hooks/file-mirror-automount \
+        --setup-hook=/usr/share/mmdebstrap/hooks/merged-usr/setup00.sh --hook-dir=/usr/share/mmdebstrap/hooks/file-mirror-automount \
         bookworm "$root" "deb [trusted=yes] file://$WORK/repository-$set ./" || return
     # What the hook bound and left.
     umount "$root$WORK/repository-$set" 2>/dev/null || true
