@@ -30,8 +30,9 @@ pub(super) fn of(chosen: &Chosen<'_>, loaded: &Loaded) -> Vec<usize> {
         &chosen.closure(|record| pattern::matches(name, record.coordinates.name()), system.recommends) - &base
     };
     let records = chosen.records();
-    let is_large = |numbers: &BTreeSet<usize>| numbers.iter().map(|&number| records[number].installed_size).sum::<u64>() >= LARGE;
-    let large: BTreeSet<usize> = system.packages.iter().map(brought_by).filter(is_large).flatten().collect();
+    // What packages say may be anything.
+    let size = |numbers: &BTreeSet<usize>| numbers.iter().fold(0, |sum: u64, &number| sum.saturating_add(records[number].installed_size));
+    let large: BTreeSet<usize> = system.packages.iter().map(brought_by).filter(|brought| size(brought) >= LARGE).flatten().collect();
     let last = if large.is_empty() { 1 } else { 2 };
     let of = |number| match (base.contains(&number), large.contains(&number)) {
         (true, _) => 0,
@@ -89,6 +90,19 @@ mod tests {
         expect("packages: [curl, docker=1*]", [0, 2, 1, 2, 1, 2]);
         expect("packages: [curl, 'dock*']", [0, 2, 1, 2, 1, 2]);
         expect("packages: [curl]", [0, 1, 1, 1, 1, 1]);
+    }
+
+    #[test]
+    fn sizes_without_end_are_large() {
+        let loaded = crate::spec::parse(
+            "image: {name: a, version: '1'}\ntarget: {dist: debian12, arch: x86_64}\nsystemConfig: {packages: [aa]}\n",
+            "a.yml".as_ref(),
+        );
+        let mut records = records("debian", 500, "Package: aa\nDepends: bb\n\nPackage: bb\n\nPackage: cc");
+        for record in &mut records {
+            record.installed_size = u64::MAX;
+        }
+        assert_eq!(of(&Chosen::new(&records), &loaded.unwrap()), [1, 1, 2]);
     }
 
     #[test]
