@@ -13,8 +13,13 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Uid};
 use rustix::io::Errno;
 
+use crate::format::tree::Attributes;
+
 /// The most that is read of a file whose contents this program looks at: dpkg's lists of the largest installations have some 10 MiB.
 const READ_LIMIT: u64 = 64 << 20;
+
+/// The longest list of attributes' names, and the longest attribute (`xattr(7)`).
+const ATTRIBUTE_LIMIT: usize = 1 << 16;
 
 /// The operating system refused something in a tree, or what is there is not what it must be.
 #[derive(Debug, thiserror::Error)]
@@ -292,6 +297,24 @@ pub(crate) fn names(dir: &OwnedFd) -> Result<Vec<std::ffi::OsString>, Errno> {
         }
     }
     Ok(names)
+}
+
+/// The extended attributes of a file or folder, in the order of their names: name and value each. None where the file system has no such thing.
+pub(crate) fn attributes(file: &OwnedFd) -> Result<Attributes, Errno> {
+    let mut list = vec![0; ATTRIBUTE_LIMIT];
+    let len = match rustix::fs::flistxattr(file, &mut list) {
+        Err(Errno::OPNOTSUPP) => 0,
+        len => len?,
+    };
+    let mut found = Vec::new();
+    for name in list[..len].split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
+        let mut value = vec![0; ATTRIBUTE_LIMIT];
+        let len = rustix::fs::fgetxattr(file, OsStr::from_bytes(name), &mut value)?;
+        value.truncate(len);
+        found.push((name.to_vec(), value));
+    }
+    found.sort();
+    Ok(found)
 }
 
 fn empty(dir: &OwnedFd) -> Result<(), Errno> {

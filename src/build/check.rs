@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 
 use super::make::{Made, installed_size};
 use super::output::digest_of;
-use super::{Build, Caches, Chosen, Error, PackageCounts, Request, archives, journal, refresh, requirements, room, tidy, with_causes};
+use super::{Build, Caches, Chosen, Error, PackageCounts, Request, archives, journal, refresh, room, tidy, with_causes};
 use crate::cache::{ImageCache, ImageRecord};
 use crate::digest::Digest;
 use crate::inspect::{self, Difference, Input, Limits, Options};
 use crate::progress::{Cancel, Event, Progress};
 use crate::resolve::LockFile;
+use crate::root::sandbox::Mapping;
 use crate::store::Store;
 use crate::transfer::partial::Partial;
 
@@ -65,7 +66,7 @@ pub fn check(mut request: Request, store: &Store, progress: &dyn Progress, cance
 impl Build<'_> {
     /// The digest of another disk of the same packages, and how it differs from that of the kept image.
     fn beside(&self, store: &Store, kept: &ImageRecord) -> Result<(Digest, Option<Difference>, PackageCounts), Error> {
-        let mapping = requirements()?;
+        let mapping = Mapping::of_this_process()?;
         let scratch = self.scratch()?;
         let client = self.client()?;
         let chosen: Chosen = self.choose(&client, scratch.path(), None)?;

@@ -14,9 +14,6 @@ use crate::{disk, fetch, inspect, repo, resolve, store};
 /// A build that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Programs of the host that the build needs.
-    #[error("{} missing on this host", names(.0))]
-    MissingPrograms(Vec<disk::Requirement>),
     /// No address is known for an archive of the profile.
     #[error("no address is known for the archive “{archive}” of {profile}")]
     NoMirror {
@@ -152,7 +149,6 @@ impl Error {
     /// The way out, where there is one.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::MissingPrograms(programs) => Some(programs.iter().map(disk::Requirement::hint).collect::<Vec<_>>().join("; ")),
             Self::NoMirror { archive, .. } => Some(format!(
                 "give one with --mirror {archive}=URL, or with mirrors.{archive} in the configuration; it is the address above “dists/”"
             )),
@@ -219,7 +215,6 @@ impl Error {
     pub fn output_tail(&self) -> Option<&str> {
         match self {
             Self::Worker(failure) => failure.output.as_deref(),
-            Self::Disk(error) => error.output(),
             _ => None,
         }
     }
@@ -251,7 +246,6 @@ impl Error {
             | Self::Keyring { .. }
             | Self::Untrusted(_)
             | Self::AptSources(_)
-            | Self::MissingPrograms(_)
             | Self::LockDisagrees { .. }
             | Self::NotInLock(_)
             | Self::Resolve(resolve::Error::Unknown(_)) => 2,
@@ -280,11 +274,6 @@ pub(super) fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
         cause = error.source();
     }
     line
-}
-
-fn names(programs: &[disk::Requirement]) -> String {
-    let names: Vec<&str> = programs.iter().map(|requirement| requirement.program).collect();
-    format!("{} {}", names.join(", "), if names.len() == 1 { "is" } else { "are" })
 }
 
 /// `: it lacks a, b; it has c`.

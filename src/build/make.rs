@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::output::OutputDir;
-use super::{Build, Chosen, Error, MissReason, PackageCounts, Report, Resolved, RootOutcome, packages, plan, requirements, room, root, tidy, worker};
+use super::{Build, Chosen, Error, MissReason, PackageCounts, Report, Resolved, RootOutcome, packages, plan, room, root, tidy, worker};
 use crate::bill::Facts;
 use crate::fetch::Client;
 use crate::repo::PackageRecord;
@@ -28,7 +28,8 @@ pub(super) struct Made {
 impl Build<'_> {
     /// The way of a miss: from repositories to the output files.
     pub(super) fn build(&self, because: MissReason, resolved: Option<Box<Resolved>>) -> Result<Report, Error> {
-        let mapping = requirements()?;
+        // What the host must have, before anything is downloaded.
+        let mapping = Mapping::of_this_process()?;
         let scratch = self.scratch()?;
         let client = self.client()?;
         let chosen = self.choose(&client, scratch.path(), resolved)?;

@@ -54,13 +54,11 @@ pub use why::{Change, Difference, Nearest, differences, nearest};
 use crate::bill;
 use crate::cache::{self, ImageCache, ImageRecord, MetadataCache, NewImage, ReleaseDate, SpecHash};
 use crate::digest::Sha256;
-use crate::disk;
 use crate::disk::formats::Format;
 use crate::fetch::{Client, ClientOptions, Credentials, Proxies};
 use crate::progress::{Cancel, Event, Phase, Progress};
 use crate::repo::{self, LoadOptions, PackageRecord, RELEASE_LIMIT, ReleaseInfo, Universe};
 use crate::resolve::{self, Lock, Matched};
-use crate::root::sandbox::Mapping;
 use crate::spec::model::Image;
 use crate::store::{self, Scratch, Store};
 use crate::time;
@@ -453,15 +451,6 @@ impl Work {
             Self::Temporary(dir) => dir.path(),
         }
     }
-}
-
-/// What the host must have, before anything is downloaded.
-fn requirements() -> Result<Mapping, Error> {
-    let missing: Vec<_> = disk::requirements().into_iter().filter(|requirement| !requirement.is_met()).collect();
-    if !missing.is_empty() {
-        return Err(Error::MissingPrograms(missing));
-    }
-    Ok(Mapping::of_this_process()?)
 }
 
 fn release_dates(lock: &Lock) -> Vec<ReleaseDate> {

@@ -185,7 +185,7 @@ impl WorkerFailure {
     }
 
     fn disk(error: &disk::Error) -> Self {
-        Self { hint: error.hint(), output: error.output().map(str::to_owned), ..Self::plain(error) }
+        Self { hint: error.hint(), ..Self::plain(error) }
     }
 }
 

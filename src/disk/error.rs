@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use super::layout::LayoutError;
-use super::program::Requirement;
 use crate::progress::Cancelled;
 use crate::units::ByteSize;
 
@@ -80,19 +79,6 @@ pub enum Error {
         /// Why not.
         problem: &'static str,
     },
-    /// A program of the host that is not there.
-    #[error("the program {} is missing on this machine", .0.program)]
-    NoProgram(Requirement),
-    /// A program of the host ended with an error.
-    #[error("{program} failed with {status}")]
-    Program {
-        /// Its name.
-        program: &'static str,
-        /// Its exit status in words.
-        status: String,
-        /// The end of what it printed.
-        output: String,
-    },
     /// A command inside the tree failed.
     #[error("“{command}” failed inside the image")]
     Sandbox {
@@ -101,9 +87,6 @@ pub enum Error {
         /// Why.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// A file system that is not as we asked for it: a program of the host of an unknown kind.
-    #[error("the ext4 file system that mke2fs made is not as expected: {0}")]
-    Ext4(&'static str),
     /// The user asked to stop.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),
@@ -125,15 +108,6 @@ impl Error {
                 Some(format!("make partition “{partition}” (and the disk) at least {missing} larger, or install less"))
             }
             Self::Missing { package, .. } => Some(format!("add “{package}” to the packages")),
-            Self::NoProgram(requirement) => Some(requirement.hint()),
-            _ => None,
-        }
-    }
-
-    /// The end of what a failed program printed.
-    pub fn output(&self) -> Option<&str> {
-        match self {
-            Self::Program { output, .. } => Some(output),
             _ => None,
         }
     }

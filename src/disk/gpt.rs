@@ -33,7 +33,7 @@ mod tests {
 
     use super::*;
     use crate::disk::layout::tests::layout;
-    use crate::disk::program;
+    use crate::root::sandbox::find_program;
 
     fn written(layout: &Layout) -> tempfile::NamedTempFile {
         let file = tempfile::NamedTempFile::new().unwrap();
@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn sgdisk_finds_no_problem() {
-        let Some(sgdisk) = program::find("sgdisk") else { return };
+        let Some(sgdisk) = find_program("sgdisk") else { return };
         let disk = written(&layout(1 << 30));
         let output = Command::new(sgdisk).arg("-v").arg("-p").arg(disk.path()).output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout);

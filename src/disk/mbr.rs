@@ -61,7 +61,7 @@ mod tests {
     use super::*;
     use crate::disk::kind::PartitionTable;
     use crate::disk::layout::tests::layout;
-    use crate::disk::program;
+    use crate::root::sandbox::find_program;
 
     fn written() -> tempfile::NamedTempFile {
         let layout = Layout { table: PartitionTable::Mbr, ..layout(1 << 30) };
@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn other_programs_read_it() {
-        let Some(sfdisk) = program::find("sfdisk") else { return };
+        let Some(sfdisk) = find_program("sfdisk") else { return };
         let file = written();
         let output = Command::new(sfdisk).arg("--dump").arg(file.path()).output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout);

@@ -3,7 +3,7 @@
 //! ```text
 //!            ┌ boot/: what starts the kernel ─ files of the EFI system partition ─► fat/ ─┐
 //! tree ──────┤                                                                             ├─► out (raw) ─► formats/
-//!            └ fstab, boot configuration ─► tree ─► ext/ (mke2fs -d) ─────────────────────┘
+//!            └ fstab, boot configuration ─► tree ─► ext/ ─────────────────────────────────┘
 //!                                               swap; gpt or mbr, with the code of a BIOS ─┘
 //! ```
 //!
@@ -25,7 +25,6 @@ mod identity;
 mod kind;
 mod layout;
 mod mbr;
-mod program;
 mod swap;
 #[cfg(test)]
 mod tests;
@@ -43,8 +42,6 @@ pub use self::error::Error;
 pub use self::identity::Uuid;
 pub use self::kind::{FileSystem, PartitionKind, PartitionTable, TYPES, TypeRow};
 pub use self::layout::{Architecture, Layout, LayoutError, Partition};
-pub(crate) use self::program::find as find_program;
-pub use self::program::{Requirement, requirements};
 use crate::progress::{Cancel, Event, Phase, Progress};
 use crate::tree::Tree;
 
@@ -89,7 +86,7 @@ pub struct Usage {
 /// `run` runs a command inside the sandbox of the tree, whose root is [`Job::tree`] (GRUB needs it).
 ///
 /// # Errors
-/// See [`Error`]. A layout that cannot be, a missing program, and a tree without a kernel or a boot loader are found before the image is made.
+/// See [`Error`]. A layout that cannot be, and a tree without a kernel or a boot loader are found before the image is made.
 pub fn write(job: Job<'_>, run: &mut Run<'_>, progress: &dyn Progress, cancel: &Cancel) -> Result<Report, Error> {
     progress.report(Event::Start { phase: Phase::Disk, total: None });
     let report = make(job, run, cancel);
@@ -99,9 +96,6 @@ pub fn write(job: Job<'_>, run: &mut Run<'_>, progress: &dyn Progress, cancel: &
 
 fn make(job: Job<'_>, run: &mut Run<'_>, cancel: &Cancel) -> Result<Report, Error> {
     let checked = job.layout.check(job.boot.map(|boot| boot.provider))?;
-    if let Some(missing) = requirements().into_iter().find(|requirement| !requirement.is_met()) {
-        return Err(Error::NoProgram(missing));
-    }
     let absolute = |path: &Path| std::path::absolute(path).map_err(Error::io("find", path));
     let (tree, out) = (Tree::open(&absolute(job.tree)?)?, absolute(job.out)?);
     cancel.check()?;
@@ -129,7 +123,6 @@ fn fill(tree: &Tree, layout: layout::Checked<'_>, installed: &boot::Installed, o
             tree.empty_dir(mount_point.trim_start_matches('/'))?;
         }
     }
-    // Last, because `mke2fs` looks at what a disk has before it writes, and asks.
     match layout.layout.table {
         PartitionTable::Gpt => gpt::write(layout.layout, &disk, out)?,
         PartitionTable::Mbr => mbr::write(layout.layout, &disk, out)?,
@@ -172,12 +165,12 @@ fn format(
             fat::write(disk, partition, identity, esp_files.unwrap_or(&adopted), tree, cancel)
         }
         Some(FileSystem::Ext2 | FileSystem::Ext3 | FileSystem::Ext4) => match partition.mount_point.as_deref() {
-            Some("/") => ext::write(disk, layout, partition, tree, scratch, cancel),
-            Some(mount_point) => ext::write(disk, layout, partition, &tree.beneath(mount_point.trim_start_matches('/'))?, scratch, cancel),
+            Some("/") => ext::write(disk, layout, partition, tree, cancel),
+            Some(mount_point) => ext::write(disk, layout, partition, &tree.beneath(mount_point.trim_start_matches('/'))?, cancel),
             None => {
                 let empty = tempfile::Builder::new().prefix("empty-").tempdir_in(scratch).map_err(Error::io("write in", scratch))?;
                 std::fs::set_permissions(empty.path(), PermissionsExt::from_mode(0o755)).map_err(Error::io("write in", scratch))?;
-                ext::write(disk, layout, partition, &Tree::open(empty.path())?, scratch, cancel)
+                ext::write(disk, layout, partition, &Tree::open(empty.path())?, cancel)
             }
         },
     }

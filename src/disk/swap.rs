@@ -40,11 +40,11 @@ mod tests {
     use super::*;
     use crate::disk::kind::{FileSystem, PartitionKind};
     use crate::disk::layout::tests::layout;
-    use crate::disk::program;
+    use crate::root::sandbox::find_program;
 
     #[test]
     fn blkid_knows_it_by_uuid_and_label() {
-        let Some(blkid) = program::find("blkid") else { return };
+        let Some(blkid) = find_program("blkid") else { return };
         let layout = layout(1 << 30);
         let mut partition = layout.partitions[0].clone();
         (partition.kind, partition.filesystem, partition.label) = (PartitionKind::Swap, Some(FileSystem::Swap), Some("paging".to_owned()));

@@ -21,16 +21,13 @@ use super::error::refused;
 use crate::format::tree::{self, Attributes, BLOCK, Entry, HEAD_LEN, Head, Kind};
 use crate::progress::Cancel;
 use crate::store::{ImageReader, Window};
-use crate::tree::{Tree, create_new, names};
+use crate::tree::{Tree, attributes, create_new, names};
 
 /// How much of a file is copied at once, in bytes.
 const BUFFER: usize = 1 << 20;
 
 /// How many files a thread takes at once: their folders are mostly the same, and so are the chunks that short ones lie in.
 const BATCH: usize = 256;
-
-/// The longest list of attributes' names, and the longest attribute (`xattr(7)`).
-const ATTRIBUTE_LIMIT: usize = 1 << 16;
 
 /// Writes a tree to an empty file.
 ///
@@ -74,7 +71,7 @@ struct Walk {
 }
 
 impl Walk {
-    /// Takes in a folder and all below it, in the order of names: as `mke2fs` lays files down, so that neighbours here are neighbours there.
+    /// Takes in a folder and all below it, in the order of names: as [`crate::disk`] lays files down, so that neighbours here are neighbours there.
     fn directory(&mut self, dir: &OwnedFd, path: &mut PathBuf, cancel: &Cancel) -> Result<(), Error> {
         cancel.check()?;
         let stat = rustix::fs::fstat(dir).map_err(refused("look at", &path))?;
@@ -147,24 +144,6 @@ impl Walk {
         let (mode, uid, gid) = ((stat.st_mode & 0o7777) as u16, stat.st_uid, stat.st_gid);
         self.entries.push(Entry { path: path.as_os_str().as_bytes().to_vec(), kind, mode, uid, gid, mtime, attributes });
     }
-}
-
-/// The extended attributes of a file or folder, in the order of their names.
-fn attributes(file: &OwnedFd) -> Result<Attributes, Errno> {
-    let mut list = vec![0; ATTRIBUTE_LIMIT];
-    let len = match rustix::fs::flistxattr(file, &mut list) {
-        Err(Errno::OPNOTSUPP) => 0,
-        len => len?,
-    };
-    let mut found = Vec::new();
-    for name in list[..len].split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
-        let mut value = vec![0; ATTRIBUTE_LIMIT];
-        let len = rustix::fs::fgetxattr(file, OsStr::from_bytes(name), &mut value)?;
-        value.truncate(len);
-        found.push((name.to_vec(), value));
-    }
-    found.sort();
-    Ok(found)
 }
 
 /// Lays a tree down in an empty directory, as [`save`] found it.

@@ -191,8 +191,7 @@ fn a_build_that_misses_says_once_that_nothing_is_kept() {
 
 /// Whether this host can build at all.
 fn can_build() -> bool {
-    image_composer::disk::requirements().iter().all(image_composer::disk::Requirement::is_met)
-        && image_composer::root::sandbox::Mapping::of_this_process().is_ok()
+    image_composer::root::sandbox::Mapping::of_this_process().is_ok()
 }
 
 #[test]

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::disk::layout::tests::layout;
-use crate::disk::program;
+use crate::root::sandbox::find_program;
 
 const IDENTITY: Identity = Identity { volume_id: 0x1234_abcd, time: 1_700_000_001 };
 
@@ -109,7 +109,7 @@ impl Reader {
 
 /// What `fsck.fat` says against a disk; none where there is no such program.
 fn complaint(disk: &Disk) -> Option<String> {
-    let fsck = program::find("fsck.fat")?;
+    let fsck = find_program("fsck.fat")?;
     let part = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(part.path(), &std::fs::read(disk.file.path()).unwrap()[disk.start as usize..]).unwrap();
     let output = Command::new(fsck).arg("-nv").arg(part.path()).output().unwrap();
@@ -136,7 +136,7 @@ fn a_boot_partition_is_read_back() {
 
 #[test]
 fn mtools_agrees_on_names_times_label_and_serial_number() {
-    let Some(mdir) = program::find("mdir") else { return };
+    let Some(mdir) = find_program("mdir") else { return };
     let disk = write_bytes(64 << 20, &[("EFI/a Long name.Conf", b"x")]).unwrap();
     let image = format!("{}@@{}", disk.file.path().display(), disk.start);
     let output = Command::new(mdir).env("TZ", "UTC").args(["-i", &image, "::/EFI"]).output().unwrap();

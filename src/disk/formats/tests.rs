@@ -11,8 +11,8 @@ use tempfile::NamedTempFile;
 use super::*;
 use crate::digest::Digest;
 use crate::disk::formats::compression::Frames;
-use crate::disk::program;
 use crate::progress::{Cancel, Silent};
+use crate::root::sandbox::find_program;
 
 /// A sparse file with bytes that are no zeros at these places: offset and length.
 pub(super) fn sparse(len: u64, data: &[(u64, usize)]) -> NamedTempFile {
@@ -56,7 +56,7 @@ const WRITTEN: [Format; 5] = [Format::Qcow2, Format::Vhd, Format::Vhdx, Format::
 
 #[test]
 fn qemu_img_sees_the_same_disk() {
-    let Some(qemu_img) = program::find("qemu-img") else { return };
+    let Some(qemu_img) = find_program("qemu-img") else { return };
     let judge = |arguments: &[&str], paths: &[&Path]| {
         let output = Command::new(&qemu_img).args(arguments).args(paths).output().unwrap();
         let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -175,7 +175,7 @@ proptest! {
             Compression::Xz => "xz",
             Compression::Zst => "zstd",
         };
-        if let Some(program) = crate::disk::find_program(program) {
+        if let Some(program) = find_program(program) {
             let output = std::process::Command::new(program).arg("-dc").stdin(packed.reopen().unwrap()).output().unwrap();
             prop_assert!(output.status.success() && output.stdout == fs::read(raw.path()).unwrap(), "its own program reads it");
         }

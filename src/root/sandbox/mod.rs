@@ -18,6 +18,7 @@
 mod cell;
 mod loopback;
 mod namespace;
+mod program;
 mod rights;
 
 use std::ffi::OsStr;
@@ -25,6 +26,8 @@ use std::ffi::OsStr;
 pub use cell::{Cell, Stub, cell, door};
 pub use namespace::{Mapping, Pipes, Worker, entrance};
 pub(super) use namespace::{mount_memory, settle as settle_worker};
+#[cfg(test)]
+pub(crate) use program::find as find_program;
 
 /// The hidden commands' names, as first argument.
 pub const ENTRANCE: &str = "__entrance";

@@ -7,8 +7,7 @@ use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
 
 use nix::sched::CloneFlags;
 
-use super::{ENTRANCE, SandboxError, die_with_parent, loopback, rights, this_program};
-use crate::disk::find_program;
+use super::{ENTRANCE, SandboxError, die_with_parent, loopback, program, rights, this_program};
 
 /// How many ids an image needs: 0 to 65535.
 const IDS: u32 = 65_536;
@@ -42,7 +41,7 @@ impl Mapping {
             return Ok(Self::Identity);
         }
         for program in ["newuidmap", "newgidmap"] {
-            if find_program(program).is_none() {
+            if program::find(program).is_none() {
                 return Err(SandboxError::MissingProgram { program, package: "uidmap" });
             }
         }
@@ -78,7 +77,7 @@ impl Mapping {
             }
             Self::Subordinate { uid, gid, first_uid, first_gid } => {
                 for (program, own, first) in [("newuidmap", uid, first_uid), ("newgidmap", gid, first_gid)] {
-                    let path = find_program(program).ok_or(SandboxError::MissingProgram { program, package: "uidmap" })?;
+                    let path = program::find(program).ok_or(SandboxError::MissingProgram { program, package: "uidmap" })?;
                     let words = [pid, 0, *own, 1, 1, *first, IDS - 1].map(|number| number.to_string());
                     let output = Command::new(path).args(words).output().map_err(SandboxError::refused(format!("run {program}")))?;
                     if !output.status.success() {
