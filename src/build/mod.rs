@@ -249,11 +249,15 @@ impl Build<'_> {
     }
 
     /// From the raw disk to the report.
-    fn finish(&self, because: MissReason, made: Made, time: u64, dir: &OutputDir, raw: Partial) -> Result<Report, Error> {
+    fn finish(&self, because: MissReason, made: Made, time: u64, dir: &OutputDir, mut raw: Partial) -> Result<Report, Error> {
         let Made { lock, facts, counts, root, matched } = made;
+        let artifacts = &self.request.spec.spec.disk.artifacts;
+        if artifacts.contains(&Format::Raw.into()) {
+            raw.begin_sync().map_err(Error::output(raw.path()))?;
+        }
         let kept = self.keep(&lock, facts, time, raw.path())?;
         let digest = kept.as_ref().map(|record| record.raw_digest);
-        let outputs = output::write_all(dir, &self.request.spec.spec.disk.artifacts, raw, digest, self.progress, self.cancel)?;
+        let outputs = output::write_all(dir, artifacts, raw, digest, self.progress, self.cancel)?;
         let outcome = ImageOutcome::Built { because, kept: kept.is_some() };
         Ok(Report { root, matched, ..self.report(outcome, Some(counts), release_dates(&lock), kept.as_ref(), outputs) })
     }
