@@ -1,19 +1,19 @@
 #!/bin/bash
 # Builds the same packages with image-composer, with mmdebstrap, the fastest builder of Debian roots, at its fastest, and with debootstrap: from a local
-# repository that has these packages alone, on tmpfs, without syncs, and then `mke2fs -d` of what they made.
+# repository that has these packages alone, on tmpfs, without syncs, and then `mke2fs -d` (of the first set `tar`) of what they made.
 #
 #     benches/peers/build.sh [PROGRAM]
 #
 # PROGRAM is image-composer (default: target/release/image-composer). Installs what it lacks (mmdebstrap, debootstrap, eatmydata, apt-utils, time), needs
-# root, a mirror, and some forty minutes. Sets: `minimal` (fixtures/specs/debian12-minimal.yml) and `server` (server.yml). In every round all take their turn;
-# the table has the medians of ROUNDS (5) over SETS (both), in $RESULT (build-results.md beside this script).
+# root, a mirror, and some fifty minutes. Sets: `base` (base.yml), `minimal` (fixtures/specs/debian12-minimal.yml) and `server` (server.yml). In every round
+# all take their turn; the table has the medians of ROUNDS (5) over SETS (all), in $RESULT (build-results.md beside this script).
 set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 ROOT=$(cd "$HERE/../.." && pwd)
 PROGRAM=$(realpath "${1:-$ROOT/target/release/image-composer}")
 RESULT=${RESULT:-$HERE/build-results.md}
 ROUNDS=${ROUNDS:-5}
-read -ra SETS <<<"${SETS:-minimal server}"
+read -ra SETS <<<"${SETS:-base minimal server}"
 
 lacking=()
 for need in mmdebstrap debootstrap eatmydata apt-ftparchive:apt-utils /usr/bin/time:time python3; do
@@ -27,9 +27,9 @@ trap 'rm -rf --one-file-system "$WORK" "$MEMORY"' EXIT
 export HOME=$WORK/home IMAGE_COMPOSER_STORE=$WORK/store
 mkdir -p "$HOME"
 cp "$ROOT/fixtures/specs/debian12-minimal.yml" "$WORK/minimal.yml"
-cp "$HERE/server.yml" "$WORK/server.yml"
+cp "$HERE/base.yml" "$HERE/server.yml" "$WORK/"
 
-# measure SET WHO COMMAND…: a line `set who wall cpu` in $WORK/times.
+# measure SET WHO COMMAND…: a line `set who wall cpu MiB` in $WORK/times, the last of the largest process.
 measure() {
     local set=$1 who=$2
     shift 2
@@ -59,7 +59,7 @@ make_repository() {
     mv "$WORK/Release" "$repository/dists/bookworm/"
 }
 
-mmdebstrap_and_disk() {
+mmdebstrap_and_finish() {
     local set=$1 root=$MEMORY/root
     rm -rf --one-file-system "$root"
     # Hooks bind the local repository into the root, as mmdebstrap's manual recommends for file://; of those for a merged /usr the others want a package that the
@@ -69,24 +69,25 @@ mmdebstrap_and_disk() {
         bookworm "$root" "deb [trusted=yes] file://$WORK/repository-$set ./" || return
     # What the hook bound and left.
     umount "$root$WORK/repository-$set" 2>/dev/null || true
-    make_disk "$root" "$2"
+    finish "$root" "$2"
 }
 
-debootstrap_and_disk() {
+debootstrap_and_finish() {
     local set=$1 root=$MEMORY/root names foreign
     rm -rf --one-file-system "$root"
     names=$(cat "$WORK/$set.names")
     # What its smallest variant has by itself.
     foreign=$(printf '%s\n' apt usr-is-merged | grep -vxFf <(tr , '\n' <<<"$names") | paste -sd ,)
     eatmydata debootstrap --no-check-gpg --variant=minbase --include="$names" --exclude="$foreign" bookworm "$root" "file://$WORK/repository-$set" &&
-        make_disk "$root" "$2"
+        finish "$root" "$2"
 }
 
-make_disk() {
-    truncate --size 0 "$WORK/peer.ext4"
-    mke2fs -q -F -t ext4 -d "$1" "$WORK/peer.ext4" "$2"
+# finish ROOT SIZE: what is delivered of a tree; `tar`, or a file system of this size.
+finish() {
+    rm -f "$WORK/peer.out"
+    if [[ $2 == tar ]]; then tar --create --file "$WORK/peer.out" --directory "$1" .; else mke2fs -q -F -t ext4 -d "$1" "$WORK/peer.out" "$2"; fi
 }
-export -f mmdebstrap_and_disk debootstrap_and_disk make_disk
+export -f mmdebstrap_and_finish debootstrap_and_finish finish
 export WORK MEMORY
 
 # What no set has, and little comes with.
@@ -104,13 +105,12 @@ add_package() {
 for set in "${SETS[@]}"; do make_repository "$set"; done
 for ((round = 0; round < ROUNDS; round++)); do
     for set in "${SETS[@]}"; do
-        size=1536M
-        [[ $set == minimal ]] || size=3840M
+        case $set in base) size=tar ;; minimal) size=1536M ;; *) size=3840M ;; esac
         measure "$set" packages bash -c 'ours "$@"' bash "$set" --no-image-cache --no-root-cache --offline
         # What they leave goes at once: virtual machines are slow to give memory that was never touched, and who comes next would pay for it.
         for peer in mmdebstrap debootstrap; do
-            measure "$set" "$peer" bash -c '"${1}_and_disk" "${@:2}"' bash "$peer" "$set" "$size"
-            rm -rf --one-file-system "$MEMORY/root" "$WORK/peer.ext4"
+            measure "$set" "$peer" bash -c '"${1}_and_finish" "${@:2}"' bash "$peer" "$set" "$size"
+            rm -rf --one-file-system "$MEMORY/root" "$WORK/peer.out"
         done
         # The first build has kept a root; what only the spec adds is another host name.
         sed "s/hostname: .*/hostname: round-$round/" "$WORK/$set.yml" >"$WORK/$set-other.yml"
@@ -136,20 +136,21 @@ sets = sys.argv[2:]
 rounds = len(times[sets[0], "mmdebstrap"])
 print("# Builds and their peer\n")
 print(f"Made by `benches/peers/build.sh` on {os.cpu_count()} processors: medians of {rounds} rounds, in each of which all take their turn. The peer is mmdebstrap at")
-print("its fastest, with `mke2fs -d`; image-composer makes a partitioned disk that boots, verifies all it reads, and keeps what it makes (but for the first line).\n")
-print("| set | work | wall | CPU | to the peer: wall | CPU |\n|---|---|---|---|---|---|")
+print("its fastest, with `mke2fs -d` (of base `tar`); image-composer makes a partitioned disk that boots (of base an archive), verifies all it reads, and keeps what it")
+print("makes (but for the first line). Memory is that of the largest process; work trees in tmpfs come on top.\n")
+print("| set | work | wall | CPU | memory | to the peer: wall | CPU |\n|---|---|---|---|---|---|---|")
 names = {
     "packages": "image-composer, packages there, no root kept",
     "root": "image-composer, another host name: the kept root",
     "more": "image-composer, a small package more: the kept root without the small ones",
     "hit": "image-composer, nothing changed: the kept image",
-    "mmdebstrap": "mmdebstrap and mke2fs",
-    "debootstrap": "debootstrap and mke2fs",
+    "mmdebstrap": "mmdebstrap",
+    "debootstrap": "debootstrap",
 }
 for set in sets:
     peer = [median(column) for column in zip(*times[set, "mmdebstrap"])]
     for who, name in names.items():
-        wall, cpu, _ = (median(column) for column in zip(*times[set, who]))
-        print(f"| {set} | {name} | {wall:.2f} s | {cpu:.2f} s | {wall / peer[0]:.2f} | {cpu / peer[1]:.2f} |")
+        wall, cpu, memory = (median(column) for column in zip(*times[set, who]))
+        print(f"| {set} | {name} | {wall:.2f} s | {cpu:.2f} s | {memory:.0f} MiB | {wall / peer[0]:.2f} | {cpu / peer[1]:.2f} |")
 P
 cat "$RESULT"
