@@ -299,7 +299,8 @@ pub(crate) fn names(dir: &OwnedFd) -> Result<Vec<std::ffi::OsString>, Errno> {
     Ok(names)
 }
 
-/// The extended attributes of a file or folder, in the order of their names: name and value each. None where the file system has no such thing.
+/// The extended attributes of a file or folder that an image keeps, in the order of their names: name and value each. Those of other namespaces belong to
+/// the file system that the tree lies on (`btrfs.compression`). None where it has no such thing.
 pub(crate) fn attributes(file: &OwnedFd) -> Result<Attributes, Errno> {
     let mut list = vec![0; ATTRIBUTE_LIMIT];
     let len = match rustix::fs::flistxattr(file, &mut list) {
@@ -307,14 +308,20 @@ pub(crate) fn attributes(file: &OwnedFd) -> Result<Attributes, Errno> {
         len => len?,
     };
     let mut found = Vec::new();
-    for name in list[..len].split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
-        let mut value = vec![0; ATTRIBUTE_LIMIT];
+    let mut value = Vec::new();
+    for name in list[..len].split(|byte| *byte == 0).filter(|name| is_kept(name)) {
+        value.resize(ATTRIBUTE_LIMIT, 0);
         let len = rustix::fs::fgetxattr(file, OsStr::from_bytes(name), &mut value)?;
-        value.truncate(len);
-        found.push((name.to_vec(), value));
+        found.push((name.to_vec(), value[..len].to_vec()));
     }
     found.sort();
     Ok(found)
+}
+
+/// Whether an attribute is the tree's own, by its name.
+fn is_kept(name: &[u8]) -> bool {
+    let namespaces: [&[u8]; 3] = [b"user.", b"trusted.", b"security."];
+    name.starts_with(b"system.posix_acl_") || namespaces.iter().any(|namespace| name.starts_with(namespace))
 }
 
 fn empty(dir: &OwnedFd) -> Result<(), Errno> {
@@ -340,6 +347,13 @@ fn relative(path: &Path) -> &Path {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn attributes_of_the_host_are_not_the_trees() {
+        for (name, kept) in [("user.note", true), ("system.posix_acl_access", true), ("btrfs.compression", false), ("system.nfs4_acl", false)] {
+            assert_eq!(is_kept(name.as_bytes()), kept, "{name}");
+        }
+    }
 
     #[test]
     fn links_never_lead_out() {

@@ -147,9 +147,14 @@ impl Layout {
         self.uuid(&format!("partition {}", partition.name))
     }
 
+    /// The identifier of a partition's file system, of which FAT has a part.
+    pub(super) fn filesystem_id(&self, partition: &Partition) -> Uuid {
+        self.uuid(&format!("file system {}", partition.name))
+    }
+
     /// The identifier of a partition's file system as `blkid` shows it (`UUID=`).
     pub fn filesystem_uuid(&self, partition: &Partition) -> String {
-        let uuid = self.uuid(&format!("file system {}", partition.name));
+        let uuid = self.filesystem_id(partition);
         if partition.filesystem.is_some_and(FileSystem::is_fat) {
             let id = uuid.volume_id();
             return format!("{:04X}-{:04X}", id >> 16, id & 0xffff);

@@ -160,7 +160,7 @@ fn format(
         None => Ok(0),
         Some(FileSystem::Swap) => swap::write(disk, layout, partition),
         Some(FileSystem::Fat32 | FileSystem::Fat16) => {
-            let identity = fat::Identity { volume_id: layout.uuid(&format!("file system {}", partition.name)).volume_id(), time: layout.time };
+            let identity = fat::Identity { volume_id: layout.filesystem_id(partition).volume_id(), time: layout.time };
             let adopted = if esp_files.is_none() { boot::adopt(tree, partition)? } else { Vec::new() };
             fat::write(disk, partition, identity, esp_files.unwrap_or(&adopted), tree, cancel)
         }

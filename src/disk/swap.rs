@@ -26,7 +26,7 @@ pub(super) fn write(disk: (&File, &Path), layout: &Layout, partition: &Partition
     let mut put = |offset: usize, bytes: &[u8]| page[offset..offset + bytes.len()].copy_from_slice(bytes);
     put(HEADER, &1_u32.to_le_bytes());
     put(HEADER + 4, &u32::try_from(pages - 1).unwrap_or(u32::MAX).to_le_bytes());
-    put(HEADER + 12, layout.uuid(&format!("file system {}", partition.name)).as_bytes());
+    put(HEADER + 12, layout.filesystem_id(partition).as_bytes());
     put(HEADER + 28, partition.label.as_deref().unwrap_or("").as_bytes());
     put(PAGE as usize - MAGIC.len(), MAGIC);
     disk.0.write_all_at(&page, partition.start).map_err(Error::io("write", disk.1))?;

@@ -9,14 +9,17 @@ const MAGIC: u32 = 0xea02_0000;
 const HEADER: usize = 32;
 const ENTRY: usize = 16;
 
+/// Bytes of entries and values in an inode and in a block; the zeros that end a list are not among them.
+const IN_INODE: usize = INODE as usize - ATTRIBUTES_AT - 4 - 4;
+const IN_BLOCK: usize = BLOCK as usize - HEADER - 4;
+
 /// Attributes in the form of the file system.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Attributes {
-    None,
-    /// What stands in the inode from [`ATTRIBUTES_AT`] on.
-    InInode(Vec<u8>),
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Encoded {
+    /// What stands in the inode from [`ATTRIBUTES_AT`] on, where something does.
+    pub(super) in_inode: Option<Vec<u8>>,
     /// A block, but for its checksum.
-    Block(Vec<u8>),
+    pub(super) block: Option<Vec<u8>>,
 }
 
 /// An attribute with its name in the form of the file system: a number for what is before the first dot, and the rest.
@@ -26,27 +29,34 @@ struct Attribute<'a> {
     value: Vec<u8>,
 }
 
-/// Attributes as the system calls have them (names in full, and values) in the form of the file system.
+/// Attributes as the system calls have them (names in full, and values) in the form of the file system: as many in the inode as fit there.
 ///
 /// # Errors
 /// What cannot be kept, in words that follow the name of the file.
-pub(super) fn encode(attributes: &[(Vec<u8>, Vec<u8>)]) -> Result<Attributes, String> {
-    if attributes.is_empty() {
-        return Ok(Attributes::None);
-    }
+pub(super) fn encode(attributes: &[(Vec<u8>, Vec<u8>)]) -> Result<Encoded, String> {
     let mut all: Vec<Attribute<'_>> = attributes.iter().map(|(name, value)| attribute(name, value)).collect::<Result<_, _>>()?;
     all.sort_by_key(|attribute| (attribute.index, attribute.name.len(), attribute.name));
-    let needed: usize = all.iter().map(|attribute| entry_len(attribute.name) + attribute.value.len().next_multiple_of(4)).sum::<usize>() + 4;
-    let (in_inode, in_block) = (INODE as usize - ATTRIBUTES_AT - 4, BLOCK as usize - HEADER);
-    if needed <= in_inode {
-        let mut bytes = MAGIC.to_le_bytes().to_vec();
-        bytes.extend(fill(&all, in_inode, 0).0);
-        return Ok(Attributes::InInode(bytes));
-    }
-    if needed > in_block {
+    let mut room = IN_INODE;
+    let (inside, outside): (Vec<_>, Vec<_>) = all.into_iter().partition(|attribute| {
+        let left = room.checked_sub(attribute.len());
+        room = left.unwrap_or(room);
+        left.is_some()
+    });
+    if outside.iter().map(Attribute::len).sum::<usize>() > IN_BLOCK {
         return Err("has more extended attributes than the 4 KiB that ext4 keeps of a file".to_owned());
     }
-    let (content, hash) = fill(&all, in_block, HEADER);
+    Ok(Encoded { in_inode: (!inside.is_empty()).then(|| in_inode(&inside)), block: (!outside.is_empty()).then(|| in_block(&outside)) })
+}
+
+fn in_inode(attributes: &[Attribute<'_>]) -> Vec<u8> {
+    let mut bytes = MAGIC.to_le_bytes().to_vec();
+    // There are no hashes: what is in an inode is not shared.
+    bytes.extend(fill(attributes, IN_INODE + 4, 0, |_, _| 0).0);
+    bytes
+}
+
+fn in_block(attributes: &[Attribute<'_>]) -> Vec<u8> {
+    let (content, hash) = fill(attributes, IN_BLOCK + 4, HEADER, hash);
     let mut block = Vec::with_capacity(BLOCK as usize);
     // Magic number, how many inodes have it, how many blocks it is, and the hash of all of it; the rest of the header is zero.
     for field in [MAGIC, 1, 1, hash] {
@@ -54,7 +64,14 @@ pub(super) fn encode(attributes: &[(Vec<u8>, Vec<u8>)]) -> Result<Attributes, St
     }
     block.resize(HEADER, 0);
     block.extend(content);
-    Ok(Attributes::Block(block))
+    block
+}
+
+impl Attribute<'_> {
+    /// Bytes of its entry and its value.
+    fn len(&self) -> usize {
+        entry_len(self.name) + self.value.len().next_multiple_of(4)
+    }
 }
 
 fn attribute<'a>(name: &'a [u8], value: &[u8]) -> Result<Attribute<'a>, String> {
@@ -71,7 +88,7 @@ fn attribute<'a>(name: &'a [u8], value: &[u8]) -> Result<Attribute<'a>, String> 
 
 /// Entries from the beginning, values from the end, `room` bytes in all; and the hash of all of it. Values are found by their distance from the first
 /// entry, and of `before` more.
-fn fill(attributes: &[Attribute<'_>], room: usize, before: usize) -> (Vec<u8>, u32) {
+fn fill(attributes: &[Attribute<'_>], room: usize, before: usize, hash: impl Fn(&[u8], &[u8]) -> u32) -> (Vec<u8>, u32) {
     let mut bytes = vec![0; room];
     let (mut at, mut end, mut all) = (0, room, 0_u32);
     for Attribute { index, name, value } in attributes {
@@ -79,8 +96,7 @@ fn fill(attributes: &[Attribute<'_>], room: usize, before: usize) -> (Vec<u8>, u
         bytes[place..place + value.len()].copy_from_slice(value);
         // A value without bytes has no place.
         let offset = if value.is_empty() { 0 } else { place + before };
-        // In an inode there is no hash: what is in it is not shared.
-        let hash = if before == 0 { 0 } else { hash(name, &bytes[place..end]) };
+        let hash = hash(name, &bytes[place..end]);
         all = all.rotate_left(16) ^ hash;
         end = place;
         bytes[at] = name.len() as u8;
@@ -131,20 +147,22 @@ mod tests {
 
     #[test]
     fn what_is_short_is_in_the_inode() {
-        let Attributes::InInode(bytes) = encode(&one("user.note", b"kept!")).unwrap() else { panic!() };
+        let bytes = encode(&one("user.note", b"kept!")).unwrap().in_inode.unwrap();
         assert_eq!(bytes.len(), 96);
         assert_eq!(bytes[..12], [0, 0, 2, 0xea, 4, 1, 84, 0, 0, 0, 0, 0]);
         assert_eq!(bytes[12..24], [5, 0, 0, 0, 0, 0, 0, 0, b'n', b'o', b't', b'e']);
         assert_eq!(&bytes[4 + 84..], b"kept!\0\0\0");
-        assert!(matches!(encode(&one("user.a", &[1; 68])), Ok(Attributes::InInode(_))));
-        assert!(matches!(encode(&one("user.a", &[1; 69])), Ok(Attributes::Block(_))));
-        assert_eq!(encode(&[]), Ok(Attributes::None));
+        assert!(encode(&one("user.a", &[1; 68])).unwrap().block.is_none());
+        assert!(encode(&one("user.a", &[1; 69])).unwrap().in_inode.is_none());
+        assert_eq!(encode(&[]), Ok(Encoded::default()));
+        let both = encode(&[one("user.a", &[1; 69]), one("user.b", b"short")].concat()).unwrap();
+        assert!(both.in_inode.is_some() && both.block.is_some());
     }
 
     #[test]
     fn a_block_is_the_limit() {
         let most = BLOCK as usize - HEADER - 4 - 20;
-        let Attributes::Block(block) = encode(&one("user.a", &vec![1; most])).unwrap() else { panic!() };
+        let block = encode(&one("user.a", &vec![1; most])).unwrap().block.unwrap();
         assert_eq!(block.len(), BLOCK as usize);
         assert!(encode(&one("user.a", &vec![1; most + 1])).unwrap_err().contains("4 KiB"));
     }

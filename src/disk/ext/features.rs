@@ -77,14 +77,10 @@ impl Features {
         if self.incompat & BITS_64 != 0 { 64 } else { 32 }
     }
 
-    /// The most names of a file, and folders in a folder (`EXT4_LINK_MAX`, `EXT2_LINK_MAX`).
+    /// The most names of a file, and folders in a folder (`EXT4_LINK_MAX`, `EXT2_LINK_MAX`). More folders are left uncounted only in those with an index of
+    /// their names, which we do not write.
     pub(super) fn most_links(self) -> u32 {
         if self.has_extents() { 65_000 } else { 32_000 }
-    }
-
-    /// Whether a folder may have more folders in it, and then says that it has one name.
-    pub(super) fn has_countless_folders(self) -> bool {
-        self.ro_compat & DIR_NLINK != 0
     }
 
     /// The longest file, holes included, in bytes: 32 bits of blocks; or what three levels of block numbers reach and 32 bits of sectors count.

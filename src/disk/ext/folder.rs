@@ -54,6 +54,15 @@ pub(super) fn encode<'a>(number: u32, parent: u32, names: impl IntoIterator<Item
     bytes
 }
 
+/// How many blocks a folder with these names has.
+pub(super) fn blocks<'a>(names: impl IntoIterator<Item = &'a [u8]>, has_checksums: bool) -> usize {
+    let room = BLOCK as usize - if has_checksums { FOLDER_TAIL } else { 0 };
+    let own: [&[u8]; 2] = [b".", b".."];
+    let lengths = own.into_iter().chain(names).map(entry_len);
+    let (full, _) = lengths.fold((0, 0), |(full, used), len| if used + len > room { (full + 1, len) } else { (full, used + len) });
+    full + 1
+}
+
 /// Lets the entry at `last` end at `end`.
 fn close(bytes: &mut [u8], last: usize, end: usize) {
     bytes[last + 4..last + 6].copy_from_slice(&((end - last) as u16).to_le_bytes());
@@ -101,6 +110,8 @@ mod tests {
                 let own = [(11, b".".to_vec()), (2, b"..".to_vec())];
                 let expected: Vec<_> = own.into_iter().chain((12..).zip(names.iter().map(|name| name.clone().into_bytes()))).collect();
                 assert_eq!(read, expected, "{filesystem:?}, {count}");
+                let blocks = blocks(names.iter().map(String::as_bytes), checksums.exist());
+                assert_eq!(bytes.len(), blocks.max(4) * BLOCK as usize);
             }
         }
     }

@@ -11,7 +11,7 @@
 use std::ops::Range;
 
 use super::features::{Features, INODES_PER_BLOCK};
-use super::{BLOCK, INODE};
+use super::{BLOCK, INODE, NUMBERS_PER_BLOCK};
 
 /// The most blocks of a group: as many as a block has bits.
 const BLOCKS_PER_GROUP: u64 = 8 * BLOCK;
@@ -25,11 +25,8 @@ const LEAST_OF_LAST_GROUP: u64 = 50;
 /// How many times a file system can grow while it is mounted, as by `mke2fs`.
 const GROWTH: u64 = 1024;
 
-/// Block numbers in a block.
-const NUMBERS: u64 = BLOCK / 4;
-
-/// The most blocks that are numbered in 32 bits, of which we write no more: 16 TiB.
-pub(super) const MOST_BLOCKS: u64 = u32::MAX as u64;
+/// The most blocks that are numbered in 32 bits: 16 TiB, and as long as a disk can be.
+const MOST_BLOCKS: u64 = u32::MAX as u64;
 
 /// The measures of a file system.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,7 +76,7 @@ impl Geometry {
         let descriptors_per_block = BLOCK / features.descriptor_len();
         let descriptor_blocks = groups.div_ceil(descriptors_per_block);
         let grown = (blocks * GROWTH).min(MOST_BLOCKS).div_ceil(blocks_per_group);
-        let reserved_blocks = grown.div_ceil(descriptors_per_block).saturating_sub(descriptor_blocks).min(NUMBERS);
+        let reserved_blocks = grown.div_ceil(descriptors_per_block).saturating_sub(descriptor_blocks).min(NUMBERS_PER_BLOCK);
         Self {
             features: if reserved_blocks == 0 { features.without_reserve() } else { features },
             blocks,

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
-use super::attributes::{self, Attributes};
+use super::attributes::{self, Encoded};
 use super::checksum::{Checksums, EXTENTS_TAIL};
 use super::features::Features;
 use super::geometry::Geometry;
@@ -16,7 +16,7 @@ use super::map::{self, Extent, MAP_LEN, Map};
 use super::scan::{self, Kind, LOST_AND_FOUND, Node};
 use super::space::{Full, Space};
 use super::tables::{self, Identity, Tables};
-use super::{BLOCK, FIRST_INODE, INODE, JOURNAL_INODE, Out, RESIZE_INODE, ROOT_INODE, folder, too_small};
+use super::{BLOCK, FIRST_INODE, INODE, JOURNAL_INODE, NUMBERS_PER_BLOCK, Out, RESIZE_INODE, ROOT_INODE, folder, too_small};
 use crate::disk::error::Error;
 use crate::disk::layout::Partition;
 use crate::progress::Cancel;
@@ -31,16 +31,27 @@ const BUFFER: usize = 1 << 20;
 /// How many files a thread copies before it asks for more.
 const BATCH: usize = 256;
 
-/// Blocks that nodes take at least: all but those of maps and of attributes.
+/// Blocks that nodes take at least: all but a few of maps, where files cannot lie in one piece.
 pub(super) fn blocks_of(nodes: &[Node], features: Features) -> u64 {
-    let checksums = Checksums::new(features, &[0; 16]);
-    let blocks = |node: &Node| match &node.kind {
-        Kind::File { data, .. } => data.iter().map(|range| range.end - range.start).sum(),
-        Kind::Folder { .. } => (folder_blocks(nodes, node, 0, checksums).len() as u64) / BLOCK,
+    let of_content = |node: &Node| match &node.kind {
+        Kind::File { data, .. } => {
+            let blocks = data.iter().map(|range| range.end - range.start).sum();
+            blocks + map::least_nodes(blocks, data.len() as u64, features.has_extents())
+        }
+        Kind::Folder { names, .. } => {
+            let blocks = folder::blocks(names.iter().map(|(name, _)| name.as_encoded_bytes()), features.has_checksums());
+            blocks.max(least_blocks(node)) as u64
+        }
         Kind::Link(target) => u64::from(target.len() >= MAP_LEN),
         Kind::Device(..) | Kind::Fifo => 0,
     };
-    nodes.iter().map(blocks).sum()
+    let of_attributes = |node: &Node| u64::from(attributes::encode(&node.attributes).is_ok_and(|encoded| encoded.block.is_some()));
+    nodes.iter().map(|node| of_content(node) + of_attributes(node)).sum()
+}
+
+/// How many blocks a folder has at least.
+fn least_blocks(node: &Node) -> usize {
+    if node.path == Path::new(LOST_AND_FOUND) { LOST_AND_FOUND_BLOCKS } else { 1 }
 }
 
 /// The number of the inode of a node.
@@ -51,8 +62,7 @@ fn number(node: usize) -> u32 {
 fn folder_blocks(nodes: &[Node], node: &Node, own: u32, checksums: Checksums) -> Vec<u8> {
     let Kind::Folder { parent, names } = &node.kind else { return Vec::new() };
     let entries = names.iter().map(|(name, child)| folder::Entry { name: name.as_encoded_bytes(), inode: number(*child), mode: nodes[*child].mode });
-    let least = if node.path == Path::new(LOST_AND_FOUND) { LOST_AND_FOUND_BLOCKS } else { 1 };
-    folder::encode(own, number(*parent), entries, least, checksums)
+    folder::encode(own, number(*parent), entries, least_blocks(node), checksums)
 }
 
 /// A file whose blocks have their places.
@@ -90,7 +100,7 @@ impl<'a> Lay<'a> {
             let extents = self.take(std::iter::once(0..journal))?;
             self.out.write(extents[0].physical, &tables::journal(journal as u32, self.identity))?;
             let inode = self.mapped(JOURNAL_INODE, Inode { size: journal * BLOCK, blocks: journal, ..Inode::own(self.identity.time) }, &extents)?;
-            self.keep(JOURNAL_INODE, &inode, &Attributes::None);
+            self.keep(JOURNAL_INODE, &inode, &Encoded::default());
         }
         Ok(())
     }
@@ -98,7 +108,7 @@ impl<'a> Lay<'a> {
     /// The file that has the room for more descriptors, as if it were its blocks: the primary ones, as blocks of numbers, each of its copies.
     fn resize_inode(&mut self) -> Result<(), Error> {
         let Geometry { descriptor_blocks, reserved_blocks, blocks_per_group, .. } = *self.geometry;
-        let numbers = BLOCK / 4;
+        let numbers = NUMBERS_PER_BLOCK;
         let mut above = vec![0; BLOCK as usize];
         for reserved in 0..reserved_blocks {
             let block = 1 + descriptor_blocks + reserved;
@@ -116,13 +126,14 @@ impl<'a> Lay<'a> {
         inode.map[13 * 4..14 * 4].copy_from_slice(&(place as u32).to_le_bytes());
         inode.size = (12 + numbers + numbers * numbers) * BLOCK;
         inode.blocks = 1 + reserved_blocks * (1 + self.geometry.copies().count() as u64);
-        self.keep(RESIZE_INODE, &inode, &Attributes::None);
+        self.keep(RESIZE_INODE, &inode, &Encoded::default());
         Ok(())
     }
 
     /// Lays down all nodes but for what is in files: these are returned, in their order on the disk.
     pub(super) fn nodes<'n>(&mut self, nodes: &'n [Node], cancel: &Cancel) -> Result<Vec<Placed<'n>>, Error> {
         self.check(nodes)?;
+        self.inodes.reserve_exact(((u64::from(FIRST_INODE) + nodes.len() as u64) * INODE) as usize);
         for (index, node) in nodes.iter().enumerate().filter(|(_, node)| !matches!(node.kind, Kind::File { .. })) {
             cancel.check()?;
             let (number, inode) = (number(index), Inode::of(node, self.identity.time));
@@ -159,17 +170,13 @@ impl<'a> Lay<'a> {
 
     /// Whether the file system can hold nodes like these.
     fn check(&self, nodes: &[Node]) -> Result<(), Error> {
-        let features = self.geometry.features;
-        for node in nodes {
-            let problem = match &node.kind {
-                Kind::File { len, .. } if *len > features.longest_file() => "is longer than files of such a file system can be",
-                Kind::Folder { .. } if features.has_countless_folders() => continue,
-                _ if node.links > features.most_links() => "has more names, or folders in it, than such a file system can count",
-                _ => continue,
-            };
-            return Err(Error::BadFile { path: format!("/{}", node.path.display()), problem: problem.to_owned() });
-        }
-        Ok(())
+        let most = self.geometry.features.most_links();
+        let Some(node) = nodes.iter().find(|node| node.links > most) else { return Ok(()) };
+        let what = if matches!(node.kind, Kind::Folder { .. }) { "folders in it" } else { "names" };
+        Err(Error::BadFile {
+            path: format!("/{}", node.path.display()),
+            problem: format!("has more {what} than the {most} that the file system counts"),
+        })
     }
 
     /// An inode with this content, which is written.
@@ -204,23 +211,19 @@ impl<'a> Lay<'a> {
     fn keep_node(&mut self, number: u32, mut inode: Inode, node: &Node) -> Result<(), Error> {
         let bad = |problem| Error::BadFile { path: format!("/{}", node.path.display()), problem };
         let mut attributes = attributes::encode(&node.attributes).map_err(bad)?;
-        if let Attributes::Block(block) = &mut attributes {
+        if let Some(block) = &mut attributes.block {
             inode.attributes = self.one()?;
             inode.blocks += 1;
             self.checksums.attributes(inode.attributes, block);
             self.out.write(inode.attributes, block)?;
         }
-        if matches!(node.kind, Kind::Folder { .. }) && inode.links > self.geometry.features.most_links() {
-            // There are more than can be counted.
-            inode.links = 1;
-        }
         self.keep(number, &inode, &attributes);
         Ok(())
     }
 
-    fn keep(&mut self, number: u32, inode: &Inode, attributes: &Attributes) {
+    fn keep(&mut self, number: u32, inode: &Inode, attributes: &Encoded) {
         let mut bytes = inode.encode(self.identity.time);
-        if let Attributes::InInode(attributes) = attributes {
+        if let Some(attributes) = &attributes.in_inode {
             bytes[ATTRIBUTES_AT..].copy_from_slice(attributes);
         }
         self.checksums.inode(number, &mut bytes);
@@ -251,10 +254,10 @@ impl<'a> Lay<'a> {
     }
 
     /// Writes inodes, bitmaps, descriptors and superblocks; returns how many bytes are in use.
-    pub(super) fn finish(self, nodes: &[Node]) -> Result<u64, Error> {
+    pub(super) fn finish(self, nodes: &[Node], cancel: &Cancel) -> Result<u64, Error> {
         let folders = nodes.iter().enumerate().filter(|(_, node)| matches!(node.kind, Kind::Folder { .. })).map(|(index, _)| number(index));
         let tables = Tables { geometry: self.geometry, identity: self.identity, checksums: self.checksums, space: &self.space, inodes: &self.inodes };
-        tables.write(folders, self.out)?;
+        tables.write(folders, self.out, cancel)?;
         Ok((self.geometry.blocks - self.space.free()) * BLOCK)
     }
 }
@@ -266,9 +269,9 @@ pub(super) fn copy(tree: &Tree, files: &[Placed<'_>], out: &Out<'_>, cancel: &Ca
         for Placed { path, len, extents } in files {
             let file = File::from(scan::open(tree, path)?);
             for extent in extents {
-                cancel.check()?;
                 let (start, end) = (extent.logical * BLOCK, ((extent.logical + extent.blocks) * BLOCK).min(*len));
                 sink.take(extent.physical * BLOCK, end - start, |part, done| {
+                    cancel.check()?;
                     file.read_exact_at(part, start + done).map_err(|error| tree::Error::at("read", path)(error).into())
                 })?;
             }

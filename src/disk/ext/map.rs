@@ -1,7 +1,7 @@
 //! Where the blocks of a file are: as extents (ext4), or block by block (ext2, ext3).
 
-use super::BLOCK;
 use super::checksum::EXTENTS_TAIL;
+use super::{BLOCK, NUMBERS_PER_BLOCK as NUMBERS};
 
 /// A run of blocks of a file that lie side by side on the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +24,15 @@ pub(super) struct Map {
 
 /// What takes a block of a map and says where it lies.
 pub(super) type Place<'a, E> = &'a mut dyn FnMut(Vec<u8>) -> Result<u64, E>;
+
+/// The fewest blocks that a map takes of a file with so many blocks of data in so many runs.
+pub(super) fn least_nodes(blocks: u64, runs: u64, has_extents: bool) -> u64 {
+    match has_extents {
+        true if runs > IN_INODE as u64 => runs.div_ceil(IN_BLOCK as u64),
+        true => 0,
+        false => blocks.saturating_sub(DIRECT).div_ceil(NUMBERS),
+    }
+}
 
 /// Bytes of the field `i_block`.
 pub(super) const MAP_LEN: usize = 60;
@@ -82,9 +91,8 @@ fn node(entries: &[[u8; ENTRY]], most: usize, depth: u16, len: usize) -> Vec<u8>
     bytes
 }
 
-/// Blocks that an inode numbers itself, and the numbers in a block.
+/// Blocks that an inode numbers itself.
 const DIRECT: u64 = 12;
-const NUMBERS: u64 = BLOCK / 4;
 
 /// Maps block by block: twelve in the inode, then through one, two and three levels of blocks of numbers. Zero is a hole.
 pub(super) fn by_blocks<E>(extents: &[Extent], place: Place<'_, E>) -> Result<Map, E> {

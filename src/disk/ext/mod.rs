@@ -2,7 +2,7 @@
 //! `Documentation/filesystems/ext4`).
 //!
 //! ```text
-//! tree ─► scan: nodes ─► geometry: groups and their tables ─► lay: folders, links, then files, each where the last one ended ─► copy, tables
+//! tree ─► scan: nodes, and which blocks of files have data ─► geometry: groups and their tables ─► lay: folders, links, then files, each where the last one ended ─► copy, tables
 //! ```
 //!
 //! What is in a tree is known before the first block is taken, so every file lies in one piece, but for what has its place by the groups. Folders come
@@ -34,7 +34,7 @@ use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 use self::features::Features;
-use self::geometry::{Geometry, MOST_BLOCKS};
+use self::geometry::Geometry;
 use self::lay::Lay;
 use super::error::Error;
 use super::kind::FileSystem;
@@ -49,6 +49,9 @@ const BLOCK: u64 = 4096;
 /// Bytes of an inode.
 const INODE: u64 = 256;
 
+/// Block numbers in a block.
+const NUMBERS_PER_BLOCK: u64 = BLOCK / 4;
+
 /// The numbers of inodes that are not the tree's, and of the first that is: its folders and files follow it.
 const ROOT_INODE: u32 = 2;
 const RESIZE_INODE: u32 = 7;
@@ -60,12 +63,8 @@ const BYTES_PER_INODE: u64 = 16_384;
 
 /// Makes the file system of a partition, with `tree` in it; returns how many bytes of it are in use. `disk` has its full length and is zero there.
 pub(super) fn write(disk: (&File, &Path), layout: &Layout, partition: &Partition, tree: &Tree, cancel: &Cancel) -> Result<u64, Error> {
-    if partition.len / BLOCK > MOST_BLOCKS {
-        let value = ByteSize(partition.len).to_string();
-        return Err(Error::Unusable { what: "the length of an ext file system", value, problem: "is more than 16 TiB" });
-    }
     let features = Features::of(partition.filesystem.unwrap_or(FileSystem::Ext4));
-    let nodes = scan::scan(tree, cancel)?;
+    let nodes = scan::scan(tree, features.longest_file(), cancel)?;
     let inodes = inodes_for(partition.len, nodes.len() as u64 + u64::from(FIRST_INODE) - 2);
     let needed = lay::blocks_of(&nodes, features);
     let journal = if features.has_journal() { journal_for(partition.len) / BLOCK } else { 0 };
@@ -76,7 +75,7 @@ pub(super) fn write(disk: (&File, &Path), layout: &Layout, partition: &Partition
     let geometry = Geometry::of(features, partition.len, inodes).ok_or_else(|| too_small(partition, 1))?;
     let out = Out { file: disk.0, path: disk.1, start: partition.start };
     let identity = tables::Identity {
-        uuid: *layout.uuid(&format!("file system {}", partition.name)).as_bytes(),
+        uuid: *layout.filesystem_id(partition).as_bytes(),
         hash_seed: *layout.uuid(&format!("hash seed {}", partition.name)).as_bytes(),
         label: partition.label.as_deref().unwrap_or(""),
         time: layout.time,
@@ -88,7 +87,7 @@ pub(super) fn write(disk: (&File, &Path), layout: &Layout, partition: &Partition
     lay.own(journal)?;
     let files = lay.nodes(&nodes, cancel)?;
     lay::copy(tree, &files, &out, cancel)?;
-    lay.finish(&nodes)
+    lay.finish(&nodes, cancel)
 }
 
 /// How many inodes a file system of `len` bytes gets: at least a quarter more than it begins with, so that the system can live.

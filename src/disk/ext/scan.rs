@@ -21,6 +21,9 @@ use crate::tree::{self, Tree, names};
 /// How much of a file is looked at at once, in bytes.
 const BUFFER: usize = 1 << 20;
 
+/// The longest path that can be opened, in bytes (`PATH_MAX`, without its zero). It bounds how deep a tree can be, too.
+const PATH_LIMIT: usize = 4095;
+
 /// How many things a thread looks at before it asks for more.
 const BATCH: usize = 256;
 
@@ -65,9 +68,10 @@ pub(super) enum Kind {
 
 /// All nodes of a tree: itself, `lost+found` (which is made where the tree has nothing of this name), then the rest depth first in the order of names. No
 /// symbolic link is followed. Sockets are left out: nobody listens behind them.
-pub(super) fn scan(tree: &Tree, cancel: &Cancel) -> Result<Vec<Node>, Error> {
+/// `longest` is the length that a file can have, in bytes.
+pub(super) fn scan(tree: &Tree, longest: u64, cancel: &Cancel) -> Result<Vec<Node>, Error> {
     let root = tree.open_at(Path::new(""), OFlags::RDONLY | OFlags::DIRECTORY).map_err(tree::Error::at("open", ""))?;
-    let mut walk = Walk { nodes: Vec::new(), linked: HashMap::new(), cancel };
+    let mut walk = Walk { nodes: Vec::new(), linked: HashMap::new(), longest, cancel };
     walk.folder(&root, &mut PathBuf::new(), 0)?;
     let mut nodes = walk.nodes;
     nodes.par_chunks_mut(BATCH).try_for_each(|nodes| {
@@ -81,6 +85,7 @@ struct Walk<'a> {
     nodes: Vec<Node>,
     /// The nodes of what has several names, by device and inode.
     linked: HashMap<(u64, u64), usize>,
+    longest: u64,
     cancel: &'a Cancel,
 }
 
@@ -94,7 +99,7 @@ impl Walk<'_> {
             // Whoever made the tree has just changed it.
             self.nodes[number].modified = i64::MAX;
         }
-        // What else there is than folders and files has none that an image could keep.
+        // Those of folders and files alone are kept, here as in kept roots: what else there is can have access control lists, and no package brings any.
         self.nodes[number].attributes = tree::attributes(dir).map_err(tree::Error::at("look at", &*path))?;
         let mut list = names(dir).map_err(tree::Error::at("list", &*path))?;
         list.sort();
@@ -104,6 +109,10 @@ impl Walk<'_> {
         }
         for name in list {
             path.push(&name);
+            if path.as_os_str().len() > PATH_LIMIT {
+                let shown = path.to_string_lossy().chars().take(80).collect::<String>();
+                return Err(Error::BadFile { path: format!("/{shown}…"), problem: format!("has a path of more than {PATH_LIMIT} bytes") });
+            }
             if let Some(node) = self.name(dir, &name, path, number)? {
                 found.push((name, node));
             }
@@ -134,7 +143,14 @@ impl Walk<'_> {
                 return self.folder(&below, path, parent).map(Some);
             }
             FileType::Socket => return Ok(None),
-            FileType::RegularFile => Kind::File { len: stat.st_size.try_into().unwrap_or(0), data: Vec::new() },
+            FileType::RegularFile => {
+                let len = stat.st_size.try_into().unwrap_or(0);
+                if len > self.longest {
+                    let problem = "is longer than files of such a file system can be".to_owned();
+                    return Err(Error::BadFile { path: format!("/{}", path.display()), problem });
+                }
+                Kind::File { len, data: Vec::new() }
+            }
             FileType::Symlink => Kind::Link(rustix::fs::readlinkat(dir, name, Vec::new()).map_err(tree::Error::at("read", &*path))?.into_bytes()),
             FileType::CharacterDevice | FileType::BlockDevice => Kind::Device(rustix::fs::major(stat.st_rdev), rustix::fs::minor(stat.st_rdev)),
             _ => Kind::Fifo,
@@ -214,7 +230,7 @@ mod tests {
     use super::*;
 
     fn scanned(folder: &Path) -> Vec<Node> {
-        scan(&Tree::open(folder).unwrap(), &Cancel::default()).unwrap()
+        scan(&Tree::open(folder).unwrap(), u64::MAX, &Cancel::default()).unwrap()
     }
 
     #[test]
@@ -242,6 +258,19 @@ mod tests {
         std::fs::write(folder.path().join(LOST_AND_FOUND).join("#12"), "found").unwrap();
         let paths: Vec<_> = scanned(folder.path()).into_iter().map(|node| node.path).collect();
         assert_eq!(paths, ["", LOST_AND_FOUND, "lost+found/#12"].map(PathBuf::from));
+    }
+
+    #[test]
+    fn what_lies_too_deep_to_be_opened_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let name = "x".repeat(250);
+        let mut dir = OwnedFd::from(File::open(folder.path()).unwrap());
+        for _ in 0..17 {
+            rustix::fs::mkdirat(&dir, &name, rustix::fs::Mode::RWXU).unwrap();
+            dir = rustix::fs::openat(&dir, &name, OFlags::RDONLY | OFlags::DIRECTORY, rustix::fs::Mode::empty()).unwrap();
+        }
+        let error = scan(&Tree::open(folder.path()).unwrap(), u64::MAX, &Cancel::default()).unwrap_err().to_string();
+        assert!(error.starts_with("/xxx") && error.ends_with("x… in the image has a path of more than 4095 bytes") && error.len() < 200, "{error}");
     }
 
     #[test]

@@ -61,11 +61,11 @@ impl Space {
 
     /// The blocks among `within` that are in use, as ranges in order.
     pub(super) fn used<'a>(&'a self, within: &'a Range<u64>) -> impl Iterator<Item = Range<u64>> + 'a {
-        let meet = |range: &Range<u64>| range.start.max(within.start)..range.end.min(within.end);
-        std::iter::once(0..self.next)
-            .chain(self.fixed[self.passed..].iter().cloned())
-            .map(move |range| meet(&range))
-            .filter(|range| !range.is_empty())
+        let rest = &self.fixed[self.passed..];
+        let first = rest.partition_point(|range| range.end <= within.start);
+        let fixed = rest[first..].iter().take_while(|range| range.start < within.end);
+        let meet = |range: Range<u64>| range.start.max(within.start)..range.end.min(within.end);
+        std::iter::once(0..self.next).chain(fixed.cloned()).map(meet).filter(|range| !range.is_empty())
     }
 }
 

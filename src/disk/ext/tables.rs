@@ -8,6 +8,7 @@ use super::geometry::Geometry;
 use super::space::Space;
 use super::{BLOCK, FIRST_INODE, INODE, JOURNAL_INODE, Out};
 use crate::disk::error::Error;
+use crate::progress::Cancel;
 
 /// The percentage of blocks that only root may fill. The usual 5 % are from a time of small disks and slow allocators: on an image of 4 GiB they are
 /// 200 MB that its user paid for and cannot use. One percent still lets root log in and clean up.
@@ -42,7 +43,7 @@ pub(super) struct Tables<'a> {
 
 impl Tables<'_> {
     /// Writes everything. `folders` are the numbers of the inodes that are folders.
-    pub(super) fn write(&self, folders: impl Iterator<Item = u32>, out: &Out<'_>) -> Result<(), Error> {
+    pub(super) fn write(&self, folders: impl Iterator<Item = u32>, out: &Out<'_>, cancel: &Cancel) -> Result<(), Error> {
         let geometry = self.geometry;
         let per_group = geometry.inodes_per_group;
         let mut folders_of: BTreeMap<u64, u32> = BTreeMap::new();
@@ -51,13 +52,15 @@ impl Tables<'_> {
         }
         let mut descriptors = Vec::with_capacity((geometry.descriptor_blocks * BLOCK) as usize);
         for group in 0..geometry.groups {
+            cancel.check()?;
             let folders = folders_of.get(&group).copied().unwrap_or(0);
             descriptors.extend(self.group(group, folders, out)?);
         }
+        let superblock = self.superblock();
         for group in std::iter::once(0).chain(geometry.copies()) {
             let block = geometry.super_area(group).start;
             // The first 1024 bytes of a disk belong to what starts it; in a copy's block there are none.
-            out.write_at(block * BLOCK + if group == 0 { 1024 } else { 0 }, &self.superblock(group))?;
+            out.write_at(block * BLOCK + if group == 0 { 1024 } else { 0 }, &self.copy_of(&superblock, group))?;
             out.write(block + 1, &descriptors)?;
         }
         Ok(())
@@ -75,9 +78,9 @@ impl Tables<'_> {
         let mut flags = 0;
         if self.checksums.exist() {
             flags |= TABLE_ZEROED;
-            let has_own_alone = used_blocks == geometry.super_area(group).end - geometry.super_area(group).start;
+            let own = geometry.super_area(group);
             // The last group may be shorter than its bitmap, which has to say so.
-            if has_own_alone && used.iter().all(|range| range.start == blocks.start) && group + 1 < geometry.groups {
+            if used_blocks == own.end - own.start && group + 1 < geometry.groups {
                 flags |= BLOCKS_UNUSED;
             }
             if used_inodes == 0 {
@@ -124,8 +127,19 @@ impl Tables<'_> {
         Ok(fields.0)
     }
 
-    /// The superblock of a group.
-    fn superblock(&self, group: u64) -> Vec<u8> {
+    /// The copy of a superblock in a group: it says in which, and has its own checksum.
+    fn copy_of(&self, superblock: &Fields, group: u64) -> Vec<u8> {
+        let mut fields = superblock.clone();
+        fields.put(90, &(group as u16).to_le_bytes());
+        if self.checksums.exist() {
+            let sum = self.checksums.superblock(&fields.0[..1020]);
+            fields.long(1020, sum);
+        }
+        fields.0
+    }
+
+    /// The superblock, but for what [`Self::copy_of`] says.
+    fn superblock(&self) -> Fields {
         let (geometry, features, identity) = (self.geometry, self.geometry.features, self.identity);
         let inodes_in_use = self.inodes.len() as u64 / INODE;
         let mut fields = Fields(vec![0; 1024]);
@@ -142,7 +156,7 @@ impl Tables<'_> {
         fields.long(40, geometry.inodes_per_group as u32);
         fields.long(48, identity.time as u32);
         // No check after so many mounts; the magic number; clean; go on after errors.
-        for (at, value) in [(54, 0xffff_u16), (56, 0xef53), (58, 1), (60, 1), (88, INODE as u16), (90, group as u16)] {
+        for (at, value) in [(54, 0xffff_u16), (56, 0xef53), (58, 1), (60, 1), (88, INODE as u16)] {
             fields.put(at, &value.to_le_bytes());
         }
         fields.long(64, identity.time as u32);
@@ -175,11 +189,11 @@ impl Tables<'_> {
         // What is no content: the kernel counts it itself where this is zero, at each mount.
         let own: u64 = geometry.fixed().iter().map(|range| range.end - range.start).sum();
         fields.long(584, (own + self.journal_blocks()) as u32);
-        if self.checksums.exist() {
-            let sum = self.checksums.superblock(&fields.0[..1020]);
-            fields.long(1020, sum);
+        // What the times of writing, making and checking have above 32 bits.
+        for at in [628, 630, 631] {
+            fields.put(at, &[(identity.time >> 32) as u8]);
         }
-        fields.0
+        fields
     }
 
     /// A copy of what the journal's inode says, by which it is found should the inode be lost: its map, and the halves of its size.
@@ -231,6 +245,7 @@ fn set(bits: &mut [u8], range: Range<u64>) {
 }
 
 /// Little-endian fields at their offsets.
+#[derive(Clone)]
 struct Fields(Vec<u8>);
 
 impl Fields {

@@ -262,6 +262,13 @@ fn what_cannot_be_counted_is_refused() {
     File::create(&path).unwrap().set_len(3 << 40).unwrap();
     let error = make_as(FileSystem::Ext3, source.path(), 64 * MIB).map(drop).unwrap_err();
     assert_eq!(error.to_string(), "/long in the image is longer than files of such a file system can be");
+    fs::remove_file(&path).unwrap();
+    fs::write(&path, "").unwrap();
+    for number in 0..32_000 {
+        fs::hard_link(&path, source.path().join(number.to_string())).unwrap();
+    }
+    let error = make_as(FileSystem::Ext3, source.path(), 64 * MIB).map(drop).unwrap_err();
+    assert_eq!(error.to_string(), "/0 in the image has more names than the 32000 that the file system counts");
     let nothing = tempfile::tempdir().unwrap();
     for len in [0, 512, 4096, MIB] {
         assert!(matches!(make(nothing.path(), len).map(drop), Err(Error::TooSmall { .. })), "{len}");
