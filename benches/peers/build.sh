@@ -82,13 +82,21 @@ debootstrap_and_finish() {
         finish "$root" "$2"
 }
 
+# The same from the mirrors of the host, as a first build has it.
+mmdebstrap_of_mirror_and_finish() {
+    local set=$1 root=$MEMORY/root
+    TMPDIR=$MEMORY eatmydata mmdebstrap --quiet --mode=root --variant=custom --dpkgopt=force-unsafe-io --include="$(cat "$WORK/$set.names")" \
+        --setup-hook=/usr/share/mmdebstrap/hooks/merged-usr/setup00.sh bookworm "$root" "$SOURCES" && finish "$root" "$2"
+}
+
 # finish ROOT SIZE: what is delivered of a tree; `tar`, or a file system of this size.
 finish() {
     rm -f "$WORK/peer.out"
     if [[ $2 == tar ]]; then tar --create --file "$WORK/peer.out" --directory "$1" .; else mke2fs -q -F -t ext4 -d "$1" "$WORK/peer.out" "$2"; fi
 }
-export -f mmdebstrap_and_finish debootstrap_and_finish finish
-export WORK MEMORY
+SOURCES=$(grep --files-with-matches --no-messages bookworm /etc/apt/sources.list /etc/apt/sources.list.d/*.{list,sources} | head -n 1 || true)
+export -f mmdebstrap_and_finish mmdebstrap_of_mirror_and_finish debootstrap_and_finish finish
+export WORK MEMORY SOURCES
 
 # What no set has, and little comes with.
 readonly MORE=(bc tree lsof zip ed)
@@ -108,10 +116,12 @@ for ((round = 0; round < ROUNDS; round++)); do
         case $set in base) size=tar ;; minimal) size=1536M ;; *) size=3840M ;; esac
         measure "$set" packages bash -c 'ours "$@"' bash "$set" --no-image-cache --no-root-cache --offline
         # What they leave goes at once: virtual machines are slow to give memory that was never touched, and who comes next would pay for it.
-        for peer in mmdebstrap debootstrap; do
+        for peer in mmdebstrap debootstrap mmdebstrap_of_mirror; do
             measure "$set" "$peer" bash -c '"${1}_and_finish" "${@:2}"' bash "$peer" "$set" "$size"
             rm -rf --one-file-system "$MEMORY/root" "$WORK/peer.out"
         done
+        measure "$set" first env IMAGE_COMPOSER_STORE="$WORK/first" bash -c 'ours "$@"' bash "$set"
+        rm -rf "$WORK/first"
         # The first build has kept a root; what only the spec adds is another host name.
         sed "s/hostname: .*/hostname: round-$round/" "$WORK/$set.yml" >"$WORK/$set-other.yml"
         measure "$set" root bash -c 'ours "$@"' bash "$set-other" --offline
@@ -140,6 +150,8 @@ print("its fastest, with `mke2fs -d` (of base `tar`); image-composer makes a par
 print("makes (but for the first line). Memory is that of the largest process; work trees in tmpfs come on top.\n")
 print("| set | work | wall | CPU | memory | to the peer: wall | CPU |\n|---|---|---|---|---|---|---|")
 names = {
+    "first": "image-composer, an empty store, from the mirror",
+    "mmdebstrap_of_mirror": "mmdebstrap, from the mirror",
     "packages": "image-composer, packages there, no root kept",
     "root": "image-composer, another host name: the kept root",
     "more": "image-composer, a small package more: the kept root without the small ones",
@@ -148,8 +160,8 @@ names = {
     "debootstrap": "debootstrap",
 }
 for set in sets:
-    peer = [median(column) for column in zip(*times[set, "mmdebstrap"])]
     for who, name in names.items():
+        peer = [median(column) for column in zip(*times[set, "mmdebstrap_of_mirror" if who in ("first", "mmdebstrap_of_mirror") else "mmdebstrap"])]
         wall, cpu, memory = (median(column) for column in zip(*times[set, who]))
         print(f"| {set} | {name} | {wall:.2f} s | {cpu:.2f} s | {memory:.0f} MiB | {wall / peer[0]:.2f} | {cpu / peer[1]:.2f} |")
 P
