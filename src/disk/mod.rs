@@ -25,6 +25,7 @@ mod identity;
 mod kind;
 mod layout;
 mod mbr;
+mod out;
 mod swap;
 #[cfg(test)]
 mod tests;

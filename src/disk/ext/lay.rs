@@ -98,7 +98,7 @@ impl<'a> Lay<'a> {
         }
         if journal > 0 {
             let extents = self.take(std::iter::once(0..journal))?;
-            self.out.write(extents[0].physical, &tables::journal(journal as u32, self.identity))?;
+            self.out.write(&tables::journal(journal as u32, self.identity), extents[0].physical * BLOCK)?;
             let inode = self.mapped(JOURNAL_INODE, Inode { size: journal * BLOCK, blocks: journal, ..Inode::own(self.identity.time) }, &extents)?;
             self.keep(JOURNAL_INODE, &inode, &Encoded::default());
         }
@@ -116,11 +116,11 @@ impl<'a> Lay<'a> {
             above[at..at + 4].copy_from_slice(&(block as u32).to_le_bytes());
             let copies: Vec<u8> = self.geometry.copies().flat_map(|group| ((group * blocks_per_group + block) as u32).to_le_bytes()).collect();
             if !copies.is_empty() {
-                self.out.write(block, &copies)?;
+                self.out.write(&copies, block * BLOCK)?;
             }
         }
         let place = self.one()?;
-        self.out.write(place, &above)?;
+        self.out.write(&above, place * BLOCK)?;
         let mut inode = Inode::own(self.identity.time);
         // The second of the three levels of blocks of numbers, and as long as that reaches.
         inode.map[13 * 4..14 * 4].copy_from_slice(&(place as u32).to_le_bytes());
@@ -184,7 +184,7 @@ impl<'a> Lay<'a> {
         let blocks = content.len() as u64 / BLOCK;
         let extents = self.take(std::iter::once(0..blocks))?;
         for Extent { logical, physical, blocks } in &extents {
-            self.out.write(*physical, &content[(logical * BLOCK) as usize..((logical + blocks) * BLOCK) as usize])?;
+            self.out.write(&content[(logical * BLOCK) as usize..((logical + blocks) * BLOCK) as usize], physical * BLOCK)?;
         }
         (inode.size, inode.blocks) = (blocks * BLOCK, blocks);
         self.mapped(number, inode, &extents)
@@ -198,7 +198,7 @@ impl<'a> Lay<'a> {
                 self.checksums.block_of_file(number, &mut bytes, EXTENTS_TAIL);
             }
             let block = self.one()?;
-            self.out.write(block, &bytes)?;
+            self.out.write(&bytes, block * BLOCK)?;
             Ok::<u64, Error>(block)
         };
         let Map { bytes, nodes } = if has_extents { map::by_extents(extents, &mut place) } else { map::by_blocks(extents, &mut place) }?;
@@ -215,7 +215,7 @@ impl<'a> Lay<'a> {
             inode.attributes = self.one()?;
             inode.blocks += 1;
             self.checksums.attributes(inode.attributes, block);
-            self.out.write(inode.attributes, block)?;
+            self.out.write(block, inode.attributes * BLOCK)?;
         }
         self.keep(number, &inode, &attributes);
         Ok(())
@@ -309,7 +309,7 @@ impl Sink<'_> {
 
     fn flush(&mut self) -> Result<(), Error> {
         if !self.bytes.is_empty() {
-            self.out.write_at(self.begin, &self.bytes)?;
+            self.out.write(&self.bytes, self.begin)?;
             self.bytes.clear();
         }
         Ok(())

@@ -30,7 +30,6 @@ mod tables;
 mod tests;
 
 use std::fs::File;
-use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 use self::features::Features;
@@ -39,6 +38,7 @@ use self::lay::Lay;
 use super::error::Error;
 use super::kind::FileSystem;
 use super::layout::{Layout, Partition};
+use super::out::Out;
 use crate::progress::Cancel;
 use crate::tree::Tree;
 use crate::units::ByteSize;
@@ -73,7 +73,7 @@ pub(super) fn write(disk: (&File, &Path), layout: &Layout, partition: &Partition
         return Err(too_small(partition, at_least - partition.len));
     }
     let geometry = Geometry::of(features, partition.len, inodes).ok_or_else(|| too_small(partition, 1))?;
-    let out = Out { file: disk.0, path: disk.1, start: partition.start };
+    let out = Out::new(disk, partition);
     let identity = tables::Identity {
         uuid: *layout.filesystem_id(partition).as_bytes(),
         hash_seed: *layout.uuid(&format!("hash seed {}", partition.name)).as_bytes(),
@@ -111,23 +111,4 @@ fn journal_for(len: u64) -> u64 {
 /// `missing` bytes more are needed, as well as it is known.
 fn too_small(partition: &Partition, missing: u64) -> Error {
     Error::TooSmall { partition: partition.name.clone(), has: ByteSize(partition.len), missing: ByteSize(missing.next_multiple_of(1 << 20)) }
-}
-
-/// A partition within the disk.
-#[derive(Debug, Clone, Copy)]
-struct Out<'a> {
-    file: &'a File,
-    path: &'a Path,
-    start: u64,
-}
-
-impl Out<'_> {
-    /// Writes from a block on.
-    fn write(&self, block: u64, bytes: &[u8]) -> Result<(), Error> {
-        self.write_at(block * BLOCK, bytes)
-    }
-
-    fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<(), Error> {
-        self.file.write_all_at(bytes, self.start + offset).map_err(Error::io("write", self.path))
-    }
 }

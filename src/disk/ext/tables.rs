@@ -60,8 +60,8 @@ impl Tables<'_> {
         for group in std::iter::once(0).chain(geometry.copies()) {
             let block = geometry.super_area(group).start;
             // The first 1024 bytes of a disk belong to what starts it; in a copy's block there are none.
-            out.write_at(block * BLOCK + if group == 0 { 1024 } else { 0 }, &self.copy_of(&superblock, group))?;
-            out.write(block + 1, &descriptors)?;
+            out.write(&self.copy_of(&superblock, group), block * BLOCK + if group == 0 { 1024 } else { 0 })?;
+            out.write(&descriptors, (block + 1) * BLOCK)?;
         }
         Ok(())
     }
@@ -93,18 +93,18 @@ impl Tables<'_> {
             for range in &used {
                 set(&mut bits, range.start - blocks.start..range.end - blocks.start);
             }
-            out.write(places.block_bitmap, &bits)?;
+            out.write(&bits, places.block_bitmap * BLOCK)?;
             block_sum = self.checksums.bitmap(&bits[..geometry.blocks_per_group as usize / 8]);
         }
         if flags & INODES_UNUSED == 0 {
             let mut bits = bitmap(per_group);
             set(&mut bits, 0..used_inodes);
-            out.write(places.inode_bitmap, &bits)?;
+            out.write(&bits, places.inode_bitmap * BLOCK)?;
             inode_sum = self.checksums.bitmap(&bits[..per_group as usize / 8]);
         }
         if used_inodes > 0 {
             let from = (group * per_group * INODE) as usize;
-            out.write(places.inode_table, &self.inodes[from..from + (used_inodes * INODE) as usize])?;
+            out.write(&self.inodes[from..from + (used_inodes * INODE) as usize], places.inode_table * BLOCK)?;
         }
 
         let free_inodes = per_group - used_inodes;

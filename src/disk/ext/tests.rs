@@ -1,7 +1,7 @@
 //! File systems made of small trees, judged by `e2fsck` and `debugfs`. Where these are missing there is no judge, and nothing is tested.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{FileExt as _, PermissionsExt, symlink};
 use std::process::Command;
 
 use super::*;

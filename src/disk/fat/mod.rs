@@ -16,7 +16,6 @@ mod tests;
 
 use std::fs::File;
 use std::io::Read;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use self::folder::{Content, Folder};
@@ -25,6 +24,7 @@ pub(super) use self::geometry::LARGEST_FAT16;
 use super::error::Error;
 use super::kind::FileSystem;
 use super::layout::{Partition, SECTOR};
+use super::out::Out;
 use crate::progress::Cancel;
 use crate::tree::Tree;
 use crate::units::ByteSize;
@@ -89,7 +89,7 @@ pub(super) fn write(
         return Err(too_small(partition, missing));
     }
 
-    let out = Out { file: disk.0, path: disk.1, start: partition.start };
+    let out = Out::new(disk, partition);
     geometry.write_head(&out, partition, identity.volume_id, label, &plan)?;
     for piece in &plan.pieces {
         cancel.check()?;
@@ -107,19 +107,6 @@ fn too_small(partition: &Partition, missing: u64) -> Error {
         partition: partition.name.clone(),
         has: ByteSize(partition.len),
         missing: ByteSize(missing.next_multiple_of(1 << 20).max(1 << 20)),
-    }
-}
-
-/// A partition within the disk.
-struct Out<'a> {
-    file: &'a File,
-    path: &'a Path,
-    start: u64,
-}
-
-impl Out<'_> {
-    fn write(&self, bytes: &[u8], offset: u64) -> Result<(), Error> {
-        self.file.write_all_at(bytes, self.start + offset).map_err(Error::io("write", self.path))
     }
 }
 

@@ -1,0 +1,27 @@
+//! Where a file system is written: a partition within the disk.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
+
+use super::error::Error;
+use super::layout::Partition;
+
+/// A partition within the disk file, which has its full length.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Out<'a> {
+    file: &'a File,
+    path: &'a Path,
+    start: u64,
+}
+
+impl<'a> Out<'a> {
+    pub(super) fn new((file, path): (&'a File, &'a Path), partition: &Partition) -> Self {
+        Self { file, path, start: partition.start }
+    }
+
+    /// Writes from an offset in the partition on, in bytes.
+    pub(super) fn write(&self, bytes: &[u8], offset: u64) -> Result<(), Error> {
+        self.file.write_all_at(bytes, self.start + offset).map_err(Error::io("write", self.path))
+    }
+}
