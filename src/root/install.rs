@@ -33,6 +33,9 @@ const FIRST: [&str; 4] = ["base-passwd", "base-files", "libc6", "debconf"];
 pub(super) const POLICY: (&str, &[u8]) = ("usr/sbin/policy-rc.d", b"#!/bin/sh\nexit 101\n");
 /// Kernel packages, initramfs-tools and others would each make all initrds again.
 pub(super) const INITRD_LATER: (&str, &str) = ("/usr/sbin/update-initramfs", "#!/bin/sh\nexit 0\n");
+/// Scripts that ask whether there is an init to restart (`ischroot(1)`) hear that there is none: libc6's would wait a second for it. The program itself takes
+/// a cell for a system of its own, for no file system is above the tree.
+const CHROOT: (&str, &str) = ("/usr/bin/ischroot", "#!/bin/sh\nexit 0\n");
 
 /// The most that is kept of what one package prints while it is configured, in bytes.
 const SECTION_LIMIT: usize = 8 << 10;
@@ -101,11 +104,13 @@ impl<'a> Installation<'a> {
                 dpkg::forget(self.tree, &packages[*number], paths)?;
             }
             if bootstrap {
-                self.preinsts(members, &controls)?;
-                for name in FIRST.into_iter().filter(|name| members.iter().any(|&number| packages[number].coordinates.name() == *name)) {
-                    self.dpkg(&["--force-depends", "--configure", name])?;
-                }
-                self.ahead.during(self.stage.0, || self.dpkg(&["--configure", "-a"]))?;
+                self.ahead.during(self.stage.0, || {
+                    self.preinsts(members, &controls)?;
+                    for name in FIRST.into_iter().filter(|name| members.iter().any(|&number| packages[number].coordinates.name() == *name)) {
+                        self.dpkg(&["--force-depends", "--configure", name])?;
+                    }
+                    self.dpkg(&["--configure", "-a"])
+                })?;
             } else {
                 for trigger in dpkg::activated(self.tree, &unpacked)? {
                     let command = ["dpkg-trigger", "--no-await", "--by-package=dpkg", &trigger];
@@ -120,7 +125,8 @@ impl<'a> Installation<'a> {
     }
 
     fn cell(&self) -> Cell<'_> {
-        Cell::new(self.tree.path(), self.plan.time).reporting_to(self.progress).with_stub(INITRD_LATER.0, INITRD_LATER.1)
+        let cell = Cell::new(self.tree.path(), self.plan.time).reporting_to(self.progress);
+        cell.with_stub(INITRD_LATER.0, INITRD_LATER.1).with_stub(CHROOT.0, CHROOT.1)
     }
 
     fn prepare(&self) -> Result<(), Error> {

@@ -9,7 +9,7 @@ use crate::distro::{Profile, ProfileArchive};
 use crate::format::cbor;
 
 /// Grows by one whenever the same spec and packages would give other bytes than with the builder before: no older image is a hit then.
-pub const BUILDER_EPOCH: u32 = 8;
+pub const BUILDER_EPOCH: u32 = 9;
 
 /// Everything that can change an image, beside the state of the repositories.
 #[derive(Serialize)]

@@ -41,7 +41,7 @@ spec_with() {
 
 gpg --batch --quiet --passphrase '' --quick-generate-key 'Test <test@example.org>' ed25519 sign never 2>"$LOGS/gpg"
 gpg --batch --quiet --export >"$PLACE/key.gpg"
-make_deb works-here 'test "$1" = configure && cat /etc/works-here.conf >/usr/share/works-here/configured'
+make_deb works-here 'test "$1" = configure && ischroot && cat /etc/works-here.conf >/usr/share/works-here/configured'
 make_deb fails-here 'echo "the reason why it fails" >&2; exit 7'
 publish
 check "the test has made a repository" test -s "$REPOSITORY_DIR/dists/test/InRelease" || return
@@ -54,7 +54,7 @@ check "it is the only one that was fetched" equals "$(fetched)" 1
 RAW=$PLACE/out/$("$PYTHON" "$HERE/spec.py" artifact "$PLACE/works.yml" raw)
 check "the table and file systems are without fault" is_whole "$RAW" "$PLACE/parts"
 debugfs -R 'cat /usr/share/works-here/configured' "$(part_with "$PLACE/parts" ext4)" >"$PLACE/configured" 2>/dev/null
-check "its script ran, and saw its configuration file" equals "$(<"$PLACE/configured")" 'setting of works-here'
+check "its script ran, saw its configuration file, and heard that there is no init to restart" equals "$(<"$PLACE/configured")" 'setting of works-here'
 
 composer fails build "$PLACE/fails.yml" -o "$PLACE/none"
 check "a script that fails ends the build" equals "$RC" 1
