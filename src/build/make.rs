@@ -23,6 +23,8 @@ pub(super) struct Made {
     pub(super) counts: PackageCounts,
     pub(super) root: Option<RootOutcome>,
     pub(super) matched: Vec<Matched>,
+    /// Who made it.
+    pub(super) worker: worker::Leaving,
 }
 
 impl Build<'_> {
@@ -80,7 +82,7 @@ impl Build<'_> {
             let keeping = roots.as_ref().map(|roots| root::Keeping::new(roots, &lock, &records, &places));
             let keep = |stage| keeping.iter().for_each(|keeping| keeping.keep(stage));
             match worker::run(mapping, &task, &keep, self.progress, self.cancel) {
-                Ok(()) => {
+                Ok(worker) => {
                     if let Some(roots) = &roots {
                         roots.count(&taken);
                     }
@@ -89,7 +91,7 @@ impl Build<'_> {
                         (0, kept) => RootOutcome::Installed { kept },
                         (_, kept) => RootOutcome::Base { kept },
                     });
-                    return Ok(Made { lock, facts, counts, root, matched });
+                    return Ok(Made { lock, facts, counts, root, matched, worker });
                 }
                 // The store has damaged bytes: they are marked as lost, and the package is fetched again.
                 Err(Error::Worker(failure)) if attempts > 1 && self.lost(&failure)? => attempts -= 1,

@@ -250,7 +250,8 @@ impl Build<'_> {
 
     /// From the raw disk to the report.
     fn finish(&self, because: MissReason, made: Made, time: u64, dir: &OutputDir, mut raw: Partial) -> Result<Report, Error> {
-        let Made { lock, facts, counts, root, matched } = made;
+        // The worker's end is waited for last.
+        let Made { lock, facts, counts, root, matched, worker: _worker } = made;
         let artifacts = &self.request.spec.spec.disk.artifacts;
         if artifacts.contains(&Format::Raw.into()) {
             raw.begin_sync().map_err(Error::output(raw.path()))?;

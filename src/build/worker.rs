@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::PathBuf;
 use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -189,48 +190,64 @@ impl WorkerFailure {
     }
 }
 
-/// Hands a task to a new worker, passes its reports on, and waits for its end. `saved` is called, beside it, once the tree after a stage is saved.
-pub fn run(mapping: &Mapping, task: &Task, saved: &(dyn Fn(usize) + Sync), progress: &dyn Progress, cancel: &Cancel) -> Result<(), super::Error> {
+/// A worker that has done its work. What it takes to end (a tree in memory is given back page by page) is waited for when this is dropped.
+#[must_use = "dropping it waits for the worker's end"]
+pub struct Leaving(Option<JoinHandle<()>>);
+
+impl Leaving {
+    fn begin(mut worker: Worker) -> Self {
+        // How it ends does not matter any more.
+        Self(Some(std::thread::spawn(move || drop(worker.wait()))))
+    }
+}
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        let _ = self.0.take().map(JoinHandle::join);
+    }
+}
+
+/// Hands a task to a new worker, passes its reports on, and waits until it is done. `saved` is called, beside it, once the tree after a stage is saved.
+pub fn run(mapping: &Mapping, task: &Task, saved: &(dyn Fn(usize) + Sync), progress: &dyn Progress, cancel: &Cancel) -> Result<Leaving, super::Error> {
     let (mut worker, Pipes { mut stdin, stdout, mut stderr }) = Worker::start(mapping, WORKER)?;
     let text = serde_json::to_vec(task).map_err(|error| SandboxError::Ended { reason: error.to_string() })?;
     let (sender, messages) = mpsc::channel();
-    let outcome = std::thread::scope(|scope| {
-        scope.spawn(move || {
-            // A worker that dies does not read: its end is noticed below.
-            let _ = stdin.write_all(&text);
-        });
-        scope.spawn(move || {
-            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                if let Ok(message) = serde_json::from_str::<Message>(&line)
-                    && sender.send(message).is_err()
-                {
-                    break;
-                }
+    // These three end with the worker at the latest.
+    std::thread::spawn(move || {
+        // A worker that dies does not read: its end is noticed below.
+        let _ = stdin.write_all(&text);
+    });
+    std::thread::spawn(move || {
+        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            if let Ok(message) = serde_json::from_str::<Message>(&line)
+                && sender.send(message).is_err()
+            {
+                break;
             }
-        });
-        let said = scope.spawn(move || {
-            let mut said = String::new();
-            // What it says there is only shown if it dies.
-            let _ = stderr.read_to_string(&mut said);
-            said
-        });
+        }
+    });
+    let said = std::thread::spawn(move || {
+        let mut said = String::new();
+        // What it says there is only shown if it dies.
+        let _ = stderr.read_to_string(&mut said);
+        said
+    });
+    let outcome = std::thread::scope(|scope| {
         let outcome = listen(&messages, &|stage| drop(scope.spawn(move || saved(stage))), progress, cancel);
         if outcome.is_err() {
             worker.kill();
         }
-        match outcome {
-            Err(super::Error::Sandbox(SandboxError::Ended { .. })) => {
-                let said = said.join().unwrap_or_default();
-                let reason =
-                    if said.trim().is_empty() { "it was killed; perhaps the host is out of memory".to_owned() } else { said.trim().to_owned() };
-                Err(SandboxError::Ended { reason }.into())
-            }
-            other => other,
-        }
+        outcome
     });
-    outcome?;
-    worker.wait()?;
-    Ok(())
+    match outcome {
+        Ok(()) => Ok(Leaving::begin(worker)),
+        Err(super::Error::Sandbox(SandboxError::Ended { .. })) => {
+            let said = said.join().unwrap_or_default();
+            let reason = if said.trim().is_empty() { "it was killed; perhaps the host is out of memory".to_owned() } else { said.trim().to_owned() };
+            Err(SandboxError::Ended { reason }.into())
+        }
+        Err(error) => Err(error),
+    }
 }
 
 fn listen(messages: &mpsc::Receiver<Message>, saved: &dyn Fn(usize), progress: &dyn Progress, cancel: &Cancel) -> Result<(), super::Error> {
