@@ -122,6 +122,12 @@ pub(crate) enum Error {
         /// Whether it was mended.
         repaired: bool,
     },
+    /// There is no lock of a spec.
+    #[error("the lock {}.lock is not there", .spec.display())]
+    NoLock {
+        /// The spec.
+        spec: PathBuf,
+    },
     /// A lock file that cannot be read, used or written.
     #[error("the lock {} {problem}", .path.display())]
     Lock {
@@ -181,6 +187,7 @@ impl Error {
             | Self::Invalid { .. }
             | Self::NoStore(_)
             | Self::Ambiguous { .. }
+            | Self::NoLock { .. }
             | Self::Lock { .. }
             | Self::Cache(cache::Error::Taken(_)) => exit::USAGE,
             Self::NoSuchImage { .. }
@@ -239,6 +246,7 @@ impl Error {
             Self::Ambiguous { .. } => Some("give more digits".to_owned()),
             Self::StoreDamaged { repaired: false } => Some("“image-composer cache verify --repair” mends what can be mended".to_owned()),
             Self::Unreadable(error) => error.hint(),
+            Self::NoLock { spec } => Some(format!("make it with: image-composer lock {}", spec.display())),
             Self::Lock { .. } => Some("make it anew: image-composer lock SPEC --upgrade".to_owned()),
             Self::NotTheSame { .. } => {
                 Some("look for what writes these files: a command of the spec, a package’s script, a local file that changes".to_owned())

@@ -78,7 +78,7 @@ pub(super) fn read(path: &Path) -> Result<Option<LockFile>> {
 /// The lock beside a spec that shall be kept to.
 pub(super) fn required(spec: &Loaded) -> Result<LockFile> {
     let path = path_of(&spec.path);
-    let file = read(&path)?.ok_or_else(|| Error::lock(&path, "is not there".to_owned()))?;
+    let file = read(&path)?.ok_or_else(|| Error::NoLock { spec: spec.path.clone() })?;
     match build::disagreement(spec, &file) {
         Some(disagreement) => Err(build::Error::LockDisagrees { spec: spec.path.clone(), disagreement }.into()),
         None => Ok(file),

@@ -99,10 +99,11 @@ pub fn install(
 /// Writes an installed tree to a file that is made, to be kept for [`restore`].
 ///
 /// # Errors
-/// What the operating system refuses; the user's wish to stop.
+/// What the operating system refuses; the user's wish to stop. Nothing of the file is left then.
 pub fn save(tree: &Tree, path: &Path, cancel: &Cancel) -> Result<(), Error> {
     let file = std::fs::File::create_new(path).map_err(Error::io("make", path))?;
-    saved::save(tree, (&file, path), cancel)
+    // What cannot be removed goes with the build's other files.
+    saved::save(tree, (&file, path), cancel).inspect_err(|_| drop(std::fs::remove_file(path)))
 }
 
 /// Makes an empty tree what [`install`] had made of another one, out of the store where the file of [`save`] is kept. Reports it as [`Phase::Unpack`].

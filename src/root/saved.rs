@@ -319,6 +319,19 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_left_of_a_tree_that_could_not_be_saved() {
+        let host = tempfile::tempdir().unwrap();
+        let (tree, file) = (host.path().join("tree"), host.path().join("file"));
+        std::fs::create_dir(&tree).unwrap();
+        std::fs::write(tree.join("a"), "b").unwrap();
+        let (tree, cancel) = (Tree::open(&tree).unwrap(), Cancel::default());
+        cancel.cancel();
+        crate::root::save(&tree, &file, &cancel).unwrap_err();
+        assert!(!file.exists());
+        crate::root::save(&tree, &file, &Cancel::default()).unwrap();
+    }
+
+    #[test]
     fn a_tree_comes_back_as_it_was() {
         let host = tempfile::tempdir().unwrap();
         let (old, new, file) = (host.path().join("old"), host.path().join("new"), host.path().join("file"));

@@ -60,7 +60,7 @@ fn a_lock_that_is_missing_broken_or_of_another_spec_builds_nothing() {
     let build = || world.run(&["build", "spec.yml", "--locked", "--offline", "-o", "out"]);
     let (status, _, err) = build();
     assert_eq!(status, 2);
-    assert!(err.contains("the lock spec.yml.lock is not there") && err.contains("image-composer lock SPEC"), "{err}");
+    assert!(err.contains("the lock spec.yml.lock is not there") && err.contains("image-composer lock spec.yml\n"), "{err}");
 
     assert_eq!(world.run_online(&["lock", "spec.yml"]).0, 0);
     let text = fs::read_to_string(world.path("spec.yml.lock")).unwrap();
