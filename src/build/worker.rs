@@ -208,7 +208,13 @@ impl Drop for Leaving {
 }
 
 /// Hands a task to a new worker, passes its reports on, and waits until it is done. `saved` is called, beside it, once the tree after a stage is saved.
-pub fn run(mapping: &Mapping, task: &Task, saved: &(dyn Fn(usize) + Sync), progress: &dyn Progress, cancel: &Cancel) -> Result<Leaving, super::Error> {
+pub fn run(
+    mapping: &Mapping,
+    task: &Task,
+    saved: &(dyn Fn(usize) + Sync),
+    progress: &dyn Progress,
+    cancel: &Cancel,
+) -> Result<Leaving, super::Error> {
     let (mut worker, Pipes { mut stdin, stdout, mut stderr }) = Worker::start(mapping, WORKER)?;
     let text = serde_json::to_vec(task).map_err(|error| SandboxError::Ended { reason: error.to_string() })?;
     let (sender, messages) = mpsc::channel();
