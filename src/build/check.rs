@@ -73,7 +73,7 @@ impl Build<'_> {
         room::check(&self.request.spec.spec, installed_size(&chosen.records))?;
         let time = self.time(&chosen.lock);
         let raw = Partial::new(scratch.path()).map_err(Error::Scratch)?;
-        let Made { counts, .. } = self.make(&mapping, &client, scratch.path(), chosen, time, raw.path())?;
+        let Made { counts, worker: _worker, .. } = self.make(&mapping, &client, scratch.path(), chosen, time, raw.path())?;
         let digest = digest_of(&raw)?;
         if digest == kept.raw_digest {
             return Ok((digest, None, counts));

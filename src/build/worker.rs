@@ -245,15 +245,18 @@ pub fn run(
         }
         outcome
     });
-    match outcome {
-        Ok(()) => Ok(Leaving::begin(worker)),
-        Err(super::Error::Sandbox(SandboxError::Ended { .. })) => {
-            let said = said.join().unwrap_or_default();
-            let reason = if said.trim().is_empty() { "it was killed; perhaps the host is out of memory".to_owned() } else { said.trim().to_owned() };
-            Err(SandboxError::Ended { reason }.into())
+    let Err(error) = outcome else { return Ok(Leaving::begin(worker)) };
+    // Nothing of it is at work any more once nobody can write there.
+    drop(messages);
+    let said = said.join().unwrap_or_default();
+    Err(match error {
+        super::Error::Sandbox(SandboxError::Ended { .. }) => {
+            let said = said.trim();
+            let reason = if said.is_empty() { "it was killed; perhaps the host is out of memory" } else { said };
+            SandboxError::Ended { reason: reason.to_owned() }.into()
         }
-        Err(error) => Err(error),
-    }
+        other => other,
+    })
 }
 
 fn listen(messages: &mpsc::Receiver<Message>, saved: &dyn Fn(usize), progress: &dyn Progress, cancel: &Cancel) -> Result<(), super::Error> {
