@@ -19,6 +19,7 @@
 
 mod ext4;
 mod files;
+mod sparse;
 #[cfg(test)]
 mod tests;
 
@@ -32,6 +33,7 @@ use rustix::fs::SeekFrom;
 use rustix::io::Errno;
 
 use self::files::Files;
+use self::sparse::SparseHasher;
 use super::error::{Error, Result};
 use crate::progress::Cancel;
 
@@ -188,7 +190,7 @@ pub(crate) struct Cutter {
     /// When a window is full, in bytes of data.
     window: usize,
     buffer: Vec<u8>,
-    hasher: blake3::Hasher,
+    hasher: SparseHasher,
 }
 
 impl Cutter {
@@ -215,7 +217,7 @@ impl Cutter {
             carry: <[Vec<u8>; 2]>::default(),
             window: WINDOW,
             buffer: vec![0; READ_LEN],
-            hasher: blake3::Hasher::new(),
+            hasher: SparseHasher::default(),
         }
     }
 
@@ -226,7 +228,7 @@ impl Cutter {
 
     /// The digest of the whole file, once there is no further window.
     pub(crate) fn digest(&self) -> crate::digest::Digest {
-        self.hasher.finalize().into()
+        self.hasher.finalize()
     }
 
     /// The next pieces; none after the last. The memory of a window that has served is used again: the kernel would have to clear fresh memory first.
@@ -260,7 +262,7 @@ impl Cutter {
             let found = self.seek(SeekFrom::Data(self.at))?;
             let data = if found == self.len { found } else { found / BLOCK * BLOCK };
             if data > self.at {
-                self.digest_zeros(data - self.at);
+                self.hasher.update_zeros(data - self.at);
                 self.at = data;
                 while self.done < self.at {
                     let length = self.to_border().min(self.at - self.done);
@@ -278,9 +280,7 @@ impl Cutter {
         self.at += wanted as u64;
         // The digest of the whole and the cuts have nothing to do with each other.
         let mut hasher = std::mem::take(&mut self.hasher);
-        let digest = || {
-            hasher.update(&buffer[..wanted]);
-        };
+        let digest = || hasher.update(&buffer[..wanted]);
         let cut = || {
             while !bytes.is_empty() {
                 let (part, after) = bytes.split_at(self.to_border().min(bytes.len() as u64) as usize);
@@ -378,14 +378,6 @@ impl Cutter {
     /// Whether we are in a file that is cut alone.
     fn is_large(&self) -> bool {
         self.inside && self.files.get(self.next).is_some_and(|extent| extent.end - extent.start >= LARGE)
-    }
-
-    fn digest_zeros(&mut self, mut count: u64) {
-        while count > 0 {
-            let part = count.min(READ_LEN as u64);
-            self.hasher.update_rayon(&ZEROS[..part as usize]);
-            count -= part;
-        }
     }
 
     /// Where the next data or hole begins; the end of the file where there is none. File systems that cannot tell say that all is data.
