@@ -123,7 +123,7 @@ pub(crate) enum Error {
         repaired: bool,
     },
     /// There is no lock of a spec.
-    #[error("the lock {}.lock is not there", .spec.display())]
+    #[error("the lock {} is not there", super::lock::path_of(.spec).display())]
     NoLock {
         /// The spec.
         spec: PathBuf,
