@@ -220,7 +220,7 @@ impl Error {
     }
 
     /// Whether the user asked to stop, in whatever room that was noticed.
-    fn is_cancelled(&self) -> bool {
+    pub(super) fn is_cancelled(&self) -> bool {
         match self {
             Self::Cancelled(_)
             | Self::Download(fetch::DownloadError::Cancelled(_))

@@ -1,11 +1,15 @@
 //! The way of a miss: from repositories to a raw disk.
 
 use std::path::Path;
+use std::sync::mpsc;
 
 use super::output::OutputDir;
-use super::{Build, Chosen, Error, MissReason, PackageCounts, Report, Resolved, RootOutcome, packages, plan, room, root, tidy, worker};
+use super::packages::Gathering;
+use super::worker::Arrival;
+use super::{Build, Chosen, Error, MissReason, PackageCounts, Report, Resolved, RootOutcome, plan, room, root, tidy, worker};
 use crate::bill::Facts;
 use crate::fetch::Client;
+use crate::progress::Cancel;
 use crate::repo::PackageRecord;
 use crate::resolve::{Lock, Matched};
 use crate::root::Source;
@@ -25,6 +29,32 @@ pub(super) struct Made {
     pub(super) matched: Vec<Matched>,
     /// Who made it.
     pub(super) worker: worker::Leaving,
+}
+
+/// The packages that a worker installs.
+#[derive(Default)]
+struct Supplies<'a> {
+    /// Where each is, by their places in the plan; none where it is still to be fetched.
+    sources: Vec<Option<Source>>,
+    /// Those that are not installed yet; none where all had been gathered before.
+    rest: Option<Rest<'a>>,
+}
+
+/// Packages that are fetched while the first of them are installed.
+struct Rest<'a> {
+    gathering: Gathering<'a>,
+    /// The place of each in the plan.
+    places: Vec<usize>,
+    /// When each is wanted.
+    turns: Vec<usize>,
+}
+
+impl Rest<'_> {
+    fn fetch(&self, arrivals: &mpsc::Sender<Arrival>, cancel: &Cancel) -> Result<(), Error> {
+        // A worker that has failed wants no more.
+        let arrived = |number: usize, source| drop(arrivals.send(Arrival { package: self.places[number], source }));
+        self.gathering.fetch(|number| self.turns[number], &arrived, cancel)
+    }
 }
 
 impl Build<'_> {
@@ -71,17 +101,23 @@ impl Build<'_> {
         loop {
             let places = roots.as_ref().map(|roots| roots.places(scratch, installed, &taken)).unwrap_or_default();
             let start = worker::Start { tree: taken.tree.as_ref().map(|(_, parts)| parts.clone()), stages: taken.stages, save: places.clone() };
-            let task = if taken.is_whole {
-                task(&[], Vec::new(), start)
+            let supplies = if taken.is_whole {
+                Supplies::default()
+            } else if let Some((sources, found)) = gathered.take() {
+                counts = found;
+                Supplies { sources: sources.into_iter().map(Some).collect(), rest: None }
             } else {
-                let again = || self.sources(client, &records, taken.stages, scratch);
-                let (sources, found) = gathered.take().map_or_else(again, Ok)?;
-                counts = found.after(counts);
-                task(&records, sources, start)
+                self.supplies(client, &records, taken.stages, scratch)?
             };
+            let task = task(if taken.is_whole { &[] } else { &records }, supplies.sources, start);
             let keeping = roots.as_ref().map(|roots| root::Keeping::new(roots, &lock, &records, &places));
             let keep = |stage| keeping.iter().for_each(|keeping| keeping.keep(stage));
-            match worker::run(mapping, &task, &keep, self.progress, self.cancel) {
+            let outcome = self.run(mapping, &task, supplies.rest.as_ref(), &keep);
+            if let Some(rest) = &supplies.rest {
+                rest.gathering.note_fetched();
+                counts = PackageCounts { total: records.len(), ..rest.gathering.counts().after(counts) };
+            }
+            match outcome {
                 Ok(worker) => {
                     if let Some(roots) = &roots {
                         roots.count(&taken);
@@ -103,18 +139,44 @@ impl Build<'_> {
         }
     }
 
-    /// Where the bytes of the packages are; those of the first `stages` are installed already.
-    fn sources(&self, client: &Client, records: &[PackageRecord], stages: usize, scratch: &Path) -> Result<(Vec<Source>, PackageCounts), Error> {
-        let to_install: Vec<bool> = plan::relations(&self.request.spec, records).iter().map(|relations| relations.stage >= stages).collect();
-        let wanted: Vec<PackageRecord> = records.iter().zip(&to_install).filter(|(_, wanted)| **wanted).map(|(record, _)| record.clone()).collect();
-        let gathered = packages::gather(self.request, self.packages, client, &wanted, scratch, self.progress, self.cancel);
-        let (sources, counts) = gathered.map_err(|error| match error {
+    /// Runs the worker, and brings what it lacks meanwhile.
+    fn run(&self, mapping: &Mapping, task: &worker::Task, rest: Option<&Rest<'_>>, keep: &(dyn Fn(usize) + Sync)) -> Result<worker::Leaving, Error> {
+        let (sender, arrivals) = mpsc::channel();
+        let cancel = self.cancel.part();
+        std::thread::scope(|scope| {
+            let fetching = scope.spawn(|| {
+                // It ends with this: then the worker knows that nothing more will come.
+                let sender = sender;
+                rest.map_or(Ok(()), |rest| rest.fetch(&sender, &cancel))
+            });
+            let worked = worker::run(mapping, task, arrivals, keep, self.progress, self.cancel);
+            if worked.is_err() {
+                cancel.cancel();
+            }
+            match fetching.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)) {
+                // That the worker got no more is no reason.
+                Err(error) if !error.is_cancelled() => Err(error),
+                fetched => worked.and_then(|worker| fetched.map(|()| worker)),
+            }
+        })
+    }
+
+    /// Where the packages are; those of the first `stages` are installed already.
+    fn supplies<'a>(&'a self, client: &'a Client, records: &'a [PackageRecord], stages: usize, scratch: &'a Path) -> Result<Supplies<'a>, Error> {
+        let relations = plan::relations(&self.request.spec, records);
+        let places: Vec<usize> = (0..records.len()).filter(|&place| relations[place].stage >= stages).collect();
+        let wanted = places.iter().map(|&place| &records[place]).collect();
+        let gathering = Gathering::begin(self.request, self.packages, client, wanted, scratch, self.progress, self.cancel);
+        let gathering = gathering.map_err(|error| match error {
             Error::NotAvailableOffline { missing, spec, .. } => Error::NotAvailableOffline { missing, total: records.len(), spec },
             other => other,
         })?;
-        let mut sources = sources.into_iter();
-        let each = to_install.into_iter().map(|wanted| if wanted { sources.next() } else { None }.unwrap_or(Source::Installed));
-        Ok((each.collect(), PackageCounts { total: records.len(), ..counts }))
+        let mut sources = vec![Some(Source::Installed); records.len()];
+        for (&place, source) in places.iter().zip(gathering.sources()) {
+            sources[place].clone_from(source);
+        }
+        let turns = places.iter().map(|&place| relations[place].turn()).collect();
+        Ok(Supplies { sources, rest: Some(Rest { gathering, places, turns }) })
     }
 
     /// The same for a store that has no room for what the build needs: it is only looked at then, and the rest lies among the temporary files.

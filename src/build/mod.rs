@@ -7,6 +7,9 @@
 //!          metadata ─► resolve ─► root cache ─miss─► packages ─► worker (root tree ─► disk) ─► keep ─► write
 //!                                    └─hit──────────────────────┘
 //! ```
+//!
+//! Packages that are not there are fetched while the worker installs the first of them ([`worker::Arrival`]). Those that their signatures must prove wait for
+//! each other, and those of a lock are all there before the worker begins, because what they are to each other stands in them.
 
 mod annotations;
 mod archives;

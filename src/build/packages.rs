@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, Seek as _};
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use super::report::PackageCounts;
 use super::signatures::{Signatures, Unproven};
@@ -15,9 +16,129 @@ use crate::root::Source;
 use crate::store::Store;
 use crate::units::ByteSize;
 
-/// Where each record's bytes are, in the order of `records`; RPM packages are proven by their signatures.
+/// The packages of an image: those that are there, and those that are still to be fetched.
 ///
 /// Without a store (the package cache is off), and with one that cannot be changed, new ones go to `scratch`, and with it they end.
+pub(super) struct Gathering<'a> {
+    cache: Option<PackageCache<'a>>,
+    /// Where new ones go; none for `scratch`.
+    store: Option<&'a Store>,
+    client: &'a Client,
+    scratch: &'a Path,
+    progress: &'a dyn Progress,
+    signatures: Option<Signatures>,
+    records: Vec<&'a PackageRecord>,
+    /// By the places of the records.
+    sources: Vec<Option<Source>>,
+    /// The places of what is not there.
+    missing: Vec<usize>,
+    /// The places of what was fetched until now, in the order in which it came.
+    fetched: Mutex<Vec<usize>>,
+}
+
+impl<'a> Gathering<'a> {
+    /// Looks for the packages in the store; RPM packages that are there are proven by their signatures.
+    pub(super) fn begin(
+        request: &Request,
+        store: Option<&'a Store>,
+        client: &'a Client,
+        records: Vec<&'a PackageRecord>,
+        scratch: &'a Path,
+        progress: &'a dyn Progress,
+        cancel: &Cancel,
+    ) -> Result<Self, Error> {
+        let cache = store.map(PackageCache::new);
+        let wanted: Vec<_> = records.iter().map(|record| (&record.coordinates, &record.sha256)).collect();
+        let cached = match &cache {
+            Some(cache) => cache.take(&wanted)?,
+            None => vec![None; records.len()],
+        };
+        let mut sources: Vec<Option<Source>> =
+            cached.into_iter().map(|package| package.map(|package| Source::Blob { path: package.path, digest: package.digest })).collect();
+        let signatures = Signatures::of(request)?;
+        if let Some((signatures, store)) = signatures.as_ref().zip(store) {
+            prove_kept(signatures, store, &records, &mut sources, cancel)?;
+        }
+        let missing: Vec<usize> = (0..records.len()).filter(|&number| sources[number].is_none()).collect();
+        // Offline only the folders of the spec have an address, and to them no network leads.
+        let nowhere = missing.iter().map(|&number| records[number]).filter(|record| request.offline && record.archive.mirrors.is_empty());
+        let nowhere: Vec<_> = nowhere.map(|record| record.coordinates.clone()).collect();
+        if !nowhere.is_empty() {
+            return Err(Error::NotAvailableOffline { missing: nowhere, total: records.len(), spec: request.spec.path.clone() });
+        }
+        let present = || records.iter().zip(&sources).filter_map(|(record, source)| source.is_some().then_some(*record));
+        if let Some(cache) = &cache {
+            cache.mark_used(present().map(|record| &record.coordinates));
+            cache.count(present().count() as u64, missing.len() as u64, present().map(|record| record.size).sum());
+        }
+        note("package cache: hit", present(), progress);
+        let store = store.filter(|store| store.is_writable());
+        Ok(Self { cache, store, client, scratch, progress, signatures, records, sources, missing, fetched: Mutex::default() })
+    }
+
+    /// What is there, by the places of the records.
+    pub(super) fn sources(&self) -> &[Option<Source>] {
+        &self.sources
+    }
+
+    /// Fetches what is not there, and hands on each with its place as soon as it has come. `turn` says by its place when a package is wanted: lower numbers
+    /// come first. Packages that their signatures must prove are handed on when all are proven.
+    pub(super) fn fetch(&self, turn: impl Fn(usize) -> usize, arrived: &(dyn Fn(usize, Source) + Sync), cancel: &Cancel) -> Result<(), Error> {
+        let requests: Vec<PackageRequest> = self.missing.iter().map(|&number| to_request(self.records[number], turn(number))).collect();
+        let publish = |at: usize, file: &mut File| {
+            let source = self.publish(&requests[at], file)?;
+            self.fetched.lock().unwrap_or_else(PoisonError::into_inner).push(self.missing[at]);
+            if self.signatures.is_none() {
+                arrived(self.missing[at], source.clone());
+            }
+            Ok(source)
+        };
+        let partials = self.store.map_or_else(|| self.scratch.join("partials"), Store::partials_dir);
+        let fetched = fetch::packages(self.client, &requests, &partials, &publish, self.progress, cancel)?;
+        if let Some(signatures) = &self.signatures {
+            let new: Vec<_> = self.missing.iter().map(|&number| self.records[number]).zip(&fetched).collect();
+            refuse(signatures.unproven(&new, cancel)?.into_iter().map(|(_, unproven)| unproven))?;
+            for (&number, source) in self.missing.iter().zip(fetched) {
+                arrived(number, source);
+            }
+        }
+        Ok(())
+    }
+
+    /// How many packages there are, and how many of them were fetched until now.
+    pub(super) fn counts(&self) -> PackageCounts {
+        let sizes: Vec<u64> = self.fetched().iter().map(|record| record.size).collect();
+        let (total, fetched) = (self.records.len(), sizes.len());
+        PackageCounts { total, fetched, fetched_bytes: ByteSize(sizes.iter().sum()), present: total - fetched }
+    }
+
+    /// Notes which packages were fetched. Not to be called while programs of the image print: what a program is stands before its lines.
+    pub(super) fn note_fetched(&self) {
+        let fetched = self.fetched();
+        if let Some(cache) = &self.cache {
+            cache.mark_used(fetched.iter().map(|record| &record.coordinates));
+        }
+        note("fetched", fetched.into_iter(), self.progress);
+    }
+
+    fn fetched(&self) -> Vec<&'a PackageRecord> {
+        self.fetched.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|&number| self.records[number]).collect()
+    }
+
+    fn publish(&self, request: &PackageRequest, file: &mut File) -> Result<Source, Box<dyn std::error::Error + Send + Sync>> {
+        if let (Some(cache), Some(_)) = (&self.cache, self.store) {
+            let package = cache.insert(&request.coordinates, &request.sha256, file)?;
+            return Ok(Source::Blob { path: package.path, digest: package.digest });
+        }
+        let path = self.scratch.join(format!("{}.deb", request.sha256));
+        let mut copy = File::create(&path)?;
+        file.rewind()?;
+        io::copy(file, &mut copy)?;
+        Ok(Source::File(path))
+    }
+}
+
+/// All packages at once: where each record's bytes are, in the order of `records`.
 pub(super) fn gather(
     request: &Request,
     store: Option<&Store>,
@@ -27,67 +148,26 @@ pub(super) fn gather(
     progress: &dyn Progress,
     cancel: &Cancel,
 ) -> Result<(Vec<Source>, PackageCounts), Error> {
-    let cache = store.map(PackageCache::new);
-    let wanted: Vec<_> = records.iter().map(|record| (&record.coordinates, &record.sha256)).collect();
-    let cached = match &cache {
-        Some(cache) => cache.take(&wanted)?,
-        None => vec![None; records.len()],
-    };
-    let mut sources: Vec<Option<Source>> =
-        cached.into_iter().map(|package| package.map(|package| Source::Blob { path: package.path, digest: package.digest })).collect();
-    let signatures = Signatures::of(request)?;
-    if let Some((signatures, store)) = signatures.as_ref().zip(store) {
-        prove_kept(signatures, store, records, &mut sources, cancel)?;
-    }
-    let present: Vec<&PackageRecord> = records.iter().zip(&sources).filter(|(_, source)| source.is_some()).map(|(record, _)| record).collect();
-    let missing: Vec<usize> = (0..records.len()).filter(|&number| sources[number].is_none()).collect();
-    // Offline only the folders of the spec have an address, and to them no network leads.
-    let nowhere = missing.iter().map(|&number| &records[number]).filter(|record| request.offline && record.archive.mirrors.is_empty());
-    let nowhere: Vec<_> = nowhere.map(|record| record.coordinates.clone()).collect();
-    if !nowhere.is_empty() {
-        return Err(Error::NotAvailableOffline { missing: nowhere, total: records.len(), spec: request.spec.path.clone() });
-    }
-    let requests: Vec<PackageRequest> = missing.iter().map(|&number| to_request(&records[number])).collect();
-    let fetched = match (&cache, store.filter(|store| store.is_writable())) {
-        (Some(cache), Some(store)) => {
-            fetch::packages(client, &requests, &store.partials_dir(), &|request, file| into_cache(cache, request, file), progress, cancel)?
-        }
-        _ => fetch::packages(client, &requests, &scratch.join("partials"), &|request, file| into_folder(scratch, request, file), progress, cancel)?,
-    };
-    if let Some(signatures) = &signatures {
-        let new: Vec<_> = missing.iter().map(|&number| &records[number]).zip(&fetched).collect();
-        refuse(signatures.unproven(&new, cancel)?.into_iter().map(|(_, unproven)| unproven))?;
-    }
-    for (number, source) in missing.iter().zip(fetched) {
-        sources[*number] = Some(source);
-    }
-    if let Some(cache) = &cache {
-        cache.mark_used(records.iter().map(|record| &record.coordinates));
-        cache.count(present.len() as u64, missing.len() as u64, present.iter().map(|record| record.size).sum());
-    }
-    for (record, cached) in records.iter().map(|record| (record, present.iter().any(|other| std::ptr::eq(*other, record)))) {
-        let from = if cached { "package cache: hit" } else { "fetched" };
-        progress.report(Event::Note(&format!("{from} {}, {}", record.coordinates, ByteSize(record.size))));
-    }
-    let counts = PackageCounts {
-        total: records.len(),
-        fetched: missing.len(),
-        fetched_bytes: ByteSize(requests.iter().map(|request| request.size).sum()),
-        present: present.len(),
-    };
-    Ok((sources.into_iter().flatten().collect(), counts))
+    let gathering = Gathering::begin(request, store, client, records.iter().collect(), scratch, progress, cancel)?;
+    let sources = Mutex::new(gathering.sources().to_vec());
+    let arrived = |number: usize, source| sources.lock().unwrap_or_else(PoisonError::into_inner)[number] = Some(source);
+    let fetched = gathering.fetch(|_| 0, &arrived, cancel);
+    gathering.note_fetched();
+    fetched?;
+    let sources = sources.into_inner().unwrap_or_else(PoisonError::into_inner);
+    Ok((sources.into_iter().flatten().collect(), gathering.counts()))
 }
 
 /// Checks the signatures of what the store has. What cannot be read turns out to be missing: it is fetched again.
 fn prove_kept(
     signatures: &Signatures,
     store: &Store,
-    records: &[PackageRecord],
+    records: &[&PackageRecord],
     sources: &mut [Option<Source>],
     cancel: &Cancel,
 ) -> Result<(), Error> {
     let kept: Vec<(usize, (&PackageRecord, &Source))> =
-        records.iter().zip(&*sources).enumerate().filter_map(|(number, (record, source))| Some((number, (record, source.as_ref()?)))).collect();
+        records.iter().zip(&*sources).enumerate().filter_map(|(number, (record, source))| Some((number, (*record, source.as_ref()?)))).collect();
     let (numbers, packages): (Vec<usize>, Vec<_>) = kept.into_iter().unzip();
     let (mut refused, mut damaged) = (Vec::new(), Vec::new());
     for (place, unproven) in signatures.unproven(&packages, cancel)? {
@@ -107,22 +187,13 @@ fn refuse(unproven: impl IntoIterator<Item = Unproven>) -> Result<(), Error> {
     if unproven.is_empty() { Ok(()) } else { Err(Error::Unproven(unproven)) }
 }
 
-fn to_request(record: &PackageRecord) -> PackageRequest {
+fn note<'r>(from: &str, records: impl Iterator<Item = &'r PackageRecord>, progress: &dyn Progress) {
+    for record in records {
+        progress.report(Event::Note(&format!("{from} {}, {}", record.coordinates, ByteSize(record.size))));
+    }
+}
+
+fn to_request(record: &PackageRecord, turn: usize) -> PackageRequest {
     let urls = record.archive.mirrors.iter().map(|mirror| format!("{}/{}", mirror.trim_end_matches('/'), record.filename)).collect();
-    PackageRequest { coordinates: record.coordinates.clone(), urls, sha256: record.sha256, size: record.size }
-}
-
-type Published = Result<Source, Box<dyn std::error::Error + Send + Sync>>;
-
-fn into_cache(cache: &PackageCache<'_>, request: &PackageRequest, file: &mut File) -> Published {
-    let package = cache.insert(&request.coordinates, &request.sha256, file)?;
-    Ok(Source::Blob { path: package.path, digest: package.digest })
-}
-
-fn into_folder(folder: &Path, request: &PackageRequest, file: &mut File) -> Published {
-    let path = folder.join(format!("{}.deb", request.sha256));
-    let mut copy = File::create(&path)?;
-    file.rewind()?;
-    io::copy(file, &mut copy)?;
-    Ok(Source::File(path))
+    PackageRequest { coordinates: record.coordinates.clone(), urls, sha256: record.sha256, size: record.size, turn }
 }

@@ -20,6 +20,13 @@ pub(super) struct Relations {
     replaces: Vec<usize>,
 }
 
+impl Relations {
+    /// When a package is wanted: those with a lower number are installed before.
+    pub(super) fn turn(&self) -> usize {
+        2 * self.stage + usize::from(!self.essential)
+    }
+}
+
 /// The relations of all packages, in their order. rpm orders its transaction itself, and has only one.
 pub(super) fn relations(loaded: &Loaded, records: &[PackageRecord]) -> Vec<Relations> {
     if loaded.profile.packaging == root::Packaging::Rpm {
@@ -39,11 +46,11 @@ pub(super) fn relations(loaded: &Loaded, records: &[PackageRecord]) -> Vec<Relat
     records.iter().enumerate().map(of).collect()
 }
 
-/// The root tree of a spec. `sources` says where the bytes of each record are; `time` is the latest time of any file.
-pub(super) fn root(loaded: &Loaded, records: &[PackageRecord], sources: Vec<root::Source>, time: u64, workers: usize) -> root::Plan {
+/// The root tree of a spec. `sources` says where the bytes of each record are, as far as they are there; `time` is the latest time of any file.
+pub(super) fn root(loaded: &Loaded, records: &[PackageRecord], sources: Vec<Option<root::Source>>, time: u64, workers: usize) -> root::Plan {
     let packages = records.iter().zip(sources).zip(relations(loaded, records)).map(|((record, source), relations)| root::Package {
         coordinates: record.coordinates.clone(),
-        source,
+        supply: source.into(),
         size: record.size,
         stage: relations.stage,
         essential: relations.essential,

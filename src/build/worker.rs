@@ -1,10 +1,12 @@
 //! The worker: the part of a build that runs inside the sandbox's namespaces, and how the program speaks with it.
 //!
-//! The program writes one [`Task`] as JSON to the worker's standard input and closes it; the worker answers with one [`Message`] as JSON per line.
+//! The program writes one [`Task`] as JSON to the worker's standard input, then a line for each package that has come since ([`Arrival`]), and closes it; the
+//! worker answers with one [`Message`] as JSON per line.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead, BufReader, Read as _, Write as _};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -16,10 +18,13 @@ use crate::digest::Digest;
 use crate::disk;
 use crate::progress::{Cancel, Event, Phase, Progress};
 use crate::root::sandbox::{Cell, Mapping, Pipes, SandboxError, WORKER, Worker};
-use crate::root::{self, Plan, Workspace};
+use crate::root::{self, Plan, Source, Workspace};
 use crate::store::Parts;
 use crate::tree::Tree;
 use crate::units::ByteSize;
+
+/// How long a worker that gives up waits for a program of the image.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// What the worker shall do.
 #[derive(Debug, Serialize, Deserialize)]
@@ -49,6 +54,15 @@ pub struct Start {
     pub stages: usize,
     /// Where the tree is written after which stage: absolute; not there yet.
     pub save: BTreeMap<usize, PathBuf>,
+}
+
+/// A package that was on its way when the worker began has come.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Arrival {
+    /// Its place in the plan.
+    pub package: usize,
+    /// Where its bytes are.
+    pub source: Source,
 }
 
 /// What the worker says.
@@ -138,11 +152,20 @@ pub fn serve() -> u8 {
 }
 
 fn work() -> Result<(), WorkerFailure> {
-    let mut text = Vec::new();
-    std::io::stdin().read_to_end(&mut text).map_err(|error| WorkerFailure::plain(&error))?;
-    let task: Task = serde_json::from_slice(&text).map_err(|error| WorkerFailure::plain(&error))?;
+    let (mut input, mut text) = (BufReader::new(std::io::stdin()), Vec::new());
+    input.read_until(b'\n', &mut text).map_err(|error| WorkerFailure::plain(&error))?;
+    let task: Arc<Task> = serde_json::from_slice(&text).map(Arc::new).map_err(|error| WorkerFailure::plain(&error))?;
     let cancel = Cancel::default();
     let workspace = Workspace::prepare(&task.scratch, task.estimate).map_err(|error| WorkerFailure::root(&error))?;
+    let (receiving, stop) = (Arc::clone(&task), cancel.clone());
+    std::thread::spawn(move || {
+        if !receive(input, &receiving.root.packages) {
+            // The program has given up, and knows why.
+            stop.cancel();
+            std::thread::sleep(GRACE);
+            std::process::exit(1);
+        }
+    });
     let tree = Tree::open(workspace.tree()).map_err(|error| WorkerFailure::plain(&error))?;
     let Start { tree: start, stages, save } = &task.start;
     let done = |stage| {
@@ -172,6 +195,18 @@ fn work() -> Result<(), WorkerFailure> {
     let job = disk::Job { tree: workspace.tree(), layout: &task.layout, boot: task.boot.as_ref(), out: &task.disk, scratch: &task.scratch };
     disk::write(job, &mut run, &Wire, &cancel).map_err(|error| WorkerFailure::disk(&error))?;
     Ok(())
+}
+
+/// Hands on packages as they come, and says whether all have.
+fn receive(input: impl BufRead, packages: &[root::Package]) -> bool {
+    for arrival in input.lines().map_while(|line| serde_json::from_str::<Arrival>(&line.ok()?).ok()) {
+        let Some(package) = packages.get(arrival.package) else { break };
+        package.supply.arrive(arrival.source);
+    }
+    for package in packages {
+        package.supply.give_up();
+    }
+    packages.iter().all(|package| package.supply.is_there())
 }
 
 impl WorkerFailure {
@@ -208,20 +243,29 @@ impl Drop for Leaving {
 }
 
 /// Hands a task to a new worker, passes its reports on, and waits until it is done. `saved` is called, beside it, once the tree after a stage is saved.
+///
+/// `arrivals` has the packages that the task lacks; if it ends before they have come, the worker gives up.
 pub fn run(
     mapping: &Mapping,
     task: &Task,
+    arrivals: mpsc::Receiver<Arrival>,
     saved: &(dyn Fn(usize) + Sync),
     progress: &dyn Progress,
     cancel: &Cancel,
 ) -> Result<Leaving, super::Error> {
     let (mut worker, Pipes { mut stdin, stdout, mut stderr }) = Worker::start(mapping, WORKER)?;
-    let text = serde_json::to_vec(task).map_err(|error| SandboxError::Ended { reason: error.to_string() })?;
+    let text = serde_json::to_string(task).map_err(|error| SandboxError::Ended { reason: error.to_string() })?;
     let (sender, messages) = mpsc::channel();
-    // These three end with the worker at the latest.
+    // The first of these three ends with the arrivals, the others with the worker at the latest.
     std::thread::spawn(move || {
-        // A worker that dies does not read: its end is noticed below.
-        let _ = stdin.write_all(&text);
+        let later = arrivals.into_iter().map_while(|arrival| serde_json::to_string(&arrival).ok());
+        for mut line in std::iter::once(text).chain(later) {
+            line.push('\n');
+            // A worker that dies does not read: its end is noticed below.
+            if stdin.write_all(line.as_bytes()).is_err() {
+                break;
+            }
+        }
     });
     std::thread::spawn(move || {
         for line in BufReader::new(stdout).lines().map_while(Result::ok) {
@@ -281,6 +325,32 @@ fn listen(messages: &mpsc::Receiver<Message>, saved: &dyn Fn(usize), progress: &
                 cancel.check()?;
                 return Err(SandboxError::Ended { reason: String::new() }.into());
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::root::testing::package;
+
+    #[test]
+    fn packages_are_waited_for_until_nothing_more_can_come() {
+        let packages = || ["first", "second"].map(|name| root::Package { supply: None.into(), ..package(name) });
+        let line = |package| {
+            let arrival = Arrival { package, source: Source::File("/a.deb".into()) };
+            format!("{}\n", serde_json::to_string(&arrival).unwrap())
+        };
+        let whole = packages();
+        std::thread::scope(|scope| {
+            let waits = scope.spawn(|| matches!(whole[1].supply.wait(), Ok(Source::File(_))));
+            assert!(receive((line(1) + &line(0)).as_bytes(), &whole));
+            assert!(waits.join().unwrap());
+        });
+        for (input, there) in [(line(0), [true, false]), (line(1) + "{", [false, true]), (line(2) + &line(0), [false, false])] {
+            let cut = packages();
+            assert!(!receive(input.as_bytes(), &cut), "{input}");
+            assert_eq!(cut.map(|package| package.supply.wait().is_ok()), there, "{input}");
         }
     }
 }

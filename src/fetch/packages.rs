@@ -29,10 +29,12 @@ pub struct PackageRequest {
     pub sha256: Sha256,
     /// Its length in bytes, as the same index says.
     pub size: u64,
+    /// When it is wanted: what has a lower number is fetched first.
+    pub turn: usize,
 }
 
-/// Stores a package that arrived whole: the file is at its start, and what the closure returns is handed on.
-pub type Publish<'a, T> = dyn Fn(&PackageRequest, &mut File) -> Result<T, Box<dyn std::error::Error + Send + Sync>> + Sync + 'a;
+/// Stores a package that arrived whole, by its place among the requests: the file is at its start, and what the closure returns is handed on.
+pub type Publish<'a, T> = dyn Fn(usize, &mut File) -> Result<T, Box<dyn std::error::Error + Send + Sync>> + Sync + 'a;
 
 /// Brings `requests`, and hands each to `publish` as soon as it is there and right. Returns what `publish` returned, in the order of the requests.
 ///
@@ -58,7 +60,6 @@ pub fn packages<T: Send>(
     let download = Download { client, partials, publish, progress, cancel, hosts: Hosts::default() };
     let outcomes = download.all(requests);
     progress.report(Event::Finish { phase: Phase::Download });
-    cancel.check()?;
 
     let mut published = Vec::with_capacity(requests.len());
     let mut failures = Vec::new();
@@ -68,7 +69,15 @@ pub fn packages<T: Send>(
             Err(reasons) => failures.push(Failure { coordinates: request.coordinates.clone(), reasons }),
         }
     }
-    if failures.is_empty() { Ok(published) } else { Err(DownloadError::Failed { failures, total: requests.len() }) }
+    if failures.is_empty() {
+        return Ok(published);
+    }
+    let failed = DownloadError::Failed { failures, total: requests.len() };
+    // Who stops the download may do so for want of the same room.
+    if !failed.is_full() {
+        cancel.check()?;
+    }
+    Err(failed)
 }
 
 struct Download<'a, T> {
@@ -83,14 +92,14 @@ struct Download<'a, T> {
 impl<T: Send> Download<'_, T> {
     /// The outcome of each request, in their order.
     fn all(&self, requests: &[PackageRequest]) -> Vec<Result<T, Vec<FailureReason>>> {
-        // The longest first: then no worker is left alone with one at the end.
+        // The longest of each turn first: then no worker is left alone with one at the end.
         let mut order: Vec<usize> = (0..requests.len()).collect();
-        order.sort_by_key(|&at| std::cmp::Reverse(requests[at].size));
+        order.sort_by_key(|&at| (requests[at].turn, std::cmp::Reverse(requests[at].size)));
         let next = AtomicUsize::new(0);
         let work = || {
             let mut done = Vec::new();
             while let Some(&at) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
-                done.push((at, self.one(&requests[at])));
+                done.push((at, self.one(at, &requests[at])));
             }
             done
         };
@@ -109,7 +118,7 @@ impl<T: Send> Download<'_, T> {
         outcomes.into_iter().map(|(_, outcome)| outcome).collect()
     }
 
-    fn one(&self, request: &PackageRequest) -> Result<T, Vec<FailureReason>> {
+    fn one(&self, at: usize, request: &PackageRequest) -> Result<T, Vec<FailureReason>> {
         let begun = Instant::now();
         let mut partial = Partial::open(self.partials, &request.sha256, request.size, self.cancel).map_err(|error| vec![error.into()])?;
         let mut counted = Counted { progress: self.progress, bytes: 0 };
@@ -140,7 +149,7 @@ impl<T: Send> Download<'_, T> {
             return Err(reasons);
         }
         let file = partial.whole().map_err(|error| vec![error.into()])?;
-        let value = (self.publish)(request, file).map_err(|error| vec![FailureReason::Publish(error)])?;
+        let value = (self.publish)(at, file).map_err(|error| vec![FailureReason::Publish(error)])?;
         if let Err(error) = partial.remove() {
             // The package is where it should be; only room is lost.
             self.progress.report(Event::Warning(&format!("{error}: a finished download could not be removed")));

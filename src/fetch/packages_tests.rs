@@ -13,7 +13,7 @@ fn body(seed: u8, length: usize) -> Vec<u8> {
 
 fn request(name: &str, body: &[u8], urls: Vec<String>) -> PackageRequest {
     let coordinates = Coordinates::new(name, "1", "all", "test").unwrap();
-    PackageRequest { coordinates, urls, sha256: Sha256::of(body), size: body.len() as u64 }
+    PackageRequest { coordinates, urls, sha256: Sha256::of(body), size: body.len() as u64, turn: 0 }
 }
 
 /// Answers as a server that knows ranges.
@@ -69,7 +69,7 @@ impl Bench {
 
     /// Publishes by reading the bytes.
     fn run(&self, requests: &[PackageRequest]) -> Result<Vec<Vec<u8>>, DownloadError> {
-        let publish = |_: &PackageRequest, file: &mut File| {
+        let publish = |_: usize, file: &mut File| {
             let mut bytes = Vec::new();
             file.read_to_end(&mut bytes)?;
             Ok(bytes)
@@ -216,6 +216,27 @@ fn eight_come_at_the_same_time_and_are_returned_in_order() {
 }
 
 #[test]
+fn what_is_wanted_first_comes_first_and_of_that_the_longest() {
+    let bodies: Vec<_> = (0..6).map(|seed| body(seed, 1_000 * (1 + usize::from(seed)))).collect();
+    let served = bodies.clone();
+    let asked_for = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&asked_for);
+    let server = Server::new(move |asked, answer| {
+        let at: usize = asked.path[1..].parse().unwrap();
+        seen.lock().unwrap().push(at);
+        serve(asked, answer, &served[at]);
+    });
+    let requests = bodies
+        .iter()
+        .enumerate()
+        .map(|(at, body)| PackageRequest { turn: [2, 0, 1, 0, 1, 2][at], ..request(&format!("p{at}"), body, vec![server.url(&format!("/{at}"))]) });
+    let requests: Vec<_> = requests.collect();
+    let bench = Bench { client: Client::new(&ClientOptions { workers: 1, ..ClientOptions::default() }).unwrap(), ..Bench::new() };
+    assert_eq!(bench.run(&requests).unwrap(), bodies, "in the order of the requests");
+    assert_eq!(*asked_for.lock().unwrap(), [3, 1, 4, 2, 5, 0]);
+}
+
+#[test]
 fn all_that_failed_is_listed_and_the_rest_has_arrived() {
     let server = Server::new(|asked, answer| match asked.path.as_str() {
         "/right" => answer.send("200 OK", &[], b"right"),
@@ -223,8 +244,8 @@ fn all_that_failed_is_listed_and_the_rest_has_arrived() {
         _ => answer.send("404 Not Found", &[], b""),
     });
     let published = Mutex::new(Vec::new());
-    let publish = |request: &PackageRequest, _: &mut File| {
-        published.lock().unwrap().push(request.coordinates.name().to_owned());
+    let publish = |at: usize, _: &mut File| {
+        published.lock().unwrap().push(at);
         Ok(())
     };
     let bench = Bench::new();
@@ -236,7 +257,7 @@ fn all_that_failed_is_listed_and_the_rest_has_arrived() {
     ];
     let error = packages(&bench.client, &requests, bench.dir.path(), &publish, &bench.meter, &bench.cancel).unwrap_err();
     let names: Vec<_> = error.failures().iter().map(|failure| failure.coordinates.name()).collect();
-    assert_eq!((names, published.into_inner().unwrap()), (vec!["absent", "wrong", "nowhere"], vec!["right".to_owned()]));
+    assert_eq!((names, published.into_inner().unwrap()), (vec!["absent", "wrong", "nowhere"], vec![1]));
     let text = error.to_string();
     assert!(text.starts_with("3 of 4 packages did not arrive:\n  absent=1:all (test): http://"), "{text}");
     assert!(text.contains("404 (Not Found)") && text.contains("no address is known"), "{text}");
@@ -250,7 +271,7 @@ fn what_could_not_be_stored_is_kept_and_not_fetched_again() {
     let server = Server::new(move |asked, answer| serve(asked, answer, &bytes));
     let bench = Bench::new();
     let request = request("p", &whole, vec![server.url("/p")]);
-    let publish = |_: &PackageRequest, _: &mut File| -> Result<(), _> { Err("the store is closed".into()) };
+    let publish = |_: usize, _: &mut File| -> Result<(), _> { Err("the store is closed".into()) };
     let error = packages(&bench.client, std::slice::from_ref(&request), bench.dir.path(), &publish, &bench.meter, &bench.cancel).unwrap_err();
     assert!(error.to_string().contains("could not be stored: the store is closed"), "{error}");
     assert_eq!(bench.run(&[request]).unwrap(), [whole]);
@@ -282,7 +303,7 @@ fn stopping_ends_within_a_second_and_keeps_what_came() {
         answer.stall();
     });
     let client = Client::new(&ClientOptions::default()).unwrap();
-    let publish = |_: &PackageRequest, _: &mut File| Ok(());
+    let publish = |_: usize, _: &mut File| Ok(());
     let started = Instant::now();
     let requests = [request("p", &whole, vec![server.url("/p")])];
     let error = packages(&client, &requests, bench.dir.path(), &publish, &Stop(stop), &bench.cancel).unwrap_err();

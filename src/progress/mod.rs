@@ -105,7 +105,11 @@ impl Progress for Silent {
 
 /// A request to stop, shared by all threads of a command. Work checks it at least ten times a second.
 #[derive(Debug, Clone, Default)]
-pub struct Cancel(Arc<AtomicBool>);
+pub struct Cancel {
+    flag: Arc<AtomicBool>,
+    /// The request to stop the whole that this is a part of.
+    whole: Option<Arc<Cancel>>,
+}
 
 /// The user asked to stop (Ctrl-C, or a polite signal).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -115,19 +119,40 @@ pub struct Cancelled;
 impl Cancel {
     /// Asks all work to stop.
     pub fn cancel(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.flag.store(true, Ordering::Relaxed);
+    }
+
+    /// A request for a part of the work: it stops with the whole, and can be asked to stop alone.
+    #[must_use]
+    pub fn part(&self) -> Self {
+        Self { flag: Arc::default(), whole: Some(Arc::new(self.clone())) }
     }
 
     /// Ends the work with `?` when it was asked to stop.
     ///
     /// # Errors
-    /// [`Cancelled`] once [`Cancel::cancel`] was called.
+    /// [`Cancelled`] once [`Cancel::cancel`] was called, of this or of the whole that it is a part of.
     pub fn check(&self) -> Result<(), Cancelled> {
-        if self.0.load(Ordering::Relaxed) { Err(Cancelled) } else { Ok(()) }
+        if self.flag.load(Ordering::Relaxed) { Err(Cancelled) } else { self.whole.as_ref().map_or(Ok(()), |whole| whole.check()) }
     }
 
     /// The flag itself, for a signal handler.
     pub fn flag(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.0)
+        Arc::clone(&self.flag)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_stops_with_the_whole_and_alone() {
+        let whole = Cancel::default();
+        let (part, other) = (whole.part(), whole.part().part());
+        part.cancel();
+        assert_eq!((part.check(), other.check(), whole.check()), (Err(Cancelled), Ok(()), Ok(())));
+        whole.cancel();
+        assert_eq!((other.check(), whole.check()), (Err(Cancelled), Err(Cancelled)));
     }
 }

@@ -1,4 +1,4 @@
-//! What packages hold that are still to come, decompressed while scripts run: these keep one processor busy, and the others have nothing to do.
+//! What packages hold whose turn is still to come, decompressed while scripts run, which keep one processor busy, and while others are fetched.
 //!
 //! A package becomes its data archive with all files empty, and the files beside it, in the file system of the tree: once the package is unpacked, they are
 //! moved to where they belong. One of which anything is unusual or wrong is left alone: its own unpacking deals with it, or says what it is.
@@ -11,6 +11,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
@@ -18,7 +19,7 @@ use tar::{EntryType, Header};
 
 use super::Error;
 use super::deb::Deb;
-use super::plan::{Package, Plan};
+use super::plan::Package;
 use crate::progress::Cancel;
 
 /// The length of a block of an archive in bytes.
@@ -30,9 +31,12 @@ const LIMIT: usize = 64 << 20;
 /// How much of a file is copied at once, in bytes.
 const BUFFER: usize = 1 << 17;
 
+/// How often it is looked for packages that have come.
+const PAUSE: Duration = Duration::from_millis(10);
+
 /// The packages of one installation that are decompressed ahead.
 pub(super) struct Ahead<'a> {
-    plan: &'a Plan,
+    packages: &'a [Package],
     cancel: &'a Cancel,
     /// None where nothing is done ahead.
     dir: Option<PathBuf>,
@@ -80,26 +84,26 @@ impl Drop for Contents {
 }
 
 impl<'a> Ahead<'a> {
-    /// For a plan; `dir` is a folder that is made, in the file system of the tree.
+    /// For the packages of a plan; `dir` is a folder that is made, in the file system of the tree. Without one nothing is done ahead.
     ///
     /// # Errors
     /// What the operating system refuses.
-    pub(super) fn new(plan: &'a Plan, dir: &Path, cancel: &'a Cancel) -> Result<Self, Error> {
-        let dir = (plan.workers > 1).then(|| dir.to_owned());
-        if let Some(dir) = &dir {
+    pub(super) fn new(packages: &'a [Package], dir: Option<&Path>, cancel: &'a Cancel) -> Result<Self, Error> {
+        if let Some(dir) = dir {
             std::fs::create_dir(dir).map_err(Error::io("make", dir))?;
         }
-        Ok(Self { plan, cancel, dir, state: Mutex::default() })
+        Ok(Self { packages, cancel, dir: dir.map(Path::to_owned), state: Mutex::default() })
     }
 
-    /// Does the work, and meanwhile decompresses packages of the stage `first` and later ones that are not unpacked yet. A package that is begun is finished.
-    pub(super) fn during<T>(&self, first: usize, work: impl FnOnce() -> T) -> T {
+    /// Does the work, and meanwhile decompresses those of these packages that are not unpacked yet, as far as they are there. One that is begun is finished.
+    pub(super) fn during<T>(&self, which: impl Fn(&Package) -> bool + Sync, work: impl FnOnce() -> T) -> T {
         let Some(dir) = &self.dir else { return work() };
         let ends = AtomicBool::new(false);
         std::thread::scope(|scope| {
-            scope.spawn(|| self.decode(first, dir, &ends));
+            let helper = scope.spawn(|| self.decode(&which, dir, &ends));
             let result = work();
             ends.store(true, Ordering::Relaxed);
+            helper.thread().unpark();
             result
         })
     }
@@ -111,14 +115,16 @@ impl<'a> Ahead<'a> {
         state.decoded.remove(&number)
     }
 
-    fn decode(&self, first: usize, dir: &Path, ends: &AtomicBool) {
-        let packages = &self.plan.packages;
-        let mut order: Vec<usize> = (0..packages.len()).filter(|&number| packages[number].stage >= first).collect();
-        order.sort_by_key(|&number| (packages[number].stage, std::cmp::Reverse(packages[number].size)));
-        for number in order {
-            if ends.load(Ordering::Relaxed) || self.cancel.check().is_err() {
-                return;
-            }
+    fn decode(&self, which: impl Fn(&Package) -> bool, dir: &Path, ends: &AtomicBool) {
+        let packages = self.packages;
+        let mut left: Vec<usize> = (0..packages.len()).filter(|&number| which(&packages[number])).collect();
+        left.sort_by_key(|&number| (packages[number].stage, std::cmp::Reverse(packages[number].size)));
+        while !left.is_empty() && !ends.load(Ordering::Relaxed) && self.cancel.check().is_ok() {
+            let Some(place) = left.iter().position(|&number| packages[number].supply.is_there()) else {
+                std::thread::park_timeout(PAUSE);
+                continue;
+            };
+            let number = left.remove(place);
             if !self.state.lock().unwrap_or_else(PoisonError::into_inner).seen.insert(number) {
                 continue;
             }
@@ -203,7 +209,8 @@ fn copy(input: &mut impl Read, mut file: &File, size: u64, buffer: &mut [u8], ca
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::root::testing::DebBuilder;
+    use crate::root::plan::Source;
+    use crate::root::testing::{DebBuilder, package};
 
     /// What [`split`] leaves, and the files.
     fn parts(data: &[u8]) -> io::Result<(Vec<u8>, Vec<Vec<u8>>)> {
@@ -245,6 +252,38 @@ mod tests {
         assert_eq!(look(&archive), look(&data));
         assert_eq!(look(&archive).len(), 3);
         assert!(tar::Archive::new(archive.as_slice()).entries().unwrap().all(|entry| entry.unwrap().size() == 0));
+    }
+
+    #[test]
+    fn what_comes_while_it_is_awaited_is_decompressed() {
+        let dir = tempfile::tempdir().unwrap();
+        let deb_file = dir.path().join("demo.deb");
+        std::fs::write(&deb_file, deb().file("./a", b"abc", 0o644).build()).unwrap();
+        let source = Source::File(deb_file);
+        let mut packages = vec![package("here"), package("late"), package("other"), package("never")];
+        for (package, there) in packages.iter_mut().zip([true, false, true, false]) {
+            package.supply = there.then(|| source.clone()).into();
+        }
+        let cancel = Cancel::default();
+        let ahead = Ahead::new(&packages, Some(&dir.path().join("ahead")), &cancel).unwrap();
+        let decoded = || ahead.state.lock().unwrap().decoded.len();
+        let comes_to = |number| {
+            (0..2000).any(|_| {
+                decoded() == number || {
+                    std::thread::sleep(Duration::from_millis(5));
+                    false
+                }
+            })
+        };
+        ahead.during(
+            |package| package.coordinates.name() != "other",
+            || {
+                assert!(comes_to(1), "what is there");
+                packages[1].supply.arrive(source.clone());
+                assert!(comes_to(2), "what has come since");
+            },
+        );
+        assert_eq!([0, 1, 2, 3].map(|number| ahead.take(number).is_some()), [true, true, false, false]);
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub fn read(deb: &Path) -> Result<usize, Error> {
     let size = std::fs::metadata(deb).map_err(Error::io("read", deb))?.len();
     let package = Package {
         coordinates: Coordinates::new("benched", "1", "all", "bench").expect("coordinates as a package has them"),
-        source: Source::File(deb.to_owned()),
+        supply: Some(Source::File(deb.to_owned())).into(),
         size,
         stage: 0,
         essential: false,

@@ -4,7 +4,8 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Mutex, Once, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use rayon::prelude::*;
@@ -14,7 +15,7 @@ use super::archive::Origin;
 use super::claims::Claims;
 use super::deb::{Control, Deb};
 use super::dpkg::{self, Unpacked};
-use super::order::Stage;
+use super::order::{Round, Stage};
 use super::plan::{Package, Plan};
 use super::sandbox::Cell;
 use super::site::{Directories, Site};
@@ -62,13 +63,14 @@ pub(super) struct Installation<'a> {
     ahead: &'a Ahead<'a>,
     progress: &'a dyn Progress,
     cancel: &'a Cancel,
-    /// Says that the configuration has begun.
-    configuring: Once,
+    /// Whether [`Phase::Configure`] is under way, and how many packages it has configured.
+    configuring: AtomicBool,
+    configured: AtomicUsize,
 }
 
 impl<'a> Installation<'a> {
     pub(super) fn of(stage: Stage, (tree, plan): (&'a Tree, &'a Plan), ahead: &'a Ahead<'a>, progress: &'a dyn Progress, cancel: &'a Cancel) -> Self {
-        Self { tree, plan, stage, ahead, progress, cancel, configuring: Once::new() }
+        Self { tree, plan, stage, ahead, progress, cancel, configuring: AtomicBool::default(), configured: AtomicUsize::default() }
     }
 
     fn packages(&self) -> impl Iterator<Item = &Package> {
@@ -78,50 +80,107 @@ impl<'a> Installation<'a> {
     /// Installs all packages of the stage and leaves them configured, but for what `last` does: it still belongs to [`Phase::Configure`].
     pub(super) fn run(&self, last: impl FnOnce() -> Result<(), Error>) -> Result<(), Error> {
         let packages = &self.plan.packages;
-        self.progress.report(Event::Start { phase: Phase::Unpack, total: Some(self.packages().map(|package| package.size).sum()) });
+        let (bootstrap, rest) = order::bootstrap(packages, self.stage);
+        let all = [&*bootstrap, &*rest].concat();
+        self.await_all(if bootstrap.is_empty() { &rest } else { &bootstrap })?;
+        let is_whole = self.have_come(&rest);
+        self.begin_unpacking(if is_whole { &all } else { &bootstrap });
         if self.stage == Stage::FIRST {
             self.prepare()?;
         }
         let claims = Claims::before(self.stage, packages, self.tree)?;
-        let controls = self.controls()?;
+        if !bootstrap.is_empty() {
+            self.bootstrap(&bootstrap, &claims)?;
+        }
+        if !is_whole {
+            // To wait is none of the work.
+            self.progress.report(Event::Finish { phase: Phase::Unpack });
+            self.finish_configuring();
+            self.await_all(&rest)?;
+            self.begin_unpacking(&rest);
+        }
+        let controls = self.controls(&rest)?;
         let has_preinst: Vec<bool> =
             (0..packages.len()).map(|number| controls.get(&number).is_some_and(|control| control.files.contains_key("preinst"))).collect();
         for round in order::rounds(packages, self.stage, &has_preinst) {
-            let members = &round.members;
-            for number in members {
-                dpkg::write_control(self.tree, &packages[*number], &controls[number])?;
-            }
-            let bootstrap = packages[members[0]].essential;
-            if !bootstrap {
-                let before: Vec<String> = round.relies_on.iter().map(|&number| dpkg::info_name(&packages[number])).collect();
-                self.configure(&before.iter().map(String::as_str).collect::<Vec<_>>())?;
-                self.preinsts(members, &controls)?;
-            }
-            let unpacked = self.unpack(members, &controls, &claims)?;
-            let lost = claims.lost();
-            dpkg::record(self.tree, &unpacked, &lost, members)?;
-            for (number, paths) in lost.iter().filter(|(number, _)| !members.contains(number)) {
-                dpkg::forget(self.tree, &packages[*number], paths)?;
-            }
-            if bootstrap {
-                self.ahead.during(self.stage.0, || {
-                    self.preinsts(members, &controls)?;
-                    for name in FIRST.into_iter().filter(|name| members.iter().any(|&number| packages[number].coordinates.name() == *name)) {
-                        self.dpkg(&["--force-depends", "--configure", name])?;
-                    }
-                    self.dpkg(&["--configure", "-a"])
-                })?;
-            } else {
-                for trigger in dpkg::activated(self.tree, &unpacked)? {
-                    let command = ["dpkg-trigger", "--no-await", "--by-package=dpkg", &trigger];
-                    self.cell().run("dpkg-trigger", &command, b"", &mut |_| {}, self.cancel)?;
-                }
-            }
+            self.round(&round, &controls, &claims)?;
         }
         self.progress.report(Event::Finish { phase: Phase::Unpack });
-        self.ahead.during(self.stage.0 + 1, || self.dpkg(&["--configure", "-a"]).and_then(|()| last()))?;
-        self.progress.report(Event::Finish { phase: Phase::Configure });
+        let is_later = |package: &Package| package.stage > self.stage.0;
+        self.ahead.during(is_later, || self.dpkg(&["--configure", "-a"]).and_then(|()| last()))?;
+        self.finish_configuring();
         Ok(())
+    }
+
+    fn begin_unpacking(&self, numbers: &[usize]) {
+        let total = numbers.iter().map(|&number| self.plan.packages[number].size).sum();
+        self.progress.report(Event::Start { phase: Phase::Unpack, total: Some(total) });
+    }
+
+    fn finish_configuring(&self) {
+        if self.configuring.swap(false, Ordering::Relaxed) {
+            self.progress.report(Event::Finish { phase: Phase::Configure });
+        }
+    }
+
+    fn have_come(&self, numbers: &[usize]) -> bool {
+        numbers.iter().all(|&number| self.plan.packages[number].supply.is_there())
+    }
+
+    /// Waits until these packages have come; those that have are decompressed meanwhile.
+    fn await_all(&self, numbers: &[usize]) -> Result<(), Error> {
+        if self.have_come(numbers) {
+            return Ok(());
+        }
+        let packages = &self.plan.packages;
+        let is_awaited = |package: &Package| numbers.iter().any(|&number| std::ptr::eq(&raw const packages[number], package));
+        self.ahead.during(is_awaited, || numbers.iter().try_for_each(|&number| packages[number].supply.wait().map(drop)))?;
+        Ok(())
+    }
+
+    /// Installs the essential system, in which no script can run before it is unpacked.
+    fn bootstrap(&self, members: &[usize], claims: &Claims<'_>) -> Result<(), Error> {
+        let packages = &self.plan.packages;
+        let controls = self.controls(members)?;
+        self.write_controls(members, &controls)?;
+        self.lay_down(members, &controls, claims)?;
+        let is_left = |package: &Package| package.stage >= self.stage.0;
+        self.ahead.during(is_left, || {
+            self.preinsts(members, &controls)?;
+            for name in FIRST.into_iter().filter(|name| members.iter().any(|&number| packages[number].coordinates.name() == *name)) {
+                self.dpkg(&["--force-depends", "--configure", name])?;
+            }
+            self.dpkg(&["--configure", "-a"])
+        })
+    }
+
+    fn round(&self, round: &Round, controls: &HashMap<usize, Control>, claims: &Claims<'_>) -> Result<(), Error> {
+        let Round { members, relies_on } = round;
+        self.write_controls(members, controls)?;
+        let before: Vec<String> = relies_on.iter().map(|&number| dpkg::info_name(&self.plan.packages[number])).collect();
+        self.configure(&before.iter().map(String::as_str).collect::<Vec<_>>())?;
+        self.preinsts(members, controls)?;
+        let unpacked = self.lay_down(members, controls, claims)?;
+        for trigger in dpkg::activated(self.tree, &unpacked)? {
+            let command = ["dpkg-trigger", "--no-await", "--by-package=dpkg", &trigger];
+            self.cell().run("dpkg-trigger", &command, b"", &mut |_| {}, self.cancel)?;
+        }
+        Ok(())
+    }
+
+    fn write_controls(&self, members: &[usize], controls: &HashMap<usize, Control>) -> Result<(), Error> {
+        members.iter().try_for_each(|number| dpkg::write_control(self.tree, &self.plan.packages[*number], &controls[number]))
+    }
+
+    /// Unpacks packages and enters them into dpkg's database.
+    fn lay_down<'p>(&'p self, members: &[usize], controls: &'p HashMap<usize, Control>, claims: &Claims<'_>) -> Result<Vec<Unpacked<'p>>, Error> {
+        let unpacked = self.unpack(members, controls, claims)?;
+        let lost = claims.lost();
+        dpkg::record(self.tree, &unpacked, &lost, members)?;
+        for (number, paths) in lost.iter().filter(|(number, _)| !members.contains(number)) {
+            dpkg::forget(self.tree, &self.plan.packages[*number], paths)?;
+        }
+        Ok(unpacked)
     }
 
     fn cell(&self) -> Cell<'_> {
@@ -141,15 +200,13 @@ impl<'a> Installation<'a> {
         Ok(self.tree.write(POLICY.0, POLICY.1, 0o755)?)
     }
 
-    /// Reads the control parts of all packages of the stage, and checks that each is what the repository said.
-    fn controls(&self) -> Result<HashMap<usize, Control>, Error> {
-        self.plan
-            .packages
+    /// Reads the control parts of packages, and checks that each is what the repository said.
+    fn controls(&self, numbers: &[usize]) -> Result<HashMap<usize, Control>, Error> {
+        numbers
             .par_iter()
-            .enumerate()
-            .filter(|(_, package)| self.stage.has(package))
-            .map(|(number, package)| {
+            .map(|&number| {
                 self.cancel.check()?;
+                let package = &self.plan.packages[number];
                 let control = Deb::open(package)?.control()?;
                 let coordinates = &package.coordinates;
                 for (field, expected) in [("Package", coordinates.name()), ("Version", coordinates.version()), ("Architecture", coordinates.arch())] {
@@ -244,10 +301,10 @@ impl<'a> Installation<'a> {
     fn dpkg(&self, arguments: &[&str]) -> Result<(), Error> {
         let mut command = vec!["dpkg", "--no-pager"];
         command.extend(arguments);
-        self.configuring.call_once(|| {
-            let total = self.packages().count() as u64;
-            self.progress.report(Event::Start { phase: Phase::Configure, total: Some(total) });
-        });
+        if !self.configuring.swap(true, Ordering::Relaxed) {
+            let total = self.packages().count() - self.configured.load(Ordering::Relaxed);
+            self.progress.report(Event::Start { phase: Phase::Configure, total: Some(total as u64) });
+        }
         let mut setting_up = SettingUp::default();
         let mut culprits: Vec<String> = Vec::new();
         // What was printed since the last package began: dpkg goes on after an error, and the end of its output is often about others.
@@ -256,6 +313,7 @@ impl<'a> Installation<'a> {
             if let Some(package) = line.strip_prefix("Setting up ") {
                 setting_up.next(package.split([' ', ':']).next().unwrap_or_default(), self.progress);
                 self.progress.report(Event::Advance { phase: Phase::Configure, by: 1 });
+                self.configured.fetch_add(1, Ordering::Relaxed);
                 section.clear();
             }
             if section.len() < SECTION_LIMIT {

@@ -45,7 +45,7 @@ pub use deb::control_fields;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use deb::examine;
 pub use error::Error;
-pub use plan::{Content, File, Package, Packaging, PasswordHash, Plan, Platform, Source, User};
+pub use plan::{Content, File, Package, Packaging, PasswordHash, Plan, Platform, Source, Supply, User};
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use rpm::examine as examine_rpm;
 #[cfg(test)]
@@ -79,7 +79,7 @@ pub fn install(
 ) -> Result<(), Error> {
     let cell = Cell::new(tree.path(), plan.time).reporting_to(progress);
     let stages = plan.packages.iter().map(|package| package.stage + 1).max().unwrap_or(0);
-    let ahead = Ahead::new(plan, beside, cancel)?;
+    let ahead = Ahead::new(&plan.packages, (plan.workers > 1).then_some(beside), cancel)?;
     for stage in (first..stages).map(Stage) {
         let installation = Installation::of(stage, (tree, plan), &ahead, progress, cancel);
         if plan.packaging == Packaging::Rpm {

@@ -1,6 +1,6 @@
 //! In which rounds the packages of a stage are unpacked.
 //!
-//! Round 0 is the essential system: unpacked whole, then its preinst scripts, then configured. Afterwards scripts have a system to run in, and each
+//! The bootstrap is the essential system: unpacked whole, then its preinst scripts, then configured. Afterwards scripts have a system to run in, and each
 //! round first configures what its preinst scripts rely on, then runs them, then unpacks, side by side. A package with a preinst script waits until all
 //! that it pre-depends on, with their own dependencies, is unpacked (Debian Policy §7.2); the others come as early as they can, because the fewer
 //! rounds there are, the more is unpacked side by side.
@@ -26,7 +26,7 @@ impl Stage {
         package.stage < self.0
     }
 
-    /// Whether a package comes before all rounds of the stage but the first.
+    /// Whether a package comes before all rounds of the stage.
     fn is_first(self, package: &Package) -> bool {
         self.follows(package) || self == Self::FIRST && package.essential
     }
@@ -41,7 +41,12 @@ pub(super) struct Round {
     pub(super) relies_on: Vec<usize>,
 }
 
-/// All rounds of a stage. `has_preinst` says which packages have a preinst script.
+/// The packages of a stage, in the order of the plan: those of the bootstrap, and those of its rounds.
+pub(super) fn bootstrap(packages: &[Package], stage: Stage) -> (Vec<usize>, Vec<usize>) {
+    (0..packages.len()).filter(|&number| stage.has(&packages[number])).partition(|&number| stage.is_first(&packages[number]))
+}
+
+/// All rounds of a stage after the bootstrap. `has_preinst` says which packages have a preinst script.
 pub(super) fn rounds(packages: &[Package], stage: Stage, has_preinst: &[bool]) -> Vec<Round> {
     let mut round: Vec<Option<usize>> = vec![None; packages.len()];
     let own = |number: &usize| stage.has(&packages[*number]);
@@ -51,11 +56,11 @@ pub(super) fn rounds(packages: &[Package], stage: Stage, has_preinst: &[bool]) -
     let last = round.iter().flatten().max().copied().unwrap_or(0);
     // dpkg refuses to configure a package again.
     let mut configured = BTreeSet::new();
-    (0..=last)
+    (1..=last)
         .map(|wanted| {
             let members: Vec<usize> = (0..packages.len()).filter(own).filter(|&number| round[number] == Some(wanted)).collect();
             let mut relies_on = BTreeSet::new();
-            for &number in members.iter().filter(|&&number| has_preinst[number] && wanted > 0) {
+            for &number in members.iter().filter(|&&number| has_preinst[number]) {
                 relies_on.extend(closure(&packages[number].pre_depends, packages));
             }
             // The essential system is configured whole.
@@ -132,9 +137,9 @@ mod tests {
         packages[2].depends = vec![4];
         packages[3].pre_depends = vec![0];
         let rounds = rounds(&packages, Stage::FIRST, &[true, true, false, false, false]);
-        assert_eq!(rounds[0], Round { members: vec![1], relies_on: vec![] });
-        assert_eq!(rounds[1], Round { members: vec![2, 3, 4], relies_on: vec![] });
-        assert_eq!(rounds[2], Round { members: vec![0], relies_on: vec![2, 4] });
+        assert_eq!(bootstrap(&packages, Stage::FIRST), (vec![1], vec![0, 2, 3, 4]));
+        let later = Round { members: vec![0], relies_on: vec![2, 4] };
+        assert_eq!(rounds, [Round { members: vec![2, 3, 4], relies_on: vec![] }, later]);
     }
 
     #[test]
@@ -153,7 +158,9 @@ mod tests {
         packages[0].pre_depends = vec![1, 2];
         packages[1].essential = true;
         let has_preinst = [true, true, false];
-        assert_eq!(rounds(&packages, Stage::FIRST, &has_preinst), [Round { members: vec![1], relies_on: vec![] }]);
+        assert_eq!(bootstrap(&packages, Stage::FIRST), (vec![1], vec![]));
+        assert_eq!(rounds(&packages, Stage::FIRST, &has_preinst), []);
+        assert_eq!(bootstrap(&packages, Stage(1)), (vec![], vec![0, 2]));
         let rest = rounds(&packages, Stage(1), &has_preinst);
         assert_eq!(rest, [Round { members: vec![2], relies_on: vec![] }, Round { members: vec![0], relies_on: vec![2] }]);
     }

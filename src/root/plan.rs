@@ -1,12 +1,14 @@
 //! What a root tree shall be: everything that its making needs, as plain values that can be sent to a worker process.
 
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 
 use super::network::Network;
 use crate::cache::Coordinates;
 use crate::digest::Digest;
+use crate::progress::Cancelled;
 
 /// What kind of packages a distribution has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,8 +66,8 @@ pub struct Plan {
 pub struct Package {
     /// What it is called.
     pub coordinates: Coordinates,
-    /// Where its bytes are.
-    pub source: Source,
+    /// Where its bytes are, once they are there.
+    pub supply: Supply,
     /// The length of the package file in bytes.
     pub size: u64,
     /// In which stage it is installed, from 0: each begins where the one before has ended, and needs no package of a later one.
@@ -97,6 +99,48 @@ pub enum Source {
     File(PathBuf),
     /// Nowhere: it is installed already.
     Installed,
+}
+
+/// The bytes of a package, which may be on their way while others are installed.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(from = "Option<Source>", into = "Option<Source>")]
+pub struct Supply(OnceLock<Option<Source>>);
+
+impl Supply {
+    /// The bytes have come.
+    pub fn arrive(&self, source: Source) {
+        let _ = self.0.set(Some(source));
+    }
+
+    /// They will not come, unless they have.
+    pub fn give_up(&self) {
+        let _ = self.0.set(None);
+    }
+
+    /// Whether they have come.
+    pub fn is_there(&self) -> bool {
+        matches!(self.0.get(), Some(Some(_)))
+    }
+
+    /// Where they are; waits until they have come.
+    ///
+    /// # Errors
+    /// They will not.
+    pub fn wait(&self) -> Result<&Source, Cancelled> {
+        self.0.wait().as_ref().ok_or(Cancelled)
+    }
+}
+
+impl From<Option<Source>> for Supply {
+    fn from(source: Option<Source>) -> Self {
+        Self(source.map_or_else(OnceLock::new, |source| Some(source).into()))
+    }
+}
+
+impl From<Supply> for Option<Source> {
+    fn from(supply: Supply) -> Self {
+        supply.0.into_inner().flatten()
+    }
 }
 
 /// A user.

@@ -8,7 +8,7 @@ use crate::root::plan::{Package, Source};
 pub(crate) fn package(name: &str) -> Package {
     Package {
         coordinates: Coordinates::new(name, "1", "all", "test").expect("valid"),
-        source: Source::Blob { path: "/nonexistent".into(), digest: Digest::of(b"") },
+        supply: Some(Source::Blob { path: "/nonexistent".into(), digest: Digest::of(b"") }).into(),
         size: 1,
         stage: 0,
         essential: false,

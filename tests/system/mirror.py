@@ -1,19 +1,20 @@
 #!/usr/bin/python3
 """A package mirror that misbehaves as told: a server on loopback in front of a real one.
 
-    mirror.py --route /PREFIX=ADDRESS… [--fault KIND:REGEX[:TIMES]]… [--rate BYTES_PER_SECOND] --port-file FILE --log FILE
+    mirror.py --route /PREFIX=ADDRESS… [--fault KIND:REGEX[:TIMES]]… --port-file FILE --log FILE
 
 A request whose path matches REGEX is answered so, TIMES times (0, the default, is always):
 
     stop       half of the body, then the connection is closed
     cut        half of the body, as if that were all
     flip       one bit in the middle is another one
+    slow       all of it, at 4 MiB a second
     stall      half of the body, then nothing until the client goes away
     silent     no answer at all until the client goes away
     missing    404
     broken     503
 
-Each answered request is a line of JSON in the log: path, range, status, sent, fault. It runs until it is killed.
+Each answered request is a line of JSON in the log: path, range, status, sent, fault, seconds. It runs until it is killed.
 """
 
 import argparse
@@ -28,6 +29,7 @@ import urllib.error
 import urllib.request
 
 BLOCK = 64 * 1024
+SLOW = 4 << 20
 
 
 class Fault:
@@ -55,7 +57,6 @@ class Mirror(http.server.ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Answer)
         self.routes = [route.split("=", 1) for route in options.route]
         self.faults = [Fault(text) for text in options.fault]
-        self.rate = options.rate
         self.log = open(options.log, "a", encoding="utf-8", buffering=1)
         self.log_lock = threading.Lock()
 
@@ -85,13 +86,14 @@ class Answer(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         server = self.server
         fault = next((fault.kind for fault in server.faults if fault.strikes(self.path)), None)
-        self.fault, self.sent, self.status = fault, 0, 0
+        self.fault, self.sent, self.status, begun = fault, 0, 0, time.monotonic()
         if fault in ("stall", "silent"):
             server.note(path=self.path, begins=fault)
         try:
             self.answer(fault)
         finally:
-            server.note(path=self.path, range=self.headers.get("Range"), status=self.status, sent=self.sent, fault=fault)
+            seconds = time.monotonic() - begun
+            server.note(path=self.path, range=self.headers.get("Range"), status=self.status, sent=self.sent, fault=fault, seconds=seconds)
 
     def refuse(self, status):
         self.status = status
@@ -124,7 +126,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
 
     def pass_on(self, upstream, fault):
         length = int(upstream.headers["Content-Length"])
-        send = length if fault in (None, "flip") else length // 2
+        send = length if fault in (None, "flip", "slow") else length // 2
         self.status = upstream.status
         self.send_response(upstream.status)
         for name in ("Content-Type", "Content-Range", "Accept-Ranges", "Last-Modified", "ETag"):
@@ -142,8 +144,8 @@ class Answer(http.server.BaseHTTPRequestHandler):
                 block[length // 2 - self.sent] ^= 1
             self.wfile.write(block)
             self.sent += len(block)
-            if self.server.rate:
-                time.sleep(len(block) / self.server.rate)
+            if fault == "slow":
+                time.sleep(len(block) / SLOW)
         if fault == "stop":
             self.close_connection = True
         elif fault == "stall":
@@ -155,7 +157,6 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--route", action="append", required=True)
     parser.add_argument("--fault", action="append", default=[])
-    parser.add_argument("--rate", type=int, default=0, help="of each connection")
     parser.add_argument("--port-file", required=True)
     parser.add_argument("--log", required=True)
     options = parser.parse_args()

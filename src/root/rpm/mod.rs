@@ -82,6 +82,10 @@ impl Installation<'_> {
             self.tree.create_dirs(place)?;
             self.tree.set_mode(place.as_ref(), mode)?;
         }
+        // Nothing can begin before all have come: which of them are rpm itself stands in all headers.
+        for package in packages {
+            package.supply.wait()?;
+        }
         self.progress.report(Event::Start { phase: Phase::Unpack, total: Some(packages.iter().map(|package| package.size).sum()) });
         let headers = self.headers()?;
         let needed = bootstrap::needed(&headers.facts).ok_or_else(|| Error::Unfulfilled {

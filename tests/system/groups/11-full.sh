@@ -16,6 +16,7 @@ rm -rf "$PLACE/out" "$PLACE/parts"
 
 # Too small for the root tree, which little memory forces there.
 mount -o remount,size=192M "$DISK"
+composer packages fetch "$MINIMAL"
 with_little_memory composer tree build "$MINIMAL" -o "$PLACE/out"
 check "a store without room for the tree: the build fails" equals "$RC" 1
 check "a store without room for the tree: the error says that the disk is full" says "$ERR" 'no space left|disk is full' '^hint: .*(room|disk space)'

@@ -22,7 +22,7 @@ def package(path):
     name, version, arch = subprocess.run(query, check=True, capture_output=True, text=True).stdout.split("\t")
     return {
         "coordinates": {"name": name, "version": version, "arch": arch, "repository": "test"},
-        "source": {"file": path},
+        "supply": {"file": path},
         "size": os.path.getsize(path),
         "stage": 0,
         "essential": False,
