@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::path::Path;
 
 /// The text without what a terminal would obey: control characters (escape sequences begin with one) and the marks that turn the direction of text
 /// around are written as `\u{1b}`. Newlines and tabs stay.
@@ -31,9 +32,22 @@ pub fn count(number: u64, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
+/// A path as a word of a command line (POSIX.1-2024, Shell Command Language, 2.2): in quotes where a shell would take it for something else.
+pub fn word(path: &Path) -> String {
+    let text = path.display().to_string();
+    let is_plain = |character: char| character.is_alphanumeric() || "/._-+=:,@%".contains(character);
+    if !text.is_empty() && text.chars().all(is_plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_shell_takes_a_path_as_one_word() {
+        let words = ["edge.yml", "specs/größe-1.yml", "my spec.yml", "it's.yml", "$HOME/~", ""].map(|path| word(Path::new(path)));
+        assert_eq!(words, ["edge.yml", "specs/größe-1.yml", "'my spec.yml'", r"'it'\''s.yml'", "'$HOME/~'", "''"]);
+    }
 
     #[test]
     fn terminals_are_not_commanded() {

@@ -8,6 +8,7 @@ use super::worker::WorkerFailure;
 use crate::cache::{self, Coordinates};
 use crate::distro::Packaging;
 use crate::root::sandbox::SandboxError;
+use crate::text::word;
 use crate::units::ByteSize;
 use crate::{disk, fetch, inspect, repo, resolve, store};
 
@@ -168,9 +169,9 @@ impl Error {
             Self::Repository(error) => error.hint(),
             Self::Resolve(error) => error.hint(),
             Self::NotAvailableOffline { spec, .. } | Self::MetadataOffline { spec, .. } => {
-                Some(format!("fetch them where there is a network: image-composer fetch {}", spec.display()))
+                Some(format!("fetch them where there is a network: image-composer fetch {}", word(spec)))
             }
-            Self::LockDisagrees { spec, .. } => Some(format!("renew it with: image-composer lock {}", spec.display())),
+            Self::LockDisagrees { spec, .. } => Some(format!("renew it with: image-composer lock {}", word(spec))),
             Self::LockedPackage { .. } => Some("make the lock anew: image-composer lock SPEC --upgrade".to_owned()),
             Self::Unproven(unproven) => Some(unproven.iter().find_map(|unproven| unproven.cause.hint()).unwrap_or_else(|| {
                 "the repository must sign its packages (rpmsign --addsign); to let it decide what is in the image, give it insecureSkipVerify: true and \
@@ -187,7 +188,7 @@ impl Error {
             Self::Disk(error) => error.hint(),
             Self::Cache(error) => error.hint(),
             Self::Store(error) => error.hint(),
-            Self::NothingToCheck(spec) => Some(format!("build it first: image-composer build {}", spec.display())),
+            Self::NothingToCheck(spec) => Some(format!("build it first: image-composer build {}", word(spec))),
             Self::Inspect(error) => error.hint(),
             Self::Scratch(_) => Some("set TMPDIR to a directory with room that can be written to".to_owned()),
             Self::Output { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {

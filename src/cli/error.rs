@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use image_composer::cache::{self, SpecHash};
 use image_composer::config::{ConfigError, NoStoreError};
 use image_composer::spec::LoadError;
+use image_composer::text::word;
 use image_composer::yaml::{Diagnostic, ReadError};
 use image_composer::{bill, build, inspect, store, transfer};
 
@@ -246,7 +247,7 @@ impl Error {
             Self::Ambiguous { .. } => Some("give more digits".to_owned()),
             Self::StoreDamaged { repaired: false } => Some("“image-composer cache verify --repair” mends what can be mended".to_owned()),
             Self::Unreadable(error) => error.hint(),
-            Self::NoLock { spec } => Some(format!("make it with: image-composer lock {}", spec.display())),
+            Self::NoLock { spec } => Some(format!("make it with: image-composer lock {}", word(spec))),
             Self::Lock { .. } => Some("make it anew: image-composer lock SPEC --upgrade".to_owned()),
             Self::NotTheSame { .. } => {
                 Some("look for what writes these files: a command of the spec, a package’s script, a local file that changes".to_owned())

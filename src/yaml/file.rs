@@ -54,7 +54,8 @@ impl ReadError {
         let stem = path.file_stem()?.to_str()?;
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let there = std::fs::read_dir(folder).into_iter().flatten().flatten().take(MOST_LOOKED_AT);
-        let mut there: Vec<String> = there.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+        let is_file = |entry: &std::fs::DirEntry| std::fs::metadata(entry.path()).is_ok_and(|metadata| metadata.is_file());
+        let mut there: Vec<String> = there.filter(is_file).filter_map(|entry| entry.file_name().into_string().ok()).collect();
         there.sort();
         let stem_of = |name: &String| Path::new(name).file_stem().and_then(|stem| stem.to_str()).map(str::to_owned);
         let stems: Vec<String> = there.iter().filter_map(stem_of).collect();
@@ -132,7 +133,9 @@ mod tests {
         std::fs::write(folder.path().join("edge.yml"), "").unwrap();
         let hint = |name: &str| read(&folder.path().join(name)).unwrap_err().hint().unwrap();
         assert_eq!(hint("edge.yaml"), format!("did you mean {}?", folder.path().join("edge.yml").display()));
+        std::fs::create_dir(folder.path().join("home")).unwrap();
         assert!(hint("none.json").starts_with("name a file that is there"));
+        assert!(hint("hone.yml").starts_with("name a file that is there"), "a folder is none");
         assert_eq!(read(folder.path()).unwrap_err().hint(), None);
     }
 }
