@@ -63,18 +63,14 @@ pub(super) struct Installation<'a> {
     ahead: &'a Ahead<'a>,
     progress: &'a dyn Progress,
     cancel: &'a Cancel,
-    /// Whether [`Phase::Configure`] is under way, and how many packages it has configured.
+    /// Whether [`Phase::Configure`] is under way, and how many packages it is about.
     configuring: AtomicBool,
-    configured: AtomicUsize,
+    to_configure: AtomicUsize,
 }
 
 impl<'a> Installation<'a> {
     pub(super) fn of(stage: Stage, (tree, plan): (&'a Tree, &'a Plan), ahead: &'a Ahead<'a>, progress: &'a dyn Progress, cancel: &'a Cancel) -> Self {
-        Self { tree, plan, stage, ahead, progress, cancel, configuring: AtomicBool::default(), configured: AtomicUsize::default() }
-    }
-
-    fn packages(&self) -> impl Iterator<Item = &Package> {
-        self.plan.packages.iter().filter(|package| self.stage.has(package))
+        Self { tree, plan, stage, ahead, progress, cancel, configuring: AtomicBool::default(), to_configure: AtomicUsize::default() }
     }
 
     /// Installs all packages of the stage and leaves them configured, but for what `last` does: it still belongs to [`Phase::Configure`].
@@ -84,7 +80,7 @@ impl<'a> Installation<'a> {
         let all = [&*bootstrap, &*rest].concat();
         self.await_all(if bootstrap.is_empty() { &rest } else { &bootstrap })?;
         let is_whole = self.have_come(&rest);
-        self.begin_unpacking(if is_whole { &all } else { &bootstrap });
+        self.begin(if is_whole { &all } else { &bootstrap });
         if self.stage == Stage::FIRST {
             self.prepare()?;
         }
@@ -97,7 +93,7 @@ impl<'a> Installation<'a> {
             self.progress.report(Event::Finish { phase: Phase::Unpack });
             self.finish_configuring();
             self.await_all(&rest)?;
-            self.begin_unpacking(&rest);
+            self.begin(&rest);
         }
         let controls = self.controls(&rest)?;
         let has_preinst: Vec<bool> =
@@ -112,7 +108,9 @@ impl<'a> Installation<'a> {
         Ok(())
     }
 
-    fn begin_unpacking(&self, numbers: &[usize]) {
+    /// Begins with packages that are there.
+    fn begin(&self, numbers: &[usize]) {
+        self.to_configure.store(numbers.len(), Ordering::Relaxed);
         let total = numbers.iter().map(|&number| self.plan.packages[number].size).sum();
         self.progress.report(Event::Start { phase: Phase::Unpack, total: Some(total) });
     }
@@ -302,8 +300,8 @@ impl<'a> Installation<'a> {
         let mut command = vec!["dpkg", "--no-pager"];
         command.extend(arguments);
         if !self.configuring.swap(true, Ordering::Relaxed) {
-            let total = self.packages().count() - self.configured.load(Ordering::Relaxed);
-            self.progress.report(Event::Start { phase: Phase::Configure, total: Some(total as u64) });
+            let total = self.to_configure.load(Ordering::Relaxed) as u64;
+            self.progress.report(Event::Start { phase: Phase::Configure, total: Some(total) });
         }
         let mut setting_up = SettingUp::default();
         let mut culprits: Vec<String> = Vec::new();
@@ -313,7 +311,6 @@ impl<'a> Installation<'a> {
             if let Some(package) = line.strip_prefix("Setting up ") {
                 setting_up.next(package.split([' ', ':']).next().unwrap_or_default(), self.progress);
                 self.progress.report(Event::Advance { phase: Phase::Configure, by: 1 });
-                self.configured.fetch_add(1, Ordering::Relaxed);
                 section.clear();
             }
             if section.len() < SECTION_LIMIT {
