@@ -23,8 +23,8 @@ use crate::store::Parts;
 use crate::tree::Tree;
 use crate::units::ByteSize;
 
-/// How long a worker that gives up waits for a program of the image.
-const GRACE: Duration = Duration::from_secs(1);
+/// How long a worker that gives up waits for a program of the image, and takes to remove its tree, at most.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// What the worker shall do.
 #[derive(Debug, Serialize, Deserialize)]
