@@ -4,6 +4,8 @@
 //! made with an accepted digest algorithm, has not expired and is not from the future, and that its key was valid when it was made and may sign
 //! (`keyring.rs`). Signatures by keys that the keyring does not have are ignored, as long as there is a good one: archives sign with several keys.
 
+use std::io;
+
 use pgp::armor::Dearmor;
 use pgp::composed::CleartextSignedMessage;
 use pgp::packet::{Packet, PacketParser, Signature, SignatureType, SignatureVersion, SubpacketData};
@@ -16,6 +18,9 @@ const CLOCK_TOLERANCE: u64 = 600;
 
 /// The most signatures that are looked at. Debian's releases carry three.
 const SIGNATURES_LIMIT: usize = 32;
+
+/// The longest head of a framed text in bytes: its first line, and the names of digest algorithms.
+const FRAME_HEAD_LIMIT: usize = 4096;
 
 const CLEARTEXT_BEGIN: &[u8] = b"-----BEGIN PGP SIGNED MESSAGE-----";
 
@@ -111,11 +116,74 @@ pub fn verify_cleartext(message: &[u8], keyring: &Keyring, now: u64) -> Result<V
     if !message.trim_ascii_start().starts_with(CLEARTEXT_BEGIN) {
         return Err(SignatureError::Unsigned);
     }
-    let (message, _) = CleartextSignedMessage::from_armor_buf(message, pgp::armor::DearmorOptions::new()).map_err(malformed)?;
-    // What is hashed has `\r\n` at the ends of lines; it is what we go on with, so that nothing unsigned can come along.
-    let signed = message.signed_text();
-    let signers = judge(message.signatures(), signed.as_bytes(), keyring, now)?;
-    Ok(Verified { text: signed.replace("\r\n", "\n").into_bytes(), signers })
+    // What is hashed is what we go on with, so that nothing unsigned can come along.
+    let Framed { signed, frame } = Framed::read(message)?;
+    let signers = judge(frame.signatures(), &signed, keyring, now)?;
+    Ok(Verified { text: with_bare_line_ends(&signed), signers })
+}
+
+/// A text in the frame of its signatures (RFC 9580 §7).
+struct Framed {
+    /// As the signatures cover it: without the escapes of dashes and white space at the ends of lines, and with `\r\n` between them.
+    signed: Vec<u8>,
+    /// The frame, around nothing.
+    frame: CleartextSignedMessage,
+}
+
+impl Framed {
+    /// Takes a message apart.
+    ///
+    /// The frame is read by the library, and the text in it here: the library looks through the whole text again after each line of it, which of a text of a
+    /// few megabytes, before anything of it is proven, takes hours.
+    fn read(message: &[u8]) -> Result<Self, SignatureError> {
+        let mut lines = message.trim_ascii_start().split_inclusive(|byte| *byte == b'\n');
+        let mut frame = Vec::new();
+        for line in lines.by_ref() {
+            frame.extend_from_slice(line);
+            if line.trim_ascii().is_empty() || frame.len() > FRAME_HEAD_LIMIT {
+                break;
+            }
+        }
+        let mut signed: Option<Vec<u8>> = None;
+        for line in lines.by_ref() {
+            if line.starts_with(b"-----") {
+                frame.extend_from_slice(line);
+                break;
+            }
+            let line = line.strip_suffix(b"\n").unwrap_or(line);
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            let line = line.strip_prefix(b"- ").unwrap_or(line);
+            let end = line.iter().rposition(|byte| !matches!(byte, b' ' | b'\t')).map_or(0, |last| last + 1);
+            match &mut signed {
+                Some(signed) => signed.extend_from_slice(b"\r\n"),
+                None => signed = Some(Vec::with_capacity(message.len())),
+            }
+            signed.get_or_insert_default().extend_from_slice(&line[..end]);
+        }
+        for line in lines {
+            frame.extend_from_slice(line);
+        }
+        let (frame, _) = CleartextSignedMessage::from_armor_buf(&frame[..], pgp::armor::DearmorOptions::new()).map_err(malformed)?;
+        if !frame.text().is_empty() {
+            return Err(malformed(io::Error::other("its head has lines that belong to no head").into()));
+        }
+        Ok(Self { signed: signed.unwrap_or_default(), frame })
+    }
+}
+
+/// The same text with `\n` at the ends of lines.
+fn with_bare_line_ends(text: &[u8]) -> Vec<u8> {
+    let mut bare = Vec::with_capacity(text.len());
+    for line in text.split_inclusive(|byte| *byte == b'\n') {
+        match line.strip_suffix(b"\r\n") {
+            Some(line) => {
+                bare.extend_from_slice(line);
+                bare.push(b'\n');
+            }
+            None => bare.extend_from_slice(line),
+        }
+    }
+    bare
 }
 
 /// The text of a message that may be framed by a signature, which nobody looks at.
@@ -123,12 +191,8 @@ pub fn verify_cleartext(message: &[u8], keyring: &Keyring, now: u64) -> Result<V
 /// # Errors
 /// A frame that cannot be read.
 pub(super) fn unframed(message: &[u8]) -> Result<Verified, SignatureError> {
-    let text = if message.trim_ascii_start().starts_with(CLEARTEXT_BEGIN) {
-        let (message, _) = CleartextSignedMessage::from_armor_buf(message, pgp::armor::DearmorOptions::new()).map_err(malformed)?;
-        message.signed_text().replace("\r\n", "\n").into_bytes()
-    } else {
-        message.to_vec()
-    };
+    let text =
+        if message.trim_ascii_start().starts_with(CLEARTEXT_BEGIN) { with_bare_line_ends(&Framed::read(message)?.signed) } else { message.to_vec() };
     Ok(Verified { text, signers: Vec::new() })
 }
 
@@ -140,12 +204,12 @@ pub fn verify_detached(text: &[u8], signature: &[u8], keyring: &Keyring, now: u6
     if signature.is_empty() {
         return Err(SignatureError::Unsigned);
     }
-    let signatures = if signature[0] & 0x80 == 0 { read(std::io::BufReader::new(Dearmor::new(signature)))? } else { read(signature)? };
+    let signatures = if signature[0] & 0x80 == 0 { read(io::BufReader::new(Dearmor::new(signature)))? } else { read(signature)? };
     let signers = judge(&signatures, text, keyring, now)?;
     Ok(Verified { text: text.to_vec(), signers })
 }
 
-fn read(packets: impl std::io::BufRead) -> Result<Vec<Signature>, SignatureError> {
+fn read(packets: impl io::BufRead) -> Result<Vec<Signature>, SignatureError> {
     let mut signatures = Vec::new();
     for packet in PacketParser::new(packets).take(SIGNATURES_LIMIT) {
         if let Packet::Signature(signature) = packet.map_err(malformed)? {

@@ -68,6 +68,35 @@ fn text_around_the_frame_is_refused() {
 }
 
 #[test]
+fn the_text_is_what_was_signed_however_its_lines_end() {
+    let key = TestKey::new(1);
+    for text in ["", "\n", "b", "- a\n-b\n--\n-----c\n - d", "white\n  space\tb\n\n\n", "\u{e4}\u{1f600}\n"] {
+        let message = key.sign_cleartext(text, &SignOptions::default());
+        for message in [message.clone(), message.replace('\n', "\r\n"), message.replacen("b\n", "b \t \n", 1)] {
+            let verified = verify_cleartext(message.as_bytes(), &keyring(&key), NOW).expect(text);
+            assert_eq!(String::from_utf8(verified.text).unwrap(), text, "{message:?}");
+            // As the library has it, which reads all of it.
+            let (whole, _) = CleartextSignedMessage::from_string(&message).unwrap();
+            assert_eq!(whole.signed_text().replace("\r\n", "\n"), text);
+            assert_eq!(String::from_utf8(unframed(message.as_bytes()).unwrap().text).unwrap(), text);
+        }
+    }
+}
+
+/// A mirror answers with a file of any length and shape, before anything of it is proven.
+#[test]
+fn a_long_text_of_short_lines_takes_no_longer_than_another_one() {
+    let key = TestKey::new(1);
+    let lines = "a\n".repeat(1 << 20);
+    let begin = "-----BEGIN PGP SIGNED MESSAGE-----\n";
+    for message in [format!("{begin}Hash: SHA512\n\n{lines}"), format!("{begin}{lines}"), format!("{begin}Hash: SHA512\n{lines}\n{lines}")] {
+        assert!(matches!(verify_cleartext(message.as_bytes(), &keyring(&key), NOW), Err(SignatureError::Malformed(_))));
+    }
+    let message = key.sign_cleartext(&lines, &SignOptions::default());
+    assert_eq!(verify_cleartext(message.as_bytes(), &keyring(&key), NOW).unwrap().text.len(), lines.len());
+}
+
+#[test]
 fn a_missing_signature_is_refused() {
     let ring = keyring(&TestKey::new(1));
     let unsigned = "-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA512\n\nSuite: stable\n";
