@@ -22,7 +22,7 @@ use image_composer::cache::{ImageCache, SpecHash};
 use image_composer::digest::{Digest, Sha256};
 use image_composer::progress::{Cancel, Silent};
 use image_composer::repo::Archive;
-use image_composer::repo::deb::packages::{self, Known};
+use image_composer::repo::deb::packages;
 use image_composer::resolve;
 use image_composer::root::{self, Packaging};
 use image_composer::store::{Output, Store};
@@ -94,8 +94,9 @@ fn list() -> String {
 
 fn resolve(folder: &Path) {
     let archive = Arc::new(Archive { id: "bench".to_owned(), mirrors: Vec::new(), pin: 500 });
-    let text = Arc::new(std::fs::read(folder.join("Packages")).expect("the list"));
-    let packages = packages::parse(&text, &archive, "amd64", Known::Kept).expect("a list").records;
+    let text = std::fs::read(folder.join("Packages")).expect("the index");
+    let list = Arc::new(packages::parse(&text, &archive.id, "amd64").expect("a list"));
+    let packages = list.records(&archive, |_| true).expect("its packages");
     let request = resolve::Request {
         wanted: (0..PACKAGES).step_by(PACKAGES as usize / 10).map(|number| format!("p{number}")).collect(),
         kernel: None,

@@ -45,13 +45,22 @@ impl Coordinates {
     /// # Errors
     /// The first part that no package can have.
     pub fn new(name: &str, version: &str, arch: &str, repository: &str) -> Result<Self, CoordinatesError> {
+        Self::check(name, version, arch, repository)?;
+        Ok(Self { name: name.to_owned(), version: version.to_owned(), arch: arch.to_owned(), repository: repository.to_owned() })
+    }
+
+    /// Whether these are parts of coordinates.
+    ///
+    /// # Errors
+    /// As [`Coordinates::new`].
+    pub fn check(name: &str, version: &str, arch: &str, repository: &str) -> Result<(), CoordinatesError> {
         for (part, value) in [("name", name), ("version", version), ("architecture", arch), ("repository", repository)] {
             let printable = value.bytes().all(|byte| byte.is_ascii_graphic() && (byte != b'/' || part == "repository"));
             if value.is_empty() || value.len() > PART_LIMIT || !printable || value == "." || value == ".." {
                 return Err(CoordinatesError { part, value: value.chars().take(80).collect() });
             }
         }
-        Ok(Self { name: name.to_owned(), version: version.to_owned(), arch: arch.to_owned(), repository: repository.to_owned() })
+        Ok(())
     }
 
     /// The package's name.

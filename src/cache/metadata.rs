@@ -1,7 +1,7 @@
 //! The metadata cache: verified files of repositories, so that an offline build resolves as the online one did.
 
 use super::{Error, MetadataAttributes, Result, move_references, publish_named};
-use crate::digest::Digest;
+use crate::digest::{Digest, Sha256};
 use crate::format::blob::{Header, MetadataName};
 use crate::format::row::{BlobRow, MetadataRow};
 use crate::store::{self, BlobReader, Store, Used, failpoint};
@@ -30,6 +30,8 @@ pub struct MetadataEntry {
     pub last_modified: Option<String>,
     /// Fingerprints of the keys whose signatures were verified; empty for files that are proven by a digest in another one.
     pub verified_by: Vec<String>,
+    /// Of what was made here of another file: the digest of that.
+    pub made_from: Option<Sha256>,
 }
 
 /// A file of a repository to be stored.
@@ -64,8 +66,7 @@ impl<'a> MetadataCache<'a> {
         let txn = self.store.read()?;
         let Some(row) = txn.get::<MetadataRow>(&key(archive, path)?)? else { return Ok(None) };
         let Some(blob) = self.store.intact_blob(&txn, &row.blob)? else { return Ok(None) };
-        let MetadataAttributes { etag, last_modified, verified_by } = row.attributes;
-        Ok(Some(MetadataEntry { digest: row.blob, raw_len: blob.raw_len, fetched_at: row.fetched_at, etag, last_modified, verified_by }))
+        Ok(Some(MetadataEntry::of(row, &blob)))
     }
 
     /// Reads a file into memory.
@@ -165,11 +166,17 @@ impl<'a> MetadataCache<'a> {
         let entry = |((key, row), blob): ((String, MetadataRow), Option<BlobRow>)| {
             let blob = blob.filter(|blob| !blob.lost)?;
             let (archive, path) = key.split_once('\0')?;
-            let MetadataAttributes { etag, last_modified, verified_by } = row.attributes;
-            let entry = MetadataEntry { digest: row.blob, raw_len: blob.raw_len, fetched_at: row.fetched_at, etag, last_modified, verified_by };
-            Some((archive.to_owned(), path.to_owned(), entry))
+            Some((archive.to_owned(), path.to_owned(), MetadataEntry::of(row, &blob)))
         };
         Ok(rows.into_iter().zip(blobs).filter_map(entry).collect())
+    }
+}
+
+impl MetadataEntry {
+    fn of(row: MetadataRow, blob: &BlobRow) -> Self {
+        let made_from = row.attributes.made_from();
+        let MetadataAttributes { etag, last_modified, verified_by } = row.attributes;
+        Self { digest: row.blob, raw_len: blob.raw_len, fetched_at: row.fetched_at, etag, last_modified, verified_by, made_from }
     }
 }
 

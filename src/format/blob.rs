@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::cbor;
 use super::{FormatError, skippable, take};
-use crate::digest::Digest;
+use crate::digest::{Digest, Sha256};
 
 /// The first bytes of the skippable frame; the last is the format version. A reader refuses another version.
 const MAGIC: [u8; 8] = *b"ICBLOB\0\x01";
@@ -75,7 +75,7 @@ pub struct PackageName {
     /// The identity of the repository.
     pub repository: String,
     /// SHA-256 of the file, 64 hexadecimal digits.
-    pub sha256: crate::digest::Sha256,
+    pub sha256: Sha256,
 }
 
 /// What a file of a repository was called when it came in.
@@ -100,7 +100,8 @@ pub struct MetadataAttributes {
     pub etag: Option<String>,
     /// The server's `Last-Modified`, verbatim.
     pub last_modified: Option<String>,
-    /// Fingerprints of the keys whose signatures were verified.
+    /// Fingerprints of the keys whose signatures were verified. Of what this program has made of another file the digest of that: see
+    /// [`MetadataAttributes::made_from`].
     pub verified_by: Vec<String>,
 }
 
@@ -120,6 +121,22 @@ impl PackageName {
     /// The key of its row in the index.
     pub fn key(&self) -> Vec<u8> {
         [self.name.as_str(), &self.version, &self.arch, &self.repository].join("\0").into_bytes()
+    }
+}
+
+/// What stands before the digest of a file from which another one was made.
+const MADE_FROM: &str = "sha256:";
+
+impl MetadataAttributes {
+    /// Of what was made here from the file with this digest. A bundle cannot say this, because of its attributes nothing is believed.
+    pub fn of_made(from: Sha256) -> Self {
+        Self { verified_by: vec![format!("{MADE_FROM}{from}")], ..Self::default() }
+    }
+
+    /// The digest of the file that it was made from, if it was.
+    pub fn made_from(&self) -> Option<Sha256> {
+        let [only] = &self.verified_by[..] else { return None };
+        only.strip_prefix(MADE_FROM)?.parse().ok()
     }
 }
 
@@ -244,13 +261,7 @@ mod tests {
 
     fn name() -> PackageName {
         let text = str::to_owned;
-        PackageName {
-            name: text("hello"),
-            version: text("1:2-3"),
-            arch: text("amd64"),
-            repository: text("debian"),
-            sha256: crate::digest::Sha256::of(b""),
-        }
+        PackageName { name: text("hello"), version: text("1:2-3"), arch: text("amd64"), repository: text("debian"), sha256: Sha256::of(b"") }
     }
 
     fn decode(head: &[u8]) -> Result<Header, FormatError> {

@@ -18,13 +18,14 @@
 //! | [`row`] | the rows of the index |
 //! | [`totals`] | its counters |
 //!
-//! `ext` and `attributes` are the form of others' bytes: the file systems that are in images, for those who cut and those who look into them.
+//! `leb128` is how lists of packages (`repo/list.rs`) have their numbers and texts. `ext` and `attributes` are the form of others' bytes: the file systems that are in images, for those who cut and those who look into them.
 
 pub(crate) mod attributes;
 pub mod blob;
 pub mod bundle;
 pub mod cbor;
 pub(crate) mod ext;
+pub(crate) mod leb128;
 pub mod manifest;
 pub(crate) mod number;
 pub mod pack;

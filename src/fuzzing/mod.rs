@@ -21,8 +21,10 @@ use crate::format::totals::{TotalRow, UsageRow};
 use crate::format::{blob, bundle as bundles, cbor, pack as packs, skippable, tree, zeros};
 use crate::progress::Cancel;
 use crate::repo::deb::{packages as indexes, relation, release as releases, sources as apt};
+use crate::repo::list::{Head, List};
 use crate::repo::{Archive, Keyring, rpm as rpms, signature as signatures};
 use crate::resolve::{Lock, LockFile};
+use crate::root::Packaging;
 use crate::store::BundleReader;
 
 /// Reads bytes, and says whether they were accepted.
@@ -208,20 +210,33 @@ pub fn rpm(bytes: &[u8]) -> bool {
 /// The index of a suite.
 pub fn packages(bytes: &[u8]) -> bool {
     let archive = Arc::new(Archive { id: "debian".to_owned(), mirrors: Vec::new(), pin: 500 });
-    let text = Arc::new(bytes.to_vec());
-    let Ok(packages) = indexes::parse(&text, &archive, "amd64", indexes::Known::New) else { return false };
-    let kept = indexes::parse(&text, &archive, "amd64", indexes::Known::Kept).map(|packages| packages.records);
-    assert_eq!(kept.as_ref().ok(), Some(&packages.records));
-    assert!(packages.records.iter().all(|record| is_inside(&record.filename)));
+    let Ok(list) = indexes::parse(bytes, &archive.id, "amd64") else { return any_list(bytes, &archive) };
+    let records = Arc::new(list).records(&archive, |_| true).expect("it was written so");
+    // All of them could be read when the list was made.
+    assert!(records.iter().all(|record| is_inside(&record.filename) && record.relations.depends.iter().all(|any_of| !any_of.0.is_empty())));
     true
 }
 
 /// The list of packages of an RPM repository.
 pub fn primary(bytes: &[u8]) -> bool {
     let archive = Arc::new(Archive { id: "rpm".to_owned(), mirrors: Vec::new(), pin: 500 });
-    let Ok(packages) = rpms::primary::parse(bytes, &archive, "x86_64") else { return false };
+    let Ok(packages) = rpms::primary::parse(bytes, &archive, "x86_64") else { return any_list(bytes, &archive) };
     assert!(packages.records.iter().all(|record| is_inside(&record.filename)));
-    packages.unusable.is_empty()
+    let rpms::primary::Packages { records, unproven, unusable } = packages;
+    let is_whole = unusable.is_empty();
+    let head = Head { packaging: Packaging::Rpm, arch: "x86_64".to_owned(), unproven, unusable };
+    let kept = List::read(List::of_records(head.clone(), &records).bytes().to_vec()).expect("it was written so");
+    assert_eq!(*kept.head(), head);
+    assert_eq!(Arc::new(kept).records(&archive, |_| true).expect("it was written so"), records);
+    is_whole
+}
+
+/// What could be a list that this program has made of an index.
+fn any_list(bytes: &[u8], archive: &Arc<Archive>) -> bool {
+    let Ok(list) = List::read(bytes.to_vec()) else { return false };
+    let Ok(records) = Arc::new(list).records(archive, |_| true) else { return false };
+    assert!(records.iter().all(|record| is_inside(&record.filename) && record.relations.depends.iter().all(|any_of| !any_of.0.is_empty())));
+    true
 }
 
 /// A `repomd.xml`, whose signature was verified; or a metalink, which nothing proves, or a list of files.

@@ -14,6 +14,7 @@ use crate::format::record::{Import, ReleaseDate};
 use crate::format::totals::Amount;
 use crate::progress::Silent;
 use crate::repo::ReleaseInfo;
+use crate::repo::rpm::primary::Packages;
 use crate::repo::rpm::primary::tests::primary;
 use crate::repo::signature::tests::keys::{SignOptions, TestKey};
 use crate::resolve::{LockedPackage, Reason};
@@ -189,6 +190,14 @@ fn rpms() -> Vec<(String, Vec<u8>)> {
     packages.collect()
 }
 
+/// What is made of a list of packages.
+fn rpm_list(primary: &[u8]) -> Vec<u8> {
+    let archive = Arc::new(Archive { id: text("rpm"), mirrors: Vec::new(), pin: 500 });
+    let Packages { records, unproven, unusable } = crate::repo::rpm::primary::parse(primary, &archive, "x86_64").unwrap();
+    let head = Head { packaging: Packaging::Rpm, arch: text("x86_64"), unproven, unusable };
+    List::of_records(head, &records).bytes().to_vec()
+}
+
 /// A list of packages, what names it, the mirrors that have it, and the files of the packages.
 fn rpm_metadata() -> [Vec<u8>; 4] {
     let lists = "a 1:2.0~rc1-3: requires b >= 2, rpmlib(FileCaps) <= 4.6, /bin/sh, (c if d else e); provides f >= 3; conflicts g; files /usr/bin/a\n\
@@ -262,7 +271,9 @@ fn seeds() -> Vec<(&'static str, String, Vec<u8>)> {
     let (_, footer) = packs::encode_footer(&[entry(digest, 16, 10), entry(other, 26, 5)]).unwrap();
     add("pack", "two", footer[skippable::HEAD_LEN..footer.len() - packs::TRAILER_LEN].to_vec());
     add("packages", "bash", PACKAGES.as_bytes().to_vec());
+    add("packages", "list", indexes::parse(PACKAGES.as_bytes(), "debian", "amd64").unwrap().bytes().to_vec());
     let [list, repomd, metalink, files] = rpm_metadata();
+    add("primary", "list", rpm_list(&list));
     add("primary", "two", list);
     add("repomd", "primary", repomd);
     add("repomd", "metalink", metalink);

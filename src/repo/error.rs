@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::deb::packages::PackagesError;
 use super::deb::release::ReleaseError;
+use super::list::Unreadable;
 use super::rpm::XmlError;
 use super::signature::SignatureError;
 use super::utc;
@@ -135,6 +136,9 @@ pub enum Cause {
     /// It is no Packages file.
     #[error("it is no index of packages")]
     Packages(#[from] PackagesError),
+    /// What was made of it cannot be read again.
+    #[error("the list that was made of it cannot be used")]
+    List(#[from] Unreadable),
 }
 
 /// A file of metadata that an offline build lacks.
@@ -216,7 +220,7 @@ impl Cause {
                 Some("the mirror may be in the middle of an update: try again in a few minutes, or try another mirror".to_owned())
             }
             Self::Modules => Some("name a repository without modules: releases of the distribution that still have them cannot be built".to_owned()),
-            Self::NotListed { .. } | Self::Packages(_) | Self::Xml(_) | Self::Compression => None,
+            Self::NotListed { .. } | Self::Packages(_) | Self::List(_) | Self::Xml(_) | Self::Compression => None,
         }
     }
 }

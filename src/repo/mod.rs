@@ -4,6 +4,7 @@ pub mod deb;
 mod error;
 pub mod folder;
 pub mod keyring;
+pub(crate) mod list;
 mod load;
 pub mod pattern;
 mod record;
@@ -13,6 +14,7 @@ mod trust;
 
 pub use error::{Cause, Error, Failure, Missing};
 pub use keyring::Keyring;
+pub use list::{List, Unreadable};
 pub(crate) use load::RELEASE_LIMIT;
 pub use load::{ArchiveConfig, LoadOptions, MirrorList, MirrorListKind, SuiteConfig, Universe, load, with_mirrors};
 pub use record::{

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize};
 
+use super::list::List;
 use crate::cache::Coordinates;
 use crate::digest::{Digest, Sha256};
 
@@ -87,33 +88,27 @@ pub enum MultiArch {
 /// hundreds, and making the relations of all is two thirds of the work of reading it.
 #[derive(Clone)]
 pub struct LazyRelations {
-    read: OnceLock<Relations>,
+    read: OnceLock<Box<Relations>>,
     unread: Option<Passage>,
 }
 
 /// Where a list says it.
 #[derive(Clone)]
 struct Passage {
-    list: Arc<dyn RelationSource>,
+    list: Arc<List>,
     place: Range<usize>,
-}
-
-/// A list of packages, as a text that was checked as a whole.
-pub(super) trait RelationSource: Send + Sync {
-    /// The relations of the package that is described there.
-    fn relations(&self, place: Range<usize>) -> Relations;
 }
 
 impl LazyRelations {
     /// What `list` says at `place`.
-    pub(super) fn later(list: Arc<dyn RelationSource>, place: Range<usize>) -> Self {
-        Self { read: OnceLock::new(), unread: Some(Passage { list, place }) }
+    pub(super) fn later(list: &Arc<List>, place: Range<usize>) -> Self {
+        Self { read: OnceLock::new(), unread: Some(Passage { list: Arc::clone(list), place }) }
     }
 }
 
 impl From<Relations> for LazyRelations {
     fn from(relations: Relations) -> Self {
-        Self { read: relations.into(), unread: None }
+        Self { read: Box::new(relations).into(), unread: None }
     }
 }
 
@@ -121,7 +116,7 @@ impl Deref for LazyRelations {
     type Target = Relations;
 
     fn deref(&self) -> &Relations {
-        self.read.get_or_init(|| self.unread.as_ref().map(|Passage { list, place }| list.relations(place.clone())).unwrap_or_default())
+        self.read.get_or_init(|| Box::new(self.unread.as_ref().map(|Passage { list, place }| list.relations(place.clone())).unwrap_or_default()))
     }
 }
 

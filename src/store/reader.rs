@@ -12,6 +12,9 @@ use crate::digest::Digest;
 use crate::format::blob::{self, FRAME_WINDOW_LOG, Header};
 use crate::format::skippable;
 
+/// The most memory that is set aside before anything is read. None of it is touched before there is something for it.
+const RESERVED: u64 = 64 << 20;
+
 type Decoder = zstd::stream::read::Decoder<'static, BufReader<File>>;
 
 /// Reads one blob, and checks it. An error of kind [`io::ErrorKind::InvalidData`] has a [`Damage`] inside.
@@ -74,8 +77,9 @@ impl BlobReader {
     /// # Errors
     /// [`Error::Damaged`] when the content is not what its digest says, or longer than `limit`.
     pub(crate) fn read_all(mut self, limit: u64) -> Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        let read = (&mut self).take(limit + 1).read_to_end(&mut bytes).map_err(|error| self.unwrap_damage(error))?;
+        // What grows step by step is copied, and its memory touched, twice.
+        let mut bytes = Vec::with_capacity(usize::try_from(limit.saturating_add(1).min(RESERVED)).unwrap_or_default());
+        let read = (&mut self).take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(|error| self.unwrap_damage(error))?;
         if read as u64 > limit {
             return Err(damage(&self.path, &self.expected, Problem::Length { expected: limit, found: read as u64 }).into());
         }

@@ -2,12 +2,13 @@
 
 use std::error::Error as _;
 use std::fmt::Write as _;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
-use image_composer::cache::MetadataCache;
+use image_composer::cache::{MetadataAttributes, MetadataCache};
+use image_composer::digest::Sha256;
 use image_composer::fetch::{Client, ClientOptions};
 use image_composer::progress::{Cancel, Event, Progress};
-use image_composer::repo::{self, ArchiveConfig, Cause, Keyring, LoadOptions, SuiteConfig, Trust, Universe};
+use image_composer::repo::{self, Archive, ArchiveConfig, Cause, Keyring, LoadOptions, PackageRecord, SuiteConfig, Trust, Universe};
 use image_composer::store::Store;
 use pgp::crypto::hash::HashAlgorithm;
 
@@ -697,4 +698,63 @@ fn nothing_is_kept_without_a_cache() {
     }
     assert_eq!(server.given(INRELEASE), 2);
     assert!(matches!(world.load_offline(&archives[0]), Err(repo::Error::Offline(_))));
+}
+
+/// The list that is made of an index is used in its place: a list with another content shows that, and when it is not.
+#[test]
+fn an_index_is_read_once() {
+    let tree = repository().build(&key());
+    let in_release = String::from_utf8(tree[INRELEASE].clone()).unwrap();
+    let server = Server::new(tree);
+    let (archive, world) = (archive(&[&server.url()]), World::new());
+    let loaded = world.load(&archive).unwrap();
+    let cache = MetadataCache::new(&world.store);
+    let list = format!("{PACKAGES} for amd64");
+    let kept = || cache.lookup("test", &list).unwrap().map(|entry| (entry.made_from, cache.read(&entry).unwrap())).unwrap();
+    let (made_from, good) = kept();
+    let digest = made_from.unwrap();
+    assert!(in_release.lines().any(|line| line.contains(&digest.to_string()) && line.ends_with("main/binary-amd64/Packages")));
+    // Offline nobody has an address.
+    let offline = |world: &World| world.load_offline(&archive).unwrap().packages;
+    let bare = Arc::new(Archive { id: "test".to_owned(), mirrors: Vec::new(), pin: 500 });
+    let loaded: Vec<PackageRecord> = loaded.packages.into_iter().map(|package| PackageRecord { archive: Arc::clone(&bare), ..package }).collect();
+    assert_eq!(offline(&world), loaded);
+    server.forget();
+    assert_eq!(names(&world.load(&archive).unwrap()), ["hello=1.0:amd64 (test)", "docs=1.0:all (test)"]);
+    assert_eq!(server.asked().len(), 1, "whether the InRelease is the current one");
+    let only = ArchiveConfig { allow: vec!["doc*".to_owned()], ..archive.clone() };
+    assert_eq!(names(&world.load_offline(&only).unwrap()), ["docs=1.0:all (test)"]);
+
+    // Of another index.
+    let other = World::new();
+    let server = Server::new(Repository::new("stable").with(Deb::new("other", "2")).build(&key()));
+    other.load(&ArchiveConfig { mirrors: vec![server.url()], ..archive.clone() }).unwrap();
+    let others = MetadataCache::new(&other.store);
+    let others = others.read(&others.lookup("test", &list).unwrap().unwrap()).unwrap();
+    let put = |bytes: &[u8], made_from: Option<Sha256>| {
+        cache.insert("test", &list, bytes, &made_from.map(MetadataAttributes::of_made).unwrap_or_default()).unwrap();
+    };
+    put(&others, Some(digest));
+    assert_eq!(names(&world.load_offline(&archive).unwrap()), ["other=2:amd64 (test)"]);
+    for (bytes, made_from) in [
+        (&others[..], None),
+        (&others, Some(Sha256::of(b"another index"))),
+        (b"no list", Some(digest)),
+        (&good[..good.len() - 1], Some(digest)),
+        (&[&good[..7], &[0xff], &good[8..]].concat(), Some(digest)),
+    ] {
+        put(bytes, made_from);
+        assert_eq!(offline(&world), loaded);
+        assert_eq!(kept(), (Some(digest), good.clone()), "it is made again");
+    }
+
+    // What it was made of must be there, too: it is what another store can be given.
+    let lost = World::new();
+    let cache = MetadataCache::new(&lost.store);
+    cache.insert("test", &list, &good, &MetadataAttributes::of_made(digest)).unwrap();
+    let inrelease = MetadataCache::new(&world.store);
+    let inrelease = inrelease.read(&inrelease.lookup("test", INRELEASE).unwrap().unwrap()).unwrap();
+    cache.insert("test", INRELEASE, &inrelease, &MetadataAttributes::default()).unwrap();
+    let missing = lost.load_offline(&archive).unwrap_err();
+    assert!(matches!(&missing, repo::Error::Offline(missing) if missing[0].path == PACKAGES), "{missing:?}");
 }

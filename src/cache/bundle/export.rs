@@ -88,6 +88,10 @@ fn metadata(txn: &ReadTxn<'_>, selection: &Selection) -> Result<Vec<MetadataItem
     let mut found = Vec::new();
     txn.scan::<MetadataRow>(&[], |key, row| {
         let Some((archive, path)) = std::str::from_utf8(key).ok().and_then(|key| key.split_once('\0')) else { return Ok(ControlFlow::Continue(())) };
+        if row.attributes.made_from().is_some() {
+            // Whoever gets the file that it was made from makes it himself.
+            return Ok(ControlFlow::Continue(()));
+        }
         let of_suite = |(of, suite): &(String, String)| of == archive && is_of_suite(path, suite);
         if selection.all || selection.suites.iter().any(of_suite) {
             let (archive, path) = (archive.to_owned(), path.to_owned());

@@ -377,6 +377,25 @@ fn metadata_of_a_later_fetch_stays_and_the_future_is_now() {
     to.check_references();
 }
 
+/// What this program makes of an index is used in its place without a signature, so nobody else may bring it.
+#[test]
+fn what_was_made_of_a_file_stays_where_it_was_made() {
+    let from = World::filled();
+    let bundle = from.export(&all());
+    let made = MetadataAttributes::of_made(Sha256::of(b""));
+    MetadataCache::new(&from.store).insert("debian", "dists/stable/main/binary-amd64/Packages for amd64", b"a list", &made).unwrap();
+    assert_eq!(table(&from.export(&all())).1.contents.metadata, table(&bundle).1.contents.metadata);
+
+    let claims = forge(&bundle, |table| table.contents.metadata.iter_mut().for_each(|item| item.name.attributes = made.clone()));
+    let to = world();
+    assert_eq!(to.import(&claims).unwrap().metadata.added, 3);
+    assert!(to.rows::<MetadataRow>().into_iter().all(|(_, row)| row.attributes.made_from().is_none()));
+    // Also where an index is made again from the names that blobs bear.
+    let blobs = to.rows::<BlobRow>();
+    let header = |digest: &[u8]| to.store.open_blob(&Digest::from_bytes(digest.try_into().unwrap())).unwrap().header().clone();
+    assert!(blobs.iter().filter_map(|(digest, _)| header(digest).metadata).all(|name| name.attributes.made_from().is_none()));
+}
+
 /// Every byte of a bundle is under a digest.
 #[test]
 fn a_flipped_or_missing_byte_anywhere_is_refused_and_nothing_is_visible() {

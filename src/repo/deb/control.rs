@@ -64,11 +64,6 @@ impl<'a> Scanner<'a> {
         Self { text, at: 0, in_paragraph: false }
     }
 
-    /// How far the file is read, in bytes.
-    pub(crate) fn offset(&self) -> usize {
-        self.at
-    }
-
     /// The end of the line that begins at `start`, without and with its line break.
     fn line_end(&self, start: usize) -> (usize, usize) {
         memchr(b'\n', &self.text[start..]).map_or((self.text.len(), self.text.len()), |length| (start + length, start + length + 1))

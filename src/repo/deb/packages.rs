@@ -3,7 +3,6 @@
 //! The text was checked against a signed Release before it comes here; it is still read as hostile, because a signature says who wrote it and not
 //! that it is well formed.
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use rayon::prelude::*;
@@ -12,22 +11,16 @@ use super::control::{Field, Item, Scanner, line_of};
 use super::relation::{self, RelationError};
 use crate::cache::{Coordinates, CoordinatesError};
 use crate::digest::{ParseDigestError, Sha256};
-use crate::repo::record::{AnyOf, Archive, LazyRelations, MultiArch, PackageRecord, Priority, RelationSource, Relations, Requirement};
+use crate::format::leb128::{Reader, put_bytes};
+use crate::repo::list::{Head, List, Row, Rows};
+use crate::repo::record::{Archive, MultiArch, PackageRecord, Priority, Relations};
+use crate::root::Packaging;
 
 /// Bytes that one thread reads at a time: small enough to spread an index of 50 MB, large enough that joining the parts costs nothing.
 const PART: usize = 1 << 20;
 
 /// The longest path of a package file in bytes. Debian's longest are below 250.
 const FILENAME_LIMIT: usize = 1024;
-
-/// What is in a Packages file.
-#[derive(Debug, Default)]
-pub struct Packages {
-    /// In the order of the file. Packages of other architectures are left out.
-    pub records: Vec<PackageRecord>,
-    /// The names of packages that carry no SHA-256 digest: nothing proves their files, so they are left out.
-    pub unproven: Vec<String>,
-}
 
 /// A Packages file that cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -81,56 +74,38 @@ pub enum Problem {
     },
 }
 
-/// A Packages file, kept for the relations of its packages.
-struct List {
-    text: Arc<Vec<u8>>,
-    arch: String,
-}
-
-/// What is known of a Packages file before it is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Known {
-    /// Nothing: all of it is checked.
-    New,
-    /// That it was read before, and kept: its relations are checked when somebody looks at them.
-    Kept,
-}
-
-/// Reads a Packages file of `archive` for systems of the architecture `arch`. The relations are made when somebody looks at them.
-pub fn parse(text: &Arc<Vec<u8>>, archive: &Arc<Archive>, arch: &str, known: Known) -> Result<Packages, PackagesError> {
-    let list: Arc<dyn RelationSource> = Arc::new(List { text: Arc::clone(text), arch: arch.to_owned() });
-    let parts: Vec<Result<Packages, PackagesError>> = split(text)
+/// Reads a Packages file of the archive `archive` for systems of the architecture `arch`. Packages of other architectures are left out.
+///
+/// # Errors
+/// The first package that cannot be read.
+pub fn parse(text: &[u8], archive: &str, arch: &str) -> Result<List, PackagesError> {
+    let parts: Vec<Result<Part, PackagesError>> = split(text)
         .into_par_iter()
-        .map(|(start, part)| {
-            let described = |stanza: &Stanza<'_>, place: Range<usize>| {
-                if known == Known::New {
-                    stanza.check_relations(arch)?;
-                }
-                Ok(LazyRelations::later(Arc::clone(&list), start + place.start..start + place.end))
-            };
-            parse_part(part, archive, arch, &described).map_err(|error| PackagesError { line: error.line + line_of(text, start) - 1, ..error })
-        })
+        .map(|(start, part)| parse_part(part, archive, arch).map_err(|error| PackagesError { line: error.line + line_of(text, start) - 1, ..error }))
         .collect();
-    let mut all = Packages::default();
+    let (mut rows, mut unproven) = (Vec::with_capacity(parts.len()), Vec::new());
     for part in parts {
         let part = part?;
-        all.records.extend(part.records);
-        all.unproven.extend(part.unproven);
+        rows.push(part.rows);
+        unproven.extend(part.unproven);
     }
-    Ok(all)
+    Ok(List::new(Head { packaging: Packaging::Deb, arch: arch.to_owned(), unproven, unusable: Vec::new() }, &rows))
 }
 
-impl RelationSource for List {
-    fn relations(&self, place: Range<usize>) -> Relations {
-        let mut stanza = Stanza::default();
-        for item in Scanner::new(&self.text[place]) {
-            if let Ok(Item::Field(field)) = item {
-                // One that is there twice was refused when the list was read.
-                let _ = stanza.take(field);
-            }
-        }
-        stanza.relations(&self.arch).unwrap_or_else(|_| unreadable())
-    }
+/// The relations that a row of a list has, which [`Stanza::row`] has written.
+pub(in crate::repo) fn relations_of(row: &[u8], arch: &str) -> Option<Relations> {
+    let mut reader = Reader::new(row);
+    let mut field = || reader.bytes().map(|value| Some(value).filter(|value| !value.is_empty()));
+    let stanza = Stanza {
+        pre_depends: field()?,
+        depends: field()?,
+        recommends: field()?,
+        conflicts: field()?,
+        breaks: field()?,
+        replaces: field()?,
+        ..Stanza::default()
+    };
+    stanza.relations(arch).ok().filter(|_| reader.is_at_end())
 }
 
 /// The package whose control file has these fields, in the words of the Packages file that would list it as `filename`; none if it is for another
@@ -153,8 +128,8 @@ pub fn of_control(
         stanza.take(field).map_err(|(.., problem)| problem)?;
     }
     (stanza.filename, stanza.size, stanza.sha256) = (Some(filename.as_bytes()), Some(size.as_bytes()), Some(sha256.as_bytes()));
-    match stanza.record(archive, arch, |stanza| Ok(stanza.relations(arch)?.into()))? {
-        Outcome::Record(record) => Ok(Some(*record)),
+    match stanza.row(&archive.id, arch)? {
+        Outcome::Row(row) => Ok(Some(row.record(archive, stanza.relations(arch)?.into())?)),
         Outcome::Skipped | Outcome::Unproven(_) => Ok(None),
     }
 }
@@ -172,52 +147,41 @@ fn split(text: &[u8]) -> Vec<(usize, &[u8])> {
     parts
 }
 
-/// Of a package that another version of this program could read, and this one cannot: it needs what nobody has, so nothing can be built on it, and who
-/// asks for it is told so.
-fn unreadable() -> Relations {
-    let name = "relations that this program can read".to_owned();
-    Relations {
-        depends: vec![AnyOf(vec![Requirement { name, arch: None, version: None, with: Vec::new(), without: Vec::new() }])],
-        ..Relations::default()
-    }
+/// What is in a part of a Packages file.
+#[derive(Default)]
+struct Part {
+    rows: Rows,
+    unproven: Vec<String>,
 }
 
-fn parse_part<'a>(
-    text: &'a [u8],
-    archive: &Arc<Archive>,
-    arch: &str,
-    described: &impl Fn(&Stanza<'a>, Range<usize>) -> Result<LazyRelations, Problem>,
-) -> Result<Packages, PackagesError> {
-    let mut packages = Packages::default();
+fn parse_part(text: &[u8], archive: &str, arch: &str) -> Result<Part, PackagesError> {
+    let mut done = Part::default();
     let mut stanza = Stanza::default();
-    let mut scanner = Scanner::new(text);
-    while let Some(item) = scanner.next() {
+    for item in Scanner::new(text) {
         let item = item.map_err(|error| PackagesError { line: error.line, package: None, problem: Problem::Syntax })?;
-        let done = match item {
+        let refused = |(offset, package, problem)| PackagesError { line: line_of(text, offset), package, problem };
+        match item {
             Item::Field(field) => {
                 stanza.start.get_or_insert(field.offset);
-                stanza.take(field).map(|()| Outcome::Skipped)
+                stanza.take(field).map_err(refused)?;
             }
             Item::End => {
                 let stanza = std::mem::take(&mut stanza);
                 let start = stanza.start.unwrap_or_default();
-                let described = |stanza: &Stanza<'a>| described(stanza, start..scanner.offset());
-                stanza.record(archive, arch, described).map_err(|problem| (start, stanza.package.map(shown), problem))
+                match stanza.row(archive, arch).map_err(|problem| refused((start, stanza.package.map(shown), problem)))? {
+                    Outcome::Row(row) => done.rows.push(&row),
+                    Outcome::Unproven(name) => done.unproven.push(name.to_owned()),
+                    Outcome::Skipped => {}
+                }
             }
-        };
-        match done {
-            Ok(Outcome::Skipped) => {}
-            Ok(Outcome::Record(record)) => packages.records.push(*record),
-            Ok(Outcome::Unproven(name)) => packages.unproven.push(name),
-            Err((offset, package, problem)) => return Err(PackagesError { line: line_of(text, offset), package, problem }),
         }
     }
-    Ok(packages)
+    Ok(done)
 }
 
-enum Outcome {
-    Record(Box<PackageRecord>),
-    Unproven(String),
+enum Outcome<'a> {
+    Row(Row<'a>),
+    Unproven(&'a str),
     Skipped,
 }
 
@@ -268,26 +232,24 @@ stanza! {
     provides: "Provides",
 }
 
-impl Stanza<'_> {
-    /// The package, with what `described` makes of its relations.
-    fn record(
-        &self,
-        archive: &Arc<Archive>,
-        arch: &str,
-        described: impl FnOnce(&Self) -> Result<LazyRelations, Problem>,
-    ) -> Result<Outcome, Problem> {
+impl<'a> Stanza<'a> {
+    /// The package as a list has it.
+    fn row(&self, archive: &str, arch: &str) -> Result<Outcome<'a>, Problem> {
         let name = required("Package", self.package)?;
         let architecture = required("Architecture", self.architecture)?;
         if architecture != arch && architecture != "all" {
             return Ok(Outcome::Skipped);
         }
-        let coordinates = Coordinates::new(name, required("Version", self.version)?, architecture, &archive.id)?;
-        let Some(sha256) = self.sha256 else { return Ok(Outcome::Unproven(name.to_owned())) };
-        Ok(Outcome::Record(Box::new(PackageRecord {
-            coordinates,
+        let version = required("Version", self.version)?;
+        Coordinates::check(name, version, architecture, archive)?;
+        let Some(sha256) = self.sha256 else { return Ok(Outcome::Unproven(name)) };
+        Ok(Outcome::Row(Row {
+            name,
+            version,
+            arch: architecture,
+            filename: plain_filename(required("Filename", self.filename)?)?,
             sha256: text("SHA256", sha256)?.parse()?,
             size: number("Size", required("Size", self.size)?)?,
-            filename: checked_filename(required("Filename", self.filename)?)?,
             // Kibibytes; packages without the field exist.
             installed_size: match self.installed_size {
                 Some(value) => number("Installed-Size", text("Installed-Size", value)?)?.saturating_mul(1024),
@@ -297,10 +259,25 @@ impl Stanza<'_> {
             essential: self.essential.is_some_and(|value| value.eq_ignore_ascii_case(b"yes")),
             multi_arch: self.multi_arch.map(multi_arch_of).unwrap_or_default(),
             licence: None,
-            provides: relations("Provides", self.provides, arch, relation::provides)?,
-            relations: described(self)?,
-            archive: Arc::clone(archive),
-        })))
+            provides: relations("Provides", self.provides, arch, relation::provides)?.into(),
+            relations: self.checked_relations(arch)?.into(),
+        }))
+    }
+
+    /// The fields of the relations as a row has them, checked: the errors of [`Self::relations`], and nothing made of them, which is a tenth of the work.
+    fn checked_relations(&self, arch: &str) -> Result<Vec<u8>, Problem> {
+        let with_alternatives = [("Pre-Depends", self.pre_depends), ("Depends", self.depends), ("Recommends", self.recommends)];
+        let without = [("Conflicts", self.conflicts), ("Breaks", self.breaks), ("Replaces", self.replaces)];
+        let fields = with_alternatives.map(|field| (field, true)).into_iter().chain(without.map(|field| (field, false)));
+        let mut row = Vec::new();
+        let mut is_empty = true;
+        for ((field, value), alternatives) in fields {
+            let value = value.unwrap_or_default();
+            relation::check(text(field, value)?, arch, alternatives).map_err(|source| Problem::Relation { field, source })?;
+            put_bytes(&mut row, value);
+            is_empty &= value.is_empty();
+        }
+        if is_empty { Ok(Vec::new()) } else { Ok(row) }
     }
 
     fn relations(&self, arch: &str) -> Result<Relations, Problem> {
@@ -316,18 +293,6 @@ impl Stanza<'_> {
             supplements: Vec::new(),
             conditional: Vec::new(),
         })
-    }
-
-    /// The errors of [`Self::relations`], and nothing made: a tenth of the work.
-    fn check_relations(&self, arch: &str) -> Result<(), Problem> {
-        let with_alternatives = [("Pre-Depends", self.pre_depends), ("Depends", self.depends), ("Recommends", self.recommends)];
-        let without = [("Conflicts", self.conflicts), ("Breaks", self.breaks), ("Replaces", self.replaces)];
-        let fields = with_alternatives.map(|field| (field, true)).into_iter().chain(without.map(|field| (field, false)));
-        for ((field, value), alternatives) in fields {
-            let Some(value) = value else { continue };
-            relation::check(text(field, value)?, arch, alternatives).map_err(|source| Problem::Relation { field, source })?;
-        }
-        Ok(())
     }
 }
 
@@ -359,18 +324,35 @@ fn relations<T>(
 /// # Errors
 /// [`Problem::Filename`].
 pub fn checked_filename(path: &str) -> Result<String, Problem> {
+    plain_filename(path).map(str::to_owned)
+}
+
+/// As [`checked_filename`].
+pub(in crate::repo) fn plain_filename(path: &str) -> Result<&str, Problem> {
     // Flat repositories write `./name.deb`.
     let mut plain = path;
     while let Some(rest) = plain.strip_prefix("./") {
         plain = rest;
     }
-    let inside = plain.len() <= FILENAME_LIMIT
-        && plain.split('/').all(|part| !part.is_empty() && part != "." && part != "..")
-        // Not even a server may see another path than this: no white space, no query, no fragment, no escape.
-        && plain.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'\\' | b'?' | b'#'))
-        && !path.starts_with('/')
-        && !escapes_to_dots(plain);
-    if inside { Ok(plain.to_owned()) } else { Err(Problem::Filename(shown(path.as_bytes()))) }
+    let is_inside = plain.len() <= FILENAME_LIMIT && has_plain_parts(plain.as_bytes()) && !path.starts_with('/') && !escapes_to_dots(plain);
+    if is_inside { Ok(plain) } else { Err(Problem::Filename(shown(path.as_bytes()))) }
+}
+
+/// Whether a path has no empty part, no `.` and no `..`, and nothing that lets a server see another path than this: no white space, no query, no fragment, no
+/// backslash. In one pass, because there are 64,000 of them.
+fn has_plain_parts(path: &[u8]) -> bool {
+    // Of the part so far.
+    let (mut length, mut dots) = (0, 0);
+    for &byte in path {
+        match byte {
+            b'/' if length == 0 || (length == dots && dots <= 2) => return false,
+            b'/' => (length, dots) = (0, 0),
+            b'\\' | b'?' | b'#' => return false,
+            byte if !byte.is_ascii_graphic() => return false,
+            byte => (length, dots) = (length + 1, dots + usize::from(byte == b'.')),
+        }
+    }
+    length > 0 && !(length == dots && dots <= 2)
 }
 
 /// Whether a part would be `.` or `..` after a server has undone its percent escapes (`%2e`), or holds an escaped slash.

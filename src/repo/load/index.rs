@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use super::decode::Compression;
-use super::kept::{Kept, Proof};
+use super::kept::{Kept, Listed, Proof, Source};
 use super::mirrors::{Tried, join, mirrors};
 use super::suite::Proven;
 use super::{ArchiveConfig, INDEX_LIMIT, Load, SuiteConfig};
 use crate::digest::Sha256;
-use crate::fetch::Validators;
+use crate::repo::deb::packages;
 use crate::repo::deb::release::{IndexFile, Release, ReleaseError};
 use crate::repo::error::{Cause, Error, Failure, Missing};
+use crate::repo::list::List;
+use crate::repo::record::Archive;
 
 /// An index that a suite has.
 pub(super) struct Index {
@@ -23,15 +25,15 @@ pub(super) struct Index {
 }
 
 /// An index as it was found.
-pub(super) struct Found {
+struct Found {
     /// Decompressed.
-    pub(super) text: Arc<Vec<u8>>,
-    /// Under which it is kept.
-    path: String,
+    text: Arc<Vec<u8>>,
+    /// As what it is kept, and proven.
+    source: Source,
     /// The bytes to keep, where they are not the text.
     as_it_came: Option<Arc<Vec<u8>>>,
     /// Whether it came from a mirror.
-    pub(super) is_new: bool,
+    is_new: bool,
 }
 
 impl Load<'_> {
@@ -65,8 +67,29 @@ impl Load<'_> {
         Ok(wanted)
     }
 
+    /// The packages of an index: from the list that was made of it, or from its text.
+    pub(super) fn listed(
+        &self,
+        (config, archive): (&ArchiveConfig, &Arc<Archive>),
+        suite: &SuiteConfig,
+        proven: &Proven,
+        kept: Kept<'_>,
+        index: &Index,
+    ) -> Result<Listed, Error> {
+        let records = |list: &Arc<List>| list.records(archive, |name| config.takes(name));
+        if let Some(listed) = kept.listed(index.sources(), self.arch, records)? {
+            return Ok(listed);
+        }
+        let found = self.index(config, &suite.name, proven, kept, index)?;
+        let refused = |cause: Cause| Error::of_suite(&config.id, &suite.name, vec![Failure { url: index.path.clone(), cause }]);
+        let list = Arc::new(packages::parse(&found.text, &config.id, self.arch).map_err(|error| refused(error.into()))?);
+        let (source, proof) = found.into_proof();
+        let records = records(&list).map_err(|error| refused(error.into()))?;
+        Ok(Listed { records, head: list.head().clone(), made: Some((list, source)), proof })
+    }
+
     /// The text of an index, as the Release vouches for it, and what of it is to be kept.
-    pub(super) fn index(&self, config: &ArchiveConfig, suite: &str, proven: &Proven, kept: Kept<'_>, index: &Index) -> Result<Found, Error> {
+    fn index(&self, config: &ArchiveConfig, suite: &str, proven: &Proven, kept: Kept<'_>, index: &Index) -> Result<Found, Error> {
         if let Some(text) = kept_text(kept, index)? {
             return Ok(text);
         }
@@ -96,7 +119,8 @@ impl Load<'_> {
         check(&bytes, file).map_err(|cause| Tried::of(&url, cause))?;
         let Some(plain) = index.plain else {
             let text = compression.decode(&bytes, None).map_err(|cause| Tried::of(&url, cause))?;
-            return Ok(Found { text: Arc::new(text), path, as_it_came: Some(Arc::new(bytes)), is_new: true });
+            let source = Source { path, sha256: file.sha256 };
+            return Ok(Found { text: Arc::new(text), source, as_it_came: Some(Arc::new(bytes)), is_new: true });
         };
         let text = if compression == Compression::None {
             bytes
@@ -104,7 +128,22 @@ impl Load<'_> {
             compression.decode(&bytes, Some(plain.size)).map_err(|cause| Tried::of(&url, cause))?
         };
         check(&text, plain).map_err(|cause| Tried::of(&url, cause))?;
-        Ok(Found { text: Arc::new(text), path: index.path.clone(), as_it_came: None, is_new: true })
+        let source = Source { path: index.path.clone(), sha256: plain.sha256 };
+        Ok(Found { text: Arc::new(text), source, as_it_came: None, is_new: true })
+    }
+}
+
+impl Index {
+    /// As what it can have been kept, best first.
+    fn sources(&self) -> Vec<Source> {
+        match self.plain {
+            Some(plain) => vec![Source { path: self.path.clone(), sha256: plain.sha256 }],
+            None => self.offered.iter().map(|(compression, file)| self.source_of(*compression, *file)).collect(),
+        }
+    }
+
+    fn source_of(&self, compression: Compression, file: IndexFile) -> Source {
+        Source { path: format!("{}{}", self.path, compression.suffix()), sha256: file.sha256 }
     }
 }
 
@@ -113,9 +152,11 @@ impl Found {
     ///
     /// Indexes are kept decompressed: zstd, which the store uses, is twelve times faster to decode than the archive's xz. Where the Release does not
     /// say what the decompressed file is, the file is kept as it came, for only its digest can be checked.
-    pub(super) fn into_proof(self) -> Proof {
-        let Self { text, path, as_it_came, is_new } = self;
-        Proof { path, new: is_new.then(|| as_it_came.unwrap_or(text)), validators: Validators::default(), signers: Vec::new() }
+    fn into_proof(self) -> (Source, Proof) {
+        let Self { text, source, as_it_came, is_new } = self;
+        let new = is_new.then(|| as_it_came.unwrap_or(text));
+        let proof = Proof { new, ..Proof::again(source.path.clone()) };
+        (source, proof)
     }
 }
 
@@ -140,16 +181,16 @@ fn find(release: &Release, suite: &SuiteConfig, path: &str) -> Option<Index> {
 
 /// The kept text of an index, if it is the one that the Release vouches for.
 fn kept_text(kept: Kept<'_>, index: &Index) -> Result<Option<Found>, Error> {
-    let of = |text, path| Found { text: Arc::new(text), path, as_it_came: None, is_new: false };
+    let of = |text, source| Found { text: Arc::new(text), source, as_it_came: None, is_new: false };
     if let Some(plain) = index.plain {
         let file = kept.read(&index.path)?.filter(|file| check(&file.bytes, plain).is_ok());
-        return Ok(file.map(|file| of(file.bytes, index.path.clone())));
+        return Ok(file.map(|file| of(file.bytes, Source { path: index.path.clone(), sha256: plain.sha256 })));
     }
     for (compression, expected) in &index.offered {
-        let path = format!("{}{}", index.path, compression.suffix());
-        let Some(file) = kept.read(&path)?.filter(|file| check(&file.bytes, *expected).is_ok()) else { continue };
+        let source = index.source_of(*compression, *expected);
+        let Some(file) = kept.read(&source.path)?.filter(|file| check(&file.bytes, *expected).is_ok()) else { continue };
         if let Ok(text) = compression.decode(&file.bytes, None) {
-            return Ok(Some(of(text, path)));
+            return Ok(Some(of(text, source)));
         }
     }
     Ok(None)

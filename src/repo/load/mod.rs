@@ -215,7 +215,7 @@ pub fn load(
         match result {
             Ok(Loaded { release, packages, files }) => {
                 universe.releases.push(release);
-                universe.packages.extend(packages);
+                append(&mut universe.packages, packages);
                 universe.files.extend(files);
             }
             Err(Error::Offline(more)) => missing.extend(more),
@@ -289,6 +289,11 @@ fn check(archives: &[ArchiveConfig], options: &LoadOptions) -> Result<(), Error>
         }
     }
     Ok(())
+}
+
+/// Moves `more` to the end of `all`. The first packages stay where they are: Debian's take 20 MB.
+fn append(all: &mut Vec<PackageRecord>, more: Vec<PackageRecord>) {
+    if all.is_empty() { *all = more } else { all.extend(more) }
 }
 
 /// Drops the repetitions of a package that several suites or indexes of an archive carry.

@@ -6,26 +6,28 @@ use std::sync::Arc;
 
 use super::decode::Compression;
 use super::index::check;
-use super::kept::{Kept, Proof};
+use super::kept::{Kept, Listed, Proof, Source};
 use super::mirrors::{Current, Tried, join, mirrors};
 use super::suite::{RELEASE_LIMIT, SIGNATURE_LIMIT};
 use super::{ArchiveConfig, FileList, INDEX_LIMIT, Load, Loaded, SuiteConfig};
 use crate::digest::{Digest, Sha256};
-use crate::fetch::Validators;
 use crate::progress::Event;
 use crate::repo::deb::release::IndexFile;
 use crate::repo::error::{Cause, Error, Failure, Missing};
+use crate::repo::list::{Head, List};
 use crate::repo::record::{Archive, PackageRecord, ReleaseInfo};
-use crate::repo::rpm::{XmlError, filelists, primary, repomd};
+use crate::repo::rpm::repomd::{self, MetadataFile, Repomd};
+use crate::repo::rpm::{XmlError, filelists, primary};
 use crate::repo::signature::{self, SignatureError};
 use crate::repo::trust::Trust;
+use crate::root::Packaging;
 
 const REPOMD: &str = "repodata/repomd.xml";
 const SIGNATURE: &str = "repodata/repomd.xml.asc";
 
 /// A `repomd.xml` that is proven.
 struct Proven {
-    repomd: repomd::Repomd,
+    repomd: Repomd,
     digest: Digest,
     /// Which mirror it came from; the first offline.
     mirror: usize,
@@ -46,17 +48,19 @@ impl Load<'_> {
             None if self.options.offline => return Err(Error::Offline(vec![missing(config, suite.path(REPOMD))])),
             old => self.fetched_repomd(config, suite, kept, old.and_then(Result::ok).map_or(0, |old| old.repomd.date))?,
         };
-        let (packages, proof) = self.primary(config, archive, suite, kept, &proven)?;
-        self.warn_of_unproven(&config.id, &packages.unproven);
-        if let Some((name, problem)) = packages.unusable.first() {
-            let others = packages.unusable.len() - 1;
+        let Listed { records, head, made, proof } = self.primary((config, archive), suite, kept, &proven)?;
+        self.warn_of_unproven(&config.id, &head.unproven);
+        if let Some((name, problem)) = head.unusable.first() {
+            let others = head.unusable.len() - 1;
             let others = if others == 0 { String::new() } else { format!(" (and {others} others, each for a reason of its own)") };
             self.progress.report(Event::Warning(&format!("{name} of {} is left out: {problem}{others}", config.id)));
         }
-        let allowed = packages.records.into_iter().filter(|record| config.takes(record.coordinates.name()));
-        let records = allowed.map(|record| PackageRecord { filename: suite.path(&record.filename), ..record }).collect();
+        let records = records.into_iter().map(|record| PackageRecord { filename: suite.path(&record.filename), ..record }).collect();
         if !self.options.offline {
             kept.keep(&proven.proofs.into_iter().chain([proof]).collect::<Vec<_>>())?;
+        }
+        if let Some((list, source)) = made {
+            kept.keep_list(&list, &source);
         }
         let release = ReleaseInfo {
             archive: config.id.clone(),
@@ -65,7 +69,7 @@ impl Load<'_> {
             digest: proven.digest,
             keys: proven.signers,
         };
-        let Proven { repomd: repomd::Repomd { filelists, .. }, mirror, .. } = proven;
+        let Proven { repomd: Repomd { filelists, .. }, mirror, .. } = proven;
         let files = filelists.map(|file| FileList { config: config.clone(), suite: suite.clone(), mirror, file });
         Ok(Loaded { release, packages: records, files })
     }
@@ -129,17 +133,29 @@ impl Load<'_> {
         Ok(Proven { repomd, digest, mirror: 0, signers, proofs })
     }
 
-    /// The list of packages, and what of it is to be kept: the file as it came, for only its digest can be checked. It is kept under one name, so that the
-    /// next one takes its place.
+    /// The packages of the repository: from the list that was made of `primary.xml`, or from that. It is kept as it came, for only its digest can be checked,
+    /// and under one name, so that the next one takes its place.
     fn primary(
         &self,
-        config: &ArchiveConfig,
-        archive: &Arc<Archive>,
+        (config, archive): (&ArchiveConfig, &Arc<Archive>),
         suite: &SuiteConfig,
         kept: Kept<'_>,
         proven: &Proven,
-    ) -> Result<(primary::Packages, Proof), Error> {
-        self.list(config, suite, kept, (&proven.repomd.primary, proven.mirror), "primary", |input| primary::parse(input, archive, self.arch))
+    ) -> Result<Listed, Error> {
+        let file = &proven.repomd.primary;
+        let (_, path) = kept_path(config, suite, file, "primary")?;
+        let source = Source { path, sha256: file.sha256 };
+        let takes = |name: &str| config.takes(name);
+        if let Some(listed) = kept.listed(vec![source.clone()], self.arch, |list| list.records(archive, takes))? {
+            return Ok(listed);
+        }
+        let (packages, proof) =
+            self.list(config, suite, kept, (file, proven.mirror), "primary", |input| primary::parse(input, archive, self.arch))?;
+        let primary::Packages { mut records, unproven, unusable } = packages;
+        let head = Head { packaging: Packaging::Rpm, arch: self.arch.to_owned(), unproven, unusable };
+        let list = Arc::new(List::of_records(head.clone(), &records));
+        records.retain(|record| takes(record.coordinates.name()));
+        Ok(Listed { records, head, made: Some((list, source)), proof })
     }
 
     /// The packages of a repository that have some of the `wanted` files, each with those; the list is kept.
@@ -160,14 +176,13 @@ impl Load<'_> {
         config: &ArchiveConfig,
         suite: &SuiteConfig,
         kept: Kept<'_>,
-        (file, mirror): (&repomd::MetadataFile, usize),
+        (file, mirror): (&MetadataFile, usize),
         name: &str,
         parse: impl Fn(&mut dyn BufRead) -> Result<T, XmlError>,
     ) -> Result<(T, Proof), Error> {
         let refused = |url: String, cause| Error::of_suite(&config.id, &suite.name, vec![Failure { url, cause }]);
-        let compression = Compression::of(&file.path).ok_or_else(|| refused(suite.path(&file.path), Cause::Compression))?;
-        let path = suite.path(&format!("repodata/{name}.xml{}", compression.suffix()));
-        let proof = |new| Proof { path: path.clone(), new, validators: Validators::default(), signers: Vec::new() };
+        let (compression, path) = kept_path(config, suite, file, name)?;
+        let proof = |new| Proof { new, ..Proof::again(path.clone()) };
         let read = |bytes: &[u8]| {
             let mut input = BufReader::with_capacity(1 << 18, compression.reader(bytes)?.take(INDEX_LIMIT));
             let read = parse(&mut input);
@@ -192,7 +207,7 @@ impl Load<'_> {
 }
 
 /// What a `repomd.xml` says, and who signed it.
-fn judged(config: &ArchiveConfig, text: &[u8], signature: Option<&[u8]>, as_of: u64) -> Result<(repomd::Repomd, Vec<String>), Cause> {
+fn judged(config: &ArchiveConfig, text: &[u8], signature: Option<&[u8]>, as_of: u64) -> Result<(Repomd, Vec<String>), Cause> {
     let signers = match &config.trust {
         Trust::Unverified => Vec::new(),
         Trust::Packages(_) if signature.is_none() => Vec::new(),
@@ -208,6 +223,16 @@ fn judged(config: &ArchiveConfig, text: &[u8], signature: Option<&[u8]>, as_of: 
 /// Whether nobody on the way can change what comes from an address.
 pub(super) fn proves_itself(mirror: &str) -> bool {
     ["https://", "file://"].iter().any(|scheme| mirror.get(..scheme.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(scheme)))
+}
+
+/// How a list that `repomd.xml` names is compressed, and the path under which it is kept.
+fn kept_path(config: &ArchiveConfig, suite: &SuiteConfig, file: &MetadataFile, name: &str) -> Result<(Compression, String), Error> {
+    let unknown = || {
+        let failure = Failure { url: suite.path(&file.path), cause: Cause::Compression };
+        Error::of_suite(&config.id, &suite.name, vec![failure])
+    };
+    let compression = Compression::of(&file.path).ok_or_else(unknown)?;
+    Ok((compression, suite.path(&format!("repodata/{name}.xml{}", compression.suffix()))))
 }
 
 fn missing(config: &ArchiveConfig, path: String) -> Missing {

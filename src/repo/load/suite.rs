@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use super::kept::{Kept, Proof};
+use super::kept::{Kept, Listed, Proof};
 use super::mirrors::{Current, Tried, join, mirrors};
-use super::{ArchiveConfig, Load, SuiteConfig, in_parallel};
+use super::{ArchiveConfig, Load, SuiteConfig, append, in_parallel};
 use crate::digest::Digest;
 use crate::fetch::{self, Validators};
 use crate::progress::Event;
-use crate::repo::deb::packages::{self, Known};
 use crate::repo::deb::release::Release;
 use crate::repo::error::{Cause, Error, Failure, Missing};
 use crate::repo::record::{Archive, PackageRecord, ReleaseInfo};
@@ -46,26 +45,15 @@ impl Load<'_> {
         let kept = Kept { cache: self.cache, archive: &config.id };
         let proven = if self.options.offline { self.kept_release(config, suite, kept)? } else { self.fetched_release(config, suite, kept)? };
         let wanted = self.wanted(config, suite, &proven)?;
-        let results = in_parallel(&wanted, |index| {
-            let text = self.index(config, &suite.name, &proven, kept, index)?;
-            let refused =
-                |source| Error::of_suite(&config.id, &suite.name, vec![Failure { url: index.path.clone(), cause: Cause::Packages(source) }]);
-            let known = if text.is_new { Known::New } else { Known::Kept };
-            let packages = packages::parse(&text.text, archive, self.arch, known).map_err(refused)?;
-            Ok((packages, text.into_proof()))
-        });
-        // The files of a flat repository lie beneath its folder.
-        let place = |filename: String| suite.flat().map_or(filename.clone(), |folder| format!("{folder}{filename}"));
-        let (mut all, mut missing, mut proofs) = (Vec::new(), Vec::new(), proven.proofs);
+        let results = in_parallel(&wanted, |index| self.listed((config, archive), suite, &proven, kept, index));
+        let (mut all, mut missing, mut proofs, mut lists) = (Vec::new(), Vec::new(), proven.proofs, Vec::new());
         for result in results {
             match result {
-                Ok((packages, proof)) => {
-                    self.warn_of_unproven(&config.id, &packages.unproven);
-                    all.extend(packages.records.into_iter().filter(|record| config.takes(record.coordinates.name())).map(|record| {
-                        let filename = place(record.filename);
-                        PackageRecord { filename, ..record }
-                    }));
+                Ok(Listed { records, head, made, proof }) => {
+                    self.warn_of_unproven(&config.id, &head.unproven);
+                    append(&mut all, records);
                     proofs.push(proof);
+                    lists.extend(made);
                 }
                 Err(Error::Offline(more)) => missing.extend(more),
                 Err(error) => return Err(error),
@@ -74,8 +62,17 @@ impl Load<'_> {
         if !missing.is_empty() {
             return Err(Error::Offline(missing));
         }
+        if let Some(folder) = suite.flat() {
+            // The files of a flat repository lie beneath its folder.
+            for record in &mut all {
+                record.filename.insert_str(0, folder);
+            }
+        }
         if !self.options.offline {
             kept.keep(&proofs)?;
+        }
+        for (list, source) in &lists {
+            kept.keep_list(list, source);
         }
         let release = ReleaseInfo {
             archive: config.id.clone(),

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::repo::Archive;
-use crate::repo::deb::packages::{Known, parse};
+use crate::repo::deb::packages::parse;
 
 /// Records from short control files: paragraphs with the fields that matter here; all others are filled in.
 pub(crate) fn records(id: &str, pin: i32, text: &str) -> Vec<PackageRecord> {
@@ -28,7 +28,7 @@ pub(crate) fn records(id: &str, pin: i32, text: &str) -> Vec<PackageRecord> {
         let sha256 = crate::digest::Sha256::of(paragraph.as_bytes());
         write!(full, "\nFilename: pool/{sha256}.deb\nSize: 1\nSHA256: {sha256}\n\n").unwrap();
     }
-    parse(&Arc::new(full.into_bytes()), &archive, "amd64", Known::New).unwrap().records
+    Arc::new(parse(full.as_bytes(), id, "amd64").unwrap()).records(&archive, |_| true).unwrap()
 }
 
 fn debian(text: &str) -> Vec<PackageRecord> {
