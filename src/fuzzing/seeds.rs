@@ -199,7 +199,7 @@ fn rpm_list(primary: &[u8]) -> Vec<u8> {
 }
 
 /// A list of packages, what names it, the mirrors that have it, and the files of the packages.
-fn rpm_metadata() -> [Vec<u8>; 4] {
+fn rpm_metadata() -> [(&'static str, &'static str, Vec<u8>); 5] {
     let lists = "a 1:2.0~rc1-3: requires b >= 2, rpmlib(FileCaps) <= 4.6, /bin/sh, (c if d else e); provides f >= 3; conflicts g; files /usr/bin/a\n\
                  new 2-1: obsoletes old < 2; requires (v >= 1 with v < 2)";
     let data = format!(
@@ -212,7 +212,14 @@ fn rpm_metadata() -> [Vec<u8>; 4] {
     let metalink = format!("<metalink><files><file name=\"repomd.xml\">{hash}<resources>{url}</resources></file></files></metalink>");
     let package = format!("<package pkgid=\"{}\" name=\"a\"><file>/usr/bin/a</file><file type=\"dir\">/srv</file></package>", Sha256::of(b""));
     let files = format!("<filelists packages=\"1\">{package}</filelists>");
-    [primary(lists), format!("<?xml version=\"1.0\"?>\n<repomd><revision>9</revision>{data}</repomd>"), metalink, files].map(String::into_bytes)
+    let (primary, repomd) = (primary(lists), format!("<?xml version=\"1.0\"?>\n<repomd><revision>9</revision>{data}</repomd>"));
+    [
+        ("primary", "list", rpm_list(primary.as_bytes())),
+        ("primary", "two", primary.into_bytes()),
+        ("repomd", "primary", repomd.into_bytes()),
+        ("repomd", "metalink", metalink.into_bytes()),
+        ("repomd", "files", files.into_bytes()),
+    ]
 }
 
 /// All seeds: target, name, bytes.
@@ -272,12 +279,9 @@ fn seeds() -> Vec<(&'static str, String, Vec<u8>)> {
     add("pack", "two", footer[skippable::HEAD_LEN..footer.len() - packs::TRAILER_LEN].to_vec());
     add("packages", "bash", PACKAGES.as_bytes().to_vec());
     add("packages", "list", indexes::parse(PACKAGES.as_bytes(), "debian", "amd64").unwrap().bytes().to_vec());
-    let [list, repomd, metalink, files] = rpm_metadata();
-    add("primary", "list", rpm_list(&list));
-    add("primary", "two", list);
-    add("repomd", "primary", repomd);
-    add("repomd", "metalink", metalink);
-    add("repomd", "files", files);
+    for (target, name, bytes) in rpm_metadata() {
+        add(target, name, bytes);
+    }
     add("record", "imported", an_image().encode().unwrap());
     add("relation", "depends", b"base-files (>= 2.1.12), a:any | b (<< 2) [amd64 !i386] <!nocheck>, c".to_vec());
     add("relation", "provides", b"sh (= 1), shell".to_vec());

@@ -709,11 +709,11 @@ fn an_index_is_read_once() {
     let (archive, world) = (archive(&[&server.url()]), World::new());
     let loaded = world.load(&archive).unwrap();
     let cache = MetadataCache::new(&world.store);
-    let list = format!("{PACKAGES} for amd64");
+    let list = format!("{PACKAGES}.xz for amd64");
     let kept = || cache.lookup("test", &list).unwrap().map(|entry| (entry.made_from, cache.read(&entry).unwrap())).unwrap();
     let (made_from, good) = kept();
     let digest = made_from.unwrap();
-    assert!(in_release.lines().any(|line| line.contains(&digest.to_string()) && line.ends_with("main/binary-amd64/Packages")));
+    assert!(in_release.lines().any(|line| line.contains(&digest.to_string()) && line.ends_with("main/binary-amd64/Packages.xz")));
     // Offline nobody has an address.
     let offline = |world: &World| world.load_offline(&archive).unwrap().packages;
     let bare = Arc::new(Archive { id: "test".to_owned(), mirrors: Vec::new(), pin: 500 });
@@ -757,4 +757,10 @@ fn an_index_is_read_once() {
     cache.insert("test", INRELEASE, &inrelease, &MetadataAttributes::default()).unwrap();
     let missing = lost.load_offline(&archive).unwrap_err();
     assert!(matches!(&missing, repo::Error::Offline(missing) if missing[0].path == PACKAGES), "{missing:?}");
+
+    // Older programs have kept it decompressed.
+    let text = Repository { compressions: vec![Compression::None], ..repository() }.build(&key())[PACKAGES].clone();
+    cache.insert("test", PACKAGES, &text, &MetadataAttributes::default()).unwrap();
+    assert_eq!(lost.load_offline(&archive).unwrap().packages, loaded);
+    assert_eq!(cache.lookup("test", &format!("{PACKAGES} for amd64")).unwrap().unwrap().made_from, Some(Sha256::of(&text)));
 }

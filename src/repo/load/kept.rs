@@ -1,6 +1,6 @@
 //! What the store has kept of an archive's metadata.
 //!
-//! Only what is proven is kept: Release files after their signatures were checked (where the user wants that), indexes decompressed and after their digests
+//! Only what is proven is kept: Release files after their signatures were checked (where the user wants that), indexes as they came and after their digests
 //! were. They are checked again whenever they are read, against today's keyring and the Release that they come with.
 //!
 //! Beside an index stands the [`List`] that was made of it here. It is used in the place of the index where the Release vouches for the digest that it was made
@@ -87,7 +87,7 @@ impl Kept<'_> {
     /// source is kept, too: it is what can be given to another store.
     pub(super) fn listed(
         &self,
-        sources: Vec<Source>,
+        sources: impl IntoIterator<Item = Source>,
         arch: &str,
         records: impl Fn(&Arc<List>) -> Result<Vec<PackageRecord>, Unreadable>,
     ) -> Result<Option<Listed>, Error> {

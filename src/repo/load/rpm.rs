@@ -146,7 +146,7 @@ impl Load<'_> {
         let (_, path) = kept_path(config, suite, file, "primary")?;
         let source = Source { path, sha256: file.sha256 };
         let takes = |name: &str| config.takes(name);
-        if let Some(listed) = kept.listed(vec![source.clone()], self.arch, |list| list.records(archive, takes))? {
+        if let Some(listed) = kept.listed([source.clone()], self.arch, |list| list.records(archive, takes))? {
             return Ok(listed);
         }
         let (packages, proof) =
