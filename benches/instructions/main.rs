@@ -21,13 +21,13 @@ use common::{content, keep};
 use image_composer::cache::{ImageCache, SpecHash};
 use image_composer::digest::{Digest, Sha256};
 use image_composer::progress::{Cancel, Silent};
-use image_composer::repo::Archive;
 use image_composer::repo::deb::packages;
+use image_composer::repo::{Archive, List};
 use image_composer::resolve;
 use image_composer::root::{self, Packaging};
 use image_composer::store::{Output, Store};
 
-/// Packages of the list that is resolved; a tenth of them is wanted.
+/// Packages of the index that is resolved; a tenth of them is wanted.
 const PACKAGES: u32 = 20_000;
 
 /// Files in the package that is unpacked, each of 16 KiB.
@@ -45,6 +45,7 @@ fn main() -> ExitCode {
     match work.as_str() {
         "nothing" => {}
         "prepare" => prepare(folder),
+        "index" => drop(listed(folder)),
         "resolve" => resolve(folder),
         "unpack" => assert!(root::benching::read(&folder.join("package.deb")).expect("a package") > FILES as usize),
         "keep" => drop(keep(&Store::open(&folder.join("kept")).expect("a new store"), IMAGE, &folder.join("image.raw"))),
@@ -55,7 +56,8 @@ fn main() -> ExitCode {
 }
 
 fn prepare(folder: &Path) {
-    std::fs::write(folder.join("Packages"), list()).expect("a list");
+    std::fs::write(folder.join("Packages"), index()).expect("an index");
+    std::fs::write(folder.join("list"), listed(folder).bytes()).expect("its list");
     let tree = folder.join("package");
     std::fs::create_dir_all(tree.join("DEBIAN")).expect("a folder");
     let control = "Package: benched\nVersion: 1\nArchitecture: all\nMaintainer: Nobody <nobody@example.org>\nDescription: bench\n";
@@ -72,8 +74,8 @@ fn prepare(folder: &Path) {
     keep(&Store::open(&folder.join("store")).expect("a new store"), IMAGE, &folder.join("image.raw"));
 }
 
-/// A list like Debian's: most packages need a few that came before, with versions and alternatives, and some stand for others.
-fn list() -> String {
+/// An index like Debian's: most packages need a few that came before, with versions and alternatives, and some stand for others.
+fn index() -> String {
     let mut text = String::new();
     for number in 0..PACKAGES {
         let sha256 = Sha256::of(&number.to_le_bytes());
@@ -92,10 +94,15 @@ fn list() -> String {
     text
 }
 
+/// The list that is made of the index when it is new.
+fn listed(folder: &Path) -> List {
+    packages::parse(&std::fs::read(folder.join("Packages")).expect("the index"), "bench", "amd64").expect("a list")
+}
+
+/// Resolves from the list, as it is done when the index is not new.
 fn resolve(folder: &Path) {
     let archive = Arc::new(Archive { id: "bench".to_owned(), mirrors: Vec::new(), pin: 500 });
-    let text = std::fs::read(folder.join("Packages")).expect("the index");
-    let list = Arc::new(packages::parse(&text, &archive.id, "amd64").expect("a list"));
+    let list = Arc::new(List::read(std::fs::read(folder.join("list")).expect("the list")).expect("a list"));
     let packages = list.records(&archive, |_| true).expect("its packages");
     let request = resolve::Request {
         wanted: (0..PACKAGES).step_by(PACKAGES as usize / 10).map(|number| format!("p{number}")).collect(),

@@ -110,7 +110,10 @@ impl List {
     }
 
     /// The list that these bytes are; its rows are looked at when they are asked for.
-    pub(crate) fn read(bytes: Vec<u8>) -> Result<Self, Unreadable> {
+    ///
+    /// # Errors
+    /// Other bytes, and those of another version of the program.
+    pub fn read(bytes: Vec<u8>) -> Result<Self, Unreadable> {
         let rest = bytes.strip_prefix(MAGIC).ok_or(Unreadable)?;
         let mut reader = Reader::new(rest);
         let head = Head::read(&mut reader).ok_or(Unreadable)?;
@@ -120,7 +123,7 @@ impl List {
     }
 
     /// Its bytes, to be kept.
-    pub(crate) fn bytes(&self) -> &[u8] {
+    pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
@@ -130,6 +133,9 @@ impl List {
     }
 
     /// The packages whose names `takes` wants, as `archive` has them.
+    ///
+    /// # Errors
+    /// Rows that are none.
     pub fn records(self: &Arc<Self>, archive: &Arc<Archive>, takes: impl Fn(&str) -> bool) -> Result<Vec<PackageRecord>, Unreadable> {
         let mut reader = Reader::new(&self.bytes);
         reader.take(self.rows).ok_or(Unreadable)?;

@@ -22,6 +22,9 @@ const SIGNATURES_LIMIT: usize = 32;
 /// The longest head of a framed text in bytes: its first line, and the names of digest algorithms.
 const FRAME_HEAD_LIMIT: usize = 4096;
 
+/// The longest armored block of signatures in bytes. Debian's, of three, have 3,000.
+const ARMOR_LIMIT: usize = 256 << 10;
+
 const CLEARTEXT_BEGIN: &[u8] = b"-----BEGIN PGP SIGNED MESSAGE-----";
 
 /// A text that was signed as the rule wants it.
@@ -144,10 +147,10 @@ impl Framed {
                 break;
             }
         }
-        let mut signed: Option<Vec<u8>> = None;
+        let (mut signed, mut signatures): (Option<Vec<u8>>, _) = (None, Vec::new());
         for line in lines.by_ref() {
             if line.starts_with(b"-----") {
-                frame.extend_from_slice(line);
+                signatures.extend_from_slice(line);
                 break;
             }
             let line = line.strip_suffix(b"\n").unwrap_or(line);
@@ -161,14 +164,27 @@ impl Framed {
             signed.get_or_insert_default().extend_from_slice(&line[..end]);
         }
         for line in lines {
-            frame.extend_from_slice(line);
+            signatures.extend_from_slice(line);
         }
+        frame.extend_from_slice(&without_headers(&signatures)?);
         let (frame, _) = CleartextSignedMessage::from_armor_buf(&frame[..], pgp::armor::DearmorOptions::new()).map_err(malformed)?;
         if !frame.text().is_empty() {
             return Err(malformed(io::Error::other("its head has lines that belong to no head").into()));
         }
         Ok(Self { signed: signed.unwrap_or_default(), frame })
     }
+}
+
+/// An armored block without the headers (RFC 9580 §6.2) after its first line, which say nothing that counts: the library looks through all that follows
+/// each of them.
+fn without_headers(armored: &[u8]) -> Result<Vec<u8>, SignatureError> {
+    if armored.len() > ARMOR_LIMIT {
+        return Err(malformed(io::Error::other(format!("it has more than {ARMOR_LIMIT} bytes")).into()));
+    }
+    let mut lines = armored.split_inclusive(|byte| *byte == b'\n').skip_while(|line| !line.starts_with(b"-----BEGIN "));
+    let first = lines.next().unwrap_or_default();
+    let rest = lines.skip_while(|line| line.contains(&b':'));
+    Ok(std::iter::once(first).chain(rest).collect::<Vec<_>>().concat())
 }
 
 /// The same text with `\n` at the ends of lines.
@@ -204,7 +220,8 @@ pub fn verify_detached(text: &[u8], signature: &[u8], keyring: &Keyring, now: u6
     if signature.is_empty() {
         return Err(SignatureError::Unsigned);
     }
-    let signatures = if signature[0] & 0x80 == 0 { read(io::BufReader::new(Dearmor::new(signature)))? } else { read(signature)? };
+    let signatures =
+        if signature[0] & 0x80 == 0 { read(io::BufReader::new(Dearmor::new(&without_headers(signature)?[..])))? } else { read(signature)? };
     let signers = judge(&signatures, text, keyring, now)?;
     Ok(Verified { text: text.to_vec(), signers })
 }

@@ -26,6 +26,6 @@ COUNTED=$(build_counted)
 check "the counted work can be built" test -x "$COUNTED"
 mkdir "$PLACE/input"
 check "its input is made" "$COUNTED" prepare "$PLACE/input"
-for work in resolve unpack keep write-out; do
+for work in index resolve unpack keep write-out; do
     check "$work takes as many instructions as before" as_before "$work" "$(instructions "$work")"
 done
