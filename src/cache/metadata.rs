@@ -1,8 +1,8 @@
 //! The metadata cache: verified files of repositories, so that an offline build resolves as the online one did.
 
 use super::{Error, MetadataAttributes, Result, move_references, publish_named};
-use crate::digest::{Digest, Sha256};
-use crate::format::blob::{Header, MetadataName};
+use crate::digest::Digest;
+use crate::format::blob::{Header, MadeFrom, MetadataName};
 use crate::format::row::{BlobRow, MetadataRow};
 use crate::store::{self, BlobReader, Store, Used, failpoint};
 
@@ -30,8 +30,8 @@ pub struct MetadataEntry {
     pub last_modified: Option<String>,
     /// Fingerprints of the keys whose signatures were verified; empty for files that are proven by a digest in another one.
     pub verified_by: Vec<String>,
-    /// Of what was made here of another file: the digest of that.
-    pub made_from: Option<Sha256>,
+    /// Of what was made here of another file: which.
+    pub made_from: Option<MadeFrom>,
 }
 
 /// A file of a repository to be stored.

@@ -34,7 +34,7 @@ pub use pin::{Pinnable, packages_called, set_pinned};
 pub use root::{NewRoot, RootCache};
 pub use sharing::{SharedWith, Sharing, sharing};
 
-pub use crate::format::blob::MetadataAttributes;
+pub use crate::format::blob::{MadeFrom, MetadataAttributes};
 pub use crate::format::record::{Import, ReleaseDate};
 
 use crate::digest::Digest;

@@ -100,7 +100,7 @@ pub struct MetadataAttributes {
     pub etag: Option<String>,
     /// The server's `Last-Modified`, verbatim.
     pub last_modified: Option<String>,
-    /// Fingerprints of the keys whose signatures were verified. Of what this program has made of another file the digest of that: see
+    /// Fingerprints of the keys whose signatures were verified. Of what this program has made of another file the digests of that: see
     /// [`MetadataAttributes::made_from`].
     pub verified_by: Vec<String>,
 }
@@ -124,19 +124,25 @@ impl PackageName {
     }
 }
 
-/// What stands before the digest of a file from which another one was made.
-const MADE_FROM: &str = "sha256:";
+/// The file that another one was made from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MadeFrom {
+    /// The digest by which it is proven.
+    pub sha256: Sha256,
+    /// The blob that it is kept as.
+    pub blob: Digest,
+}
 
 impl MetadataAttributes {
-    /// Of what was made here from the file with this digest. A bundle cannot say this, because of its attributes nothing is believed.
-    pub fn of_made(from: Sha256) -> Self {
-        Self { verified_by: vec![format!("{MADE_FROM}{from}")], ..Self::default() }
+    /// Of what was made here from a file. A bundle cannot say this, because of its attributes nothing is believed.
+    pub fn of_made(from: MadeFrom) -> Self {
+        Self { verified_by: vec![format!("sha256:{}", from.sha256), format!("blake3:{}", from.blob)], ..Self::default() }
     }
 
-    /// The digest of the file that it was made from, if it was.
-    pub fn made_from(&self) -> Option<Sha256> {
-        let [only] = &self.verified_by[..] else { return None };
-        only.strip_prefix(MADE_FROM)?.parse().ok()
+    /// What it was made from, if it was.
+    pub fn made_from(&self) -> Option<MadeFrom> {
+        let [sha256, blob] = &self.verified_by[..] else { return None };
+        Some(MadeFrom { sha256: sha256.strip_prefix("sha256:")?.parse().ok()?, blob: blob.strip_prefix("blake3:")?.parse().ok()? })
     }
 }
 

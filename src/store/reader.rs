@@ -12,8 +12,8 @@ use crate::digest::Digest;
 use crate::format::blob::{self, FRAME_WINDOW_LOG, Header};
 use crate::format::skippable;
 
-/// The most memory that is set aside before anything is read. None of it is touched before there is something for it.
-const RESERVED: u64 = 64 << 20;
+/// How many times the length of its file a blob may well have: so much memory is set aside before it is read. None of it is touched before there is something for it.
+const RESERVED: u64 = 16;
 
 type Decoder = zstd::stream::read::Decoder<'static, BufReader<File>>;
 
@@ -78,7 +78,8 @@ impl BlobReader {
     /// [`Error::Damaged`] when the content is not what its digest says, or longer than `limit`.
     pub(crate) fn read_all(mut self, limit: u64) -> Result<Vec<u8>> {
         // What grows step by step is copied, and its memory touched, twice.
-        let mut bytes = Vec::with_capacity(usize::try_from(limit.saturating_add(1).min(RESERVED)).unwrap_or_default());
+        let stored_len = self.decoder.get_ref().get_ref().metadata().map_or(0, |file| file.len());
+        let mut bytes = Vec::with_capacity(usize::try_from(limit.saturating_add(1).min(stored_len.saturating_mul(RESERVED))).unwrap_or_default());
         let read = (&mut self).take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(|error| self.unwrap_damage(error))?;
         if read as u64 > limit {
             return Err(damage(&self.path, &self.expected, Problem::Length { expected: limit, found: read as u64 }).into());

@@ -4,8 +4,8 @@ use std::error::Error as _;
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
 
-use image_composer::cache::{MetadataAttributes, MetadataCache};
-use image_composer::digest::Sha256;
+use image_composer::cache::{MadeFrom, MetadataAttributes, MetadataCache};
+use image_composer::digest::{Digest, Sha256};
 use image_composer::fetch::{Client, ClientOptions};
 use image_composer::progress::{Cancel, Event, Progress};
 use image_composer::repo::{self, Archive, ArchiveConfig, Cause, Keyring, LoadOptions, PackageRecord, SuiteConfig, Trust, Universe};
@@ -709,11 +709,11 @@ fn an_index_is_read_once() {
     let (archive, world) = (archive(&[&server.url()]), World::new());
     let loaded = world.load(&archive).unwrap();
     let cache = MetadataCache::new(&world.store);
-    let list = format!("{PACKAGES}.xz for amd64");
-    let kept = || cache.lookup("test", &list).unwrap().map(|entry| (entry.made_from, cache.read(&entry).unwrap())).unwrap();
+    let list = format!("{PACKAGES} for amd64");
+    let kept = || cache.lookup("test", &list).unwrap().map(|entry| (entry.made_from.unwrap(), cache.read(&entry).unwrap())).unwrap();
     let (made_from, good) = kept();
-    let digest = made_from.unwrap();
-    assert!(in_release.lines().any(|line| line.contains(&digest.to_string()) && line.ends_with("main/binary-amd64/Packages.xz")));
+    let of_another = MadeFrom { sha256: Sha256::of(b"another index"), ..made_from };
+    assert!(in_release.lines().any(|line| line.contains(&made_from.sha256.to_string()) && line.ends_with("main/binary-amd64/Packages.xz")));
     // Offline nobody has an address.
     let offline = |world: &World| world.load_offline(&archive).unwrap().packages;
     let bare = Arc::new(Archive { id: "test".to_owned(), mirrors: Vec::new(), pin: 500 });
@@ -731,36 +731,50 @@ fn an_index_is_read_once() {
     other.load(&ArchiveConfig { mirrors: vec![server.url()], ..archive.clone() }).unwrap();
     let others = MetadataCache::new(&other.store);
     let others = others.read(&others.lookup("test", &list).unwrap().unwrap()).unwrap();
-    let put = |bytes: &[u8], made_from: Option<Sha256>| {
+    let put = |bytes: &[u8], made_from: Option<MadeFrom>| {
         cache.insert("test", &list, bytes, &made_from.map(MetadataAttributes::of_made).unwrap_or_default()).unwrap();
     };
-    put(&others, Some(digest));
+    put(&others, Some(made_from));
     assert_eq!(names(&world.load_offline(&archive).unwrap()), ["other=2:amd64 (test)"]);
-    for (bytes, made_from) in [
+    for (bytes, from) in [
         (&others[..], None),
-        (&others, Some(Sha256::of(b"another index"))),
-        (b"no list", Some(digest)),
-        (&good[..good.len() - 1], Some(digest)),
-        (&[&good[..7], &[0xff], &good[8..]].concat(), Some(digest)),
+        (&others, Some(of_another)),
+        (&others, Some(MadeFrom { blob: Digest::of(b"another file"), ..made_from })),
+        (b"no list", Some(made_from)),
+        (&good[..good.len() - 1], Some(made_from)),
+        (&[&good[..7], &[0xff], &good[8..]].concat(), Some(made_from)),
     ] {
-        put(bytes, made_from);
+        put(bytes, from);
         assert_eq!(offline(&world), loaded);
-        assert_eq!(kept(), (Some(digest), good.clone()), "it is made again");
+        assert_eq!(kept(), (made_from, good.clone()), "it is made again");
     }
 
     // What it was made of must be there, too: it is what another store can be given.
     let lost = World::new();
     let cache = MetadataCache::new(&lost.store);
-    cache.insert("test", &list, &good, &MetadataAttributes::of_made(digest)).unwrap();
+    cache.insert("test", &list, &good, &MetadataAttributes::of_made(made_from)).unwrap();
     let inrelease = MetadataCache::new(&world.store);
     let inrelease = inrelease.read(&inrelease.lookup("test", INRELEASE).unwrap().unwrap()).unwrap();
     cache.insert("test", INRELEASE, &inrelease, &MetadataAttributes::default()).unwrap();
-    let missing = lost.load_offline(&archive).unwrap_err();
-    assert!(matches!(&missing, repo::Error::Offline(missing) if missing[0].path == PACKAGES), "{missing:?}");
+    let missing = || lost.load_offline(&archive).unwrap_err();
+    assert!(matches!(missing(), repo::Error::Offline(missing) if missing[0].path == PACKAGES));
+    cache.insert("test", PACKAGES, b"of another day", &MetadataAttributes::default()).unwrap();
+    assert!(matches!(missing(), repo::Error::Offline(missing) if missing[0].path == PACKAGES));
 
-    // Older programs have kept it decompressed.
+    // Older programs have kept it decompressed, or under the name of what came.
     let text = Repository { compressions: vec![Compression::None], ..repository() }.build(&key())[PACKAGES].clone();
     cache.insert("test", PACKAGES, &text, &MetadataAttributes::default()).unwrap();
     assert_eq!(lost.load_offline(&archive).unwrap().packages, loaded);
-    assert_eq!(cache.lookup("test", &format!("{PACKAGES} for amd64")).unwrap().unwrap().made_from, Some(Sha256::of(&text)));
+    assert_eq!(cache.lookup("test", &format!("{PACKAGES} for amd64")).unwrap().unwrap().made_from.unwrap().sha256, Sha256::of(&text));
+}
+
+#[test]
+fn what_is_left_out_is_told_each_time() {
+    let unproven = "\nPackage: old\nVersion: 1\nArchitecture: amd64\nFilename: old.deb\nSize: 1\nMD5sum: 0\n".to_owned();
+    let server = Server::new(Repository { more_packages: unproven, ..repository() }.build(&key()));
+    let (archive, world) = (archive(&[&server.url()]), World::new());
+    for times in 1..=2 {
+        assert_eq!(world.load(&archive).unwrap().packages.len(), 2);
+        assert_eq!(world.warnings(), vec!["1 packages of test carry no SHA-256 digest and are left out (old is the first)"; times]);
+    }
 }

@@ -107,6 +107,10 @@ fn what_has_not_changed_does_not_come_again() {
     let again = load(&store, &archive, false).unwrap();
     assert_eq!(asked(count), [(REPOMD.to_owned(), 304), (SIGNATURE.to_owned(), 304)]);
     assert_eq!((again.packages, &again.releases), (first.packages, &first.releases));
+    let metadata = MetadataCache::new(&store);
+    let list = metadata.lookup(&archive.id, "repodata/primary.xml.gz for x86_64").unwrap().expect("the list of the packages is kept");
+    let primary = metadata.lookup(&archive.id, "repodata/primary.xml.gz").unwrap().unwrap();
+    assert_eq!(list.made_from.unwrap().blob, primary.digest);
 
     // A signature alone is checked against the text that was kept.
     let mut other = repository(Some(&key));

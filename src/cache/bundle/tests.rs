@@ -6,7 +6,9 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::cache::{Coordinates, Error, ImageCache, ImageRecord, MetadataAttributes, MetadataCache, NewImage, PackageCache, SpecHash, bundle};
+use crate::cache::{
+    Coordinates, Error, ImageCache, ImageRecord, MadeFrom, MetadataAttributes, MetadataCache, NewImage, PackageCache, SpecHash, bundle,
+};
 use crate::digest::{Digest, Sha256};
 use crate::format::blob::{BlobKind, Header, MetadataName, PackageName};
 use crate::format::bundle::{END_LEN, FrameKind, Table};
@@ -382,7 +384,7 @@ fn metadata_of_a_later_fetch_stays_and_the_future_is_now() {
 fn what_was_made_of_a_file_stays_where_it_was_made() {
     let from = World::filled();
     let bundle = from.export(&all());
-    let made = MetadataAttributes::of_made(Sha256::of(b""));
+    let made = MetadataAttributes::of_made(MadeFrom { sha256: Sha256::of(b""), blob: Digest::of(b"") });
     MetadataCache::new(&from.store).insert("debian", "dists/stable/main/binary-amd64/Packages for amd64", b"a list", &made).unwrap();
     assert_eq!(table(&from.export(&all())).1.contents.metadata, table(&bundle).1.contents.metadata);
 

@@ -51,15 +51,17 @@ impl Candidate {
 
     pub(super) fn metadata(key: &[u8], row: &MetadataRow) -> Self {
         let blobs = [Some(row.blob), row.alias].into_iter().flatten().collect();
-        // An offline build can do without a package, but not without its repository's lists: they go with the packages that images need.
+        // An offline build can do without a package, but not without its repository's lists: they go with the packages that images need. What was made of
+        // them goes with those that no image needs: it can be made again, and is worth nothing without what it was made from.
+        let is_needed = row.attributes.made_from().is_none();
         Self {
             key: key.to_owned(),
             table: Table::Metadata,
             last_used: row.last_used,
-            uses: u32::MAX,
+            uses: if is_needed { u32::MAX } else { 0 },
             pinned: false,
             damaged: false,
-            named: true,
+            named: is_needed,
             blobs,
         }
     }

@@ -10,7 +10,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::cache::{
-    Coordinates, ImageCache, MetadataAttributes, MetadataCache, NewImage, NewRoot, PackageCache, RootCache, RootKey, SpecHash, disk_use, package,
+    Coordinates, ImageCache, MadeFrom, MetadataAttributes, MetadataCache, NewImage, NewRoot, PackageCache, RootCache, RootKey, SpecHash, disk_use,
+    package,
 };
 use crate::digest::{Digest, Sha256};
 use crate::format::blob::BlobKind;
@@ -372,6 +373,22 @@ fn cleaning_takes_whole_classes_and_leaves_the_pinned() {
     carry_out(&scene.store, &all, &Silent, &Cancel::default()).unwrap();
     assert_whole(&scene.store);
     assert_eq!((files(scene.store.dir()).len(), fs::read_dir(scene.store.partials_dir()).unwrap().count()), (1, 0));
+}
+
+/// An offline build needs an index more than any package, and its list, which can be made again, no more than a package that no image has.
+#[test]
+fn what_was_made_of_an_index_goes_with_the_packages_and_the_index_last() {
+    let scene = Scene::new();
+    scene.package("a", 1000, 9, 0);
+    let metadata = MetadataCache::new(&scene.store);
+    let made = MetadataAttributes::of_made(MadeFrom { sha256: Sha256::of(b"index"), blob: Digest::of(b"index") });
+    metadata.insert("debian", "Packages", b"index", &MetadataAttributes::default()).unwrap();
+    metadata.insert("debian", "Packages for amd64", b"list", &made).unwrap();
+    let mut all = candidates::packages(&scene.store.read().unwrap(), None).unwrap();
+    all.sort_by(|a, b| a.turn().cmp(&b.turn()));
+    let first = |key: &[u8]| String::from_utf8_lossy(key).replace('\0', " ");
+    let order: Vec<String> = all.iter().map(|candidate| first(&candidate.key)).collect();
+    assert_eq!(order, ["a 1 amd64 debian", "debian Packages for amd64", "debian Packages"]);
 }
 
 #[test]

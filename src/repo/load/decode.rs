@@ -22,7 +22,7 @@ pub(super) enum Compression {
 
 impl Compression {
     /// All of them, best first. Debian 12's main index (50 MB) is 8.8 MB in xz and takes 0.47 s to decode, 12.1 MB in gzip and 0.24 s: below
-    /// 14 MB/s xz is there first, above it costs a quarter of a second, and once decoded the index is kept. zstd is near xz in size and takes 0.04 s.
+    /// 14 MB/s xz is there first, above it costs a quarter of a second, once: what was read of it is kept. zstd is near xz in size and takes 0.04 s.
     pub(super) const ALL: [Self; 4] = [Self::Zstd, Self::Xz, Self::Gzip, Self::None];
 
     /// The end of the file's name.

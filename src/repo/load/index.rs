@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::decode::Compression;
-use super::kept::{Kept, Listed, Proof, Source};
+use super::kept::{Kept, KeptAs, Listed, Made, Proof};
 use super::mirrors::{Tried, join, mirrors};
 use super::suite::Proven;
 use super::{ArchiveConfig, INDEX_LIMIT, Load, SuiteConfig};
@@ -30,7 +30,10 @@ struct Found {
     bytes: Vec<u8>,
     /// Decompressed, where it was not.
     decoded: Option<Vec<u8>>,
-    source: Source,
+    /// Where it is kept, or will be.
+    path: String,
+    /// What the Release says of it.
+    sha256: Sha256,
     /// Whether it came from a mirror.
     is_new: bool,
 }
@@ -76,16 +79,17 @@ impl Load<'_> {
         index: &Index,
     ) -> Result<Listed, Error> {
         let records = |list: &Arc<List>| list.records(archive, |name| config.takes(name));
-        let sources = index.kept_as().map(|(compression, file)| index.source_of(compression, file));
-        if let Some(listed) = kept.listed(sources, self.arch, records)? {
+        let kept_as = index.kept_as();
+        if let Some(listed) = kept.listed(&kept_as, self.arch, records)? {
             return Ok(listed);
         }
         let found = self.index(config, &suite.name, proven, kept, index)?;
         let refused = |cause: Cause| Error::of_suite(&config.id, &suite.name, vec![Failure { url: index.path.clone(), cause }]);
         let list = Arc::new(packages::parse(found.text(), &config.id, self.arch).map_err(|error| refused(error.into()))?);
-        let (source, proof) = found.into_proof();
         let records = records(&list).map_err(|error| refused(error.into()))?;
-        Ok(Listed { records, head: list.head().clone(), made: Some((list, source)), proof })
+        let head = list.head().clone();
+        let made = Made { list, index: kept_as, path: found.path.clone(), sha256: found.sha256 };
+        Ok(Listed { records, head, made: Some(made), proof: found.into_proof() })
     }
 
     /// The text of an index, as the Release vouches for it, and what of it is to be kept.
@@ -118,19 +122,23 @@ impl Load<'_> {
         let bytes = answer.unwrap_or_else(|| self.whole(&by_name, limit)).map_err(|error| Tried::of(&url, error))?;
         check(&bytes, file).map_err(|cause| Tried::of(&url, cause))?;
         let decoded = index.decoded(compression, &bytes).map_err(|cause| Tried::of(&url, cause))?;
-        Ok(Found { bytes, decoded, source: index.source_of(compression, file), is_new: true })
+        Ok(Found { bytes, decoded, path: index.path.clone(), sha256: file.sha256, is_new: true })
     }
 }
 
 impl Index {
-    /// As what it can have been kept, each with its compression, best first. Older programs have kept it decompressed.
-    fn kept_as(&self) -> impl Iterator<Item = (Compression, IndexFile)> {
+    /// All of its files that the Release lists, best first.
+    fn files(&self) -> impl Iterator<Item = (Compression, IndexFile)> {
         let plain = self.plain.map(|plain| (Compression::None, plain));
         self.offered.iter().copied().chain(plain)
     }
 
-    fn source_of(&self, compression: Compression, file: IndexFile) -> Source {
-        Source { path: format!("{}{}", self.path, compression.suffix()), sha256: file.sha256 }
+    /// It is kept under one name, whatever its compression, so that the next one takes its place.
+    fn kept_as(&self) -> KeptAs {
+        let older = self.offered.iter().map(|(compression, _)| format!("{}{}", self.path, compression.suffix()));
+        let mut places = vec![self.path.clone()];
+        places.extend(older.filter(|place| *place != self.path));
+        KeptAs { places, digests: self.files().map(|(_, file)| file.sha256).collect() }
     }
 
     /// The text of a proven file, where that is not the text itself: no longer than it may be, and what the Release says of it, if it does.
@@ -153,9 +161,8 @@ impl Found {
 
     /// What to keep of it: the file as it came. It is read again only where the list that was made of it is not there, and to compress it in another way took a
     /// sixth of the time of a first load.
-    fn into_proof(self) -> (Source, Proof) {
-        let proof = Proof { new: self.is_new.then(|| Arc::new(self.bytes)), ..Proof::again(self.source.path.clone()) };
-        (self.source, proof)
+    fn into_proof(self) -> Proof {
+        Proof { new: self.is_new.then(|| Arc::new(self.bytes)), ..Proof::again(self.path) }
     }
 }
 
@@ -180,11 +187,14 @@ fn find(release: &Release, suite: &SuiteConfig, path: &str) -> Option<Index> {
 
 /// The kept file of an index, if it is one that the Release vouches for.
 fn kept_index(kept: Kept<'_>, index: &Index) -> Result<Option<Found>, Error> {
-    for (compression, expected) in index.kept_as() {
-        let source = index.source_of(compression, expected);
-        let Some(file) = kept.read(&source.path)?.filter(|file| check(&file.bytes, expected).is_ok()) else { continue };
-        if let Ok(decoded) = index.decoded(compression, &file.bytes) {
-            return Ok(Some(Found { bytes: file.bytes, decoded, source, is_new: false }));
+    for path in index.kept_as().places {
+        let Some(file) = kept.read(&path)? else { continue };
+        let (length, sha256) = (file.bytes.len() as u64, Sha256::of(&file.bytes));
+        let known = index.files().find(|(_, expected)| (expected.size, expected.sha256) == (length, sha256));
+        if let Some((compression, _)) = known
+            && let Ok(decoded) = index.decoded(compression, &file.bytes)
+        {
+            return Ok(Some(Found { bytes: file.bytes, decoded, path, sha256, is_new: false }));
         }
     }
     Ok(None)

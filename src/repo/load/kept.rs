@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use crate::cache::{MetadataAttributes, MetadataCache, NewMetadata};
+use crate::cache::{MadeFrom, MetadataAttributes, MetadataCache, NewMetadata};
 use crate::digest::Sha256;
 use crate::fetch::Validators;
 use crate::repo::error::Error;
@@ -30,12 +30,20 @@ pub(super) struct KeptFile {
     pub(super) validators: Validators,
 }
 
-/// A file that a list of packages can have been made of.
-#[derive(Debug, Clone)]
-pub(super) struct Source {
-    /// Beneath the archive's base address.
+/// How an index can have been kept.
+pub(super) struct KeptAs {
+    /// Beneath the archive's base address: where it is kept now, and where older programs have kept it.
+    pub(super) places: Vec<String>,
+    /// What vouches for it says this of it, in any of its compressions.
+    pub(super) digests: Vec<Sha256>,
+}
+
+/// A list that was made now.
+pub(super) struct Made {
+    pub(super) list: Arc<List>,
+    pub(super) index: KeptAs,
+    /// The file that it was made from: its path beneath the archive's base address, and its digest.
     pub(super) path: String,
-    /// What vouches for it says this of it.
     pub(super) sha256: Sha256,
 }
 
@@ -55,8 +63,8 @@ pub(super) struct Listed {
     pub(super) records: Vec<PackageRecord>,
     /// What else the index said.
     pub(super) head: Head,
-    /// The list that was made now, and of what, to be kept after the index.
-    pub(super) made: Option<(Arc<List>, Source)>,
+    /// The list that was made now, to be kept after the index.
+    pub(super) made: Option<Made>,
     /// The index, to be kept.
     pub(super) proof: Proof,
 }
@@ -83,40 +91,53 @@ impl Kept<'_> {
         Ok(Some(KeptFile { bytes, fetched_at: entry.fetched_at, validators }))
     }
 
-    /// The packages of the list that was made of one of `sources` for systems of the architecture `arch`, as `records` reads it. A list counts only where that
-    /// source is kept, too: it is what can be given to another store.
+    /// The packages of the list that was made of this index for systems of the architecture `arch`, as `records` reads it. A list counts only where the file
+    /// that it was made from is kept, too: that is what another store can be given.
     pub(super) fn listed(
         &self,
-        sources: impl IntoIterator<Item = Source>,
+        index: &KeptAs,
         arch: &str,
         records: impl Fn(&Arc<List>) -> Result<Vec<PackageRecord>, Unreadable>,
     ) -> Result<Option<Listed>, Error> {
         let Some(cache) = self.cache else { return Ok(None) };
-        for Source { path, sha256 } in sources {
-            let list_path = list_path(&path, arch);
-            let Some(entry) = cache.lookup(self.archive, &list_path)?.filter(|entry| entry.made_from == Some(sha256)) else { continue };
-            if cache.lookup(self.archive, &path)?.is_none() {
-                continue;
+        let list_path = index.list_path(arch);
+        let Some(entry) = cache.lookup(self.archive, &list_path)? else { return Ok(None) };
+        let Some(made_from) = entry.made_from.filter(|made_from| index.digests.contains(&made_from.sha256)) else { return Ok(None) };
+        let mut path = None;
+        for place in &index.places {
+            if cache.lookup(self.archive, place)?.is_some_and(|kept| kept.digest == made_from.blob) {
+                path = Some(place.clone());
+                break;
             }
-            let bytes = match cache.read(&entry) {
-                Ok(bytes) => bytes,
-                Err(error) if error.is_damage() => continue,
-                Err(error) => return Err(error.into()),
-            };
-            let Some(list) = List::read(bytes).ok().map(Arc::new).filter(|list| list.head().arch == arch) else { continue };
-            let Ok(records) = records(&list) else { continue };
-            cache.mark_used(self.archive, &list_path);
-            cache.mark_used(self.archive, &path);
-            return Ok(Some(Listed { records, head: list.head().clone(), made: None, proof: Proof::again(path) }));
         }
-        Ok(None)
+        let Some(path) = path else { return Ok(None) };
+        let bytes = match cache.read(&entry) {
+            Ok(bytes) => bytes,
+            Err(error) if error.is_damage() => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let Some(list) = List::read(bytes).ok().map(Arc::new).filter(|list| list.head().arch == arch) else { return Ok(None) };
+        let Ok(records) = records(&list) else { return Ok(None) };
+        cache.mark_used(self.archive, &list_path);
+        cache.mark_used(self.archive, &path);
+        Ok(Some(Listed { records, head: list.head().clone(), made: None, proof: Proof::again(path) }))
     }
 
-    /// Keeps a list beside the file that it was made of, if that is kept. It can be made again, so a store that has no room for it ends nothing.
-    pub(super) fn keep_list(&self, list: &List, source: &Source) {
+    /// Keeps lists beside the indexes that they were made of, where those are kept. They can be made again, so a store that has no room for them, or is busy for
+    /// longer than anybody waits, ends nothing.
+    pub(super) fn keep_lists(&self, lists: &[Made]) {
         let Some(cache) = self.cache.filter(|cache| cache.is_writable()) else { return };
-        let attributes = MetadataAttributes::of_made(source.sha256);
-        let _ = cache.insert(self.archive, &list_path(&source.path, &list.head().arch), list.bytes(), &attributes);
+        let named = lists.iter().filter_map(|Made { list, index, path, sha256 }| {
+            let kept = cache.lookup(self.archive, path).ok()??;
+            let attributes = MetadataAttributes::of_made(MadeFrom { sha256: *sha256, blob: kept.digest });
+            Some((index.list_path(&list.head().arch), list, attributes))
+        });
+        let named: Vec<(String, &Arc<List>, MetadataAttributes)> = named.collect();
+        let new = named.iter().map(|(path, list, attributes)| NewMetadata { archive: self.archive, path, bytes: list.bytes(), attributes });
+        let new: Vec<NewMetadata<'_>> = new.collect();
+        if !new.is_empty() {
+            let _ = cache.insert_all(&new);
+        }
     }
 
     /// Keeps what is new, all at once, so that a Release and its indexes stay together; what was there already is marked as current. A store that cannot be
@@ -147,7 +168,9 @@ impl Kept<'_> {
     }
 }
 
-/// Where the list of an index is kept. No file of a repository is asked for that has a space in its name.
-fn list_path(path: &str, arch: &str) -> String {
-    format!("{path} for {arch}")
+impl KeptAs {
+    /// Where its list is kept. No file of a repository is asked for that has a space in its name.
+    fn list_path(&self, arch: &str) -> String {
+        format!("{} for {arch}", self.places.first().map_or("", String::as_str))
+    }
 }

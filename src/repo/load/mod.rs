@@ -5,8 +5,9 @@
 //!         signature   SHA-256   SHA-256 of the file, for whoever fetches it
 //! ```
 //!
-//! The chain is never broken: whatever comes from a mirror or from the store is checked against the link before it. (Its first link, the signature, is
-//! missing where the user wants that: [`Trust::Unverified`].) A mirror that does not answer, or answers with something else, is passed over for the next
+//! The chain is never broken: whatever comes from a mirror, a bundle, or the store is checked against the link before it. (Its first link, the signature, is
+//! missing where the user wants that: [`Trust::Unverified`].) What the store says that it has made of an index itself (`kept.rs`) stands for that index, as a
+//! kept image stands for its spec: whose store one builds from, him one believes so much. A mirror that does not answer, or answers with something else, is passed over for the next
 //! one with a warning; when the last one has failed, the load ends.
 
 mod decode;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::decode::Compression;
 use super::index::check;
-use super::kept::{Kept, Listed, Proof, Source};
+use super::kept::{Kept, KeptAs, Listed, Made, Proof};
 use super::mirrors::{Current, Tried, join, mirrors};
 use super::suite::{RELEASE_LIMIT, SIGNATURE_LIMIT};
 use super::{ArchiveConfig, FileList, INDEX_LIMIT, Load, Loaded, SuiteConfig};
@@ -59,9 +59,7 @@ impl Load<'_> {
         if !self.options.offline {
             kept.keep(&proven.proofs.into_iter().chain([proof]).collect::<Vec<_>>())?;
         }
-        if let Some((list, source)) = made {
-            kept.keep_list(&list, &source);
-        }
+        kept.keep_lists(made.as_slice());
         let release = ReleaseInfo {
             archive: config.id.clone(),
             suite: suite.name.clone(),
@@ -144,9 +142,9 @@ impl Load<'_> {
     ) -> Result<Listed, Error> {
         let file = &proven.repomd.primary;
         let (_, path) = kept_path(config, suite, file, "primary")?;
-        let source = Source { path, sha256: file.sha256 };
+        let index = KeptAs { places: vec![path.clone()], digests: vec![file.sha256] };
         let takes = |name: &str| config.takes(name);
-        if let Some(listed) = kept.listed([source.clone()], self.arch, |list| list.records(archive, takes))? {
+        if let Some(listed) = kept.listed(&index, self.arch, |list| list.records(archive, takes))? {
             return Ok(listed);
         }
         let (packages, proof) =
@@ -155,7 +153,7 @@ impl Load<'_> {
         let head = Head { packaging: Packaging::Rpm, arch: self.arch.to_owned(), unproven, unusable };
         let list = Arc::new(List::of_records(head.clone(), &records));
         records.retain(|record| takes(record.coordinates.name()));
-        Ok(Listed { records, head, made: Some((list, source)), proof })
+        Ok(Listed { records, head, made: Some(Made { list, index, path, sha256: file.sha256 }), proof })
     }
 
     /// The packages of a repository that have some of the `wanted` files, each with those; the list is kept.

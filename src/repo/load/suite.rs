@@ -71,9 +71,7 @@ impl Load<'_> {
         if !self.options.offline {
             kept.keep(&proofs)?;
         }
-        for (list, source) in &lists {
-            kept.keep_list(list, source);
-        }
+        kept.keep_lists(&lists);
         let release = ReleaseInfo {
             archive: config.id.clone(),
             suite: suite.name.clone(),
