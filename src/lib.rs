@@ -49,3 +49,4 @@ pub mod time;
 pub mod tree;
 pub mod units;
 pub mod version;
+mod writing;

@@ -1,11 +1,11 @@
 //! Where a file system is written: a partition within the disk.
 
 use std::fs::File;
-use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 use super::error::Error;
 use super::layout::Partition;
+use crate::writing;
 
 /// A partition within the disk file, which has its full length.
 #[derive(Debug, Clone, Copy)]
@@ -22,6 +22,6 @@ impl<'a> Out<'a> {
 
     /// Writes from an offset in the partition on, in bytes.
     pub(super) fn write(&self, bytes: &[u8], offset: u64) -> Result<(), Error> {
-        self.file.write_all_at(bytes, self.start + offset).map_err(Error::io("write", self.path))
+        writing::write_all_at(self.file, bytes, self.start + offset).map_err(Error::io("write", self.path))
     }
 }

@@ -24,7 +24,7 @@ use crate::store::{ImageReader, Window};
 use crate::tree::{Tree, attributes, create_new, names};
 
 /// How much of a file is copied at once, in bytes.
-const BUFFER: usize = 1 << 20;
+const BUFFER: usize = crate::writing::PIECE;
 
 /// How many files a thread takes at once: their folders are mostly the same, and so are the chunks that short ones lie in.
 const BATCH: usize = 256;

@@ -11,6 +11,7 @@ use super::{layout, open_file};
 use crate::digest::Digest;
 use crate::format::blob::{self, FRAME_RAW_LEN, Header};
 use crate::format::row::{BlobRow, TrashRow};
+use crate::writing;
 
 /// The zstd level of packages and other files that are compressed already: they gain next to nothing from more.
 pub(crate) const LEVEL_COMPRESSED: i32 = 1;
@@ -87,7 +88,7 @@ fn fill(staged: &mut StagedBlob, level: i32, source: &mut dyn Read) -> Result<()
         frame.reserve(zstd::zstd_safe::compress_bound(raw.len()));
         compressor.compress_to_buffer(&raw, &mut frame).map_err(write_error())?;
         failpoint!("store::blob::write");
-        file.write_all(&frame).map_err(write_error())?;
+        writing::write_all(&mut file, &frame).map_err(write_error())?;
         staged.stored_len += frame.len() as u64;
         if raw.len() < FRAME_RAW_LEN {
             break;

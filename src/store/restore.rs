@@ -20,6 +20,7 @@ use crate::digest::Digest;
 use crate::format::manifest::{Extent, MANIFEST_LIMIT, Manifest};
 use crate::format::row::{ChunkRow, PackRow};
 use crate::progress::{Cancel, Event, Phase, Progress};
+use crate::writing;
 
 /// Compressed bytes that a thread reads at once.
 const BATCH: u64 = 2 << 20;
@@ -235,7 +236,7 @@ impl Decoder {
                 Ok(raw) => {
                     for target in &job.targets {
                         let part = &raw[target.offset as usize..][..target.length as usize];
-                        out.file.write_all_at(part, target.at).map_err(Error::io("write", out.path))?;
+                        writing::write_all_at(out.file, part, target.at).map_err(Error::io("write", out.path))?;
                         written += part.len() as u64;
                     }
                 }

@@ -25,7 +25,7 @@ use crate::tree::{self, Tree};
 /// Blocks of `lost+found`: there is room for names in it when no block can be taken any more.
 const LOST_AND_FOUND_BLOCKS: usize = 4;
 
-/// How much is written at once, in bytes.
+/// How much is gathered before it is written, in bytes.
 const BUFFER: usize = 1 << 20;
 
 /// How many files a thread copies before it asks for more.

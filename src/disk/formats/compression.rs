@@ -11,6 +11,7 @@ use rayon::prelude::*;
 use super::{Bounds, Error, Out, Problem, Raw, Result};
 use crate::progress::{Cancel, Event, Phase, Progress};
 use crate::units::ByteSize;
+use crate::writing;
 
 /// How a file is compressed as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -224,7 +225,7 @@ fn many_frames(how: Compression, raw: Raw<'_>, (out, path): Sink<'_, '_>, progre
             })
             .collect::<Result<_>>()?;
         for (number, frame) in batch.iter().zip(&frames) {
-            out.write_all(frame.as_ref().unwrap_or(&hole)).map_err(Error::io("write", path))?;
+            writing::write_all(out, frame.as_ref().unwrap_or(&hole)).map_err(Error::io("write", path))?;
             progress.report(Event::Advance { phase: Phase::Compress, by: (raw.len() - number * frame_len).min(frame_len) });
         }
     }

@@ -1,11 +1,11 @@
 //! The file that a disk is written to: bytes at offsets, and the tables that say where blocks lie.
 
 use std::fs::File;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use super::raw::is_zero;
 use super::{Error, Result};
+use crate::writing;
 
 /// Bytes of a table that are gathered before they are written.
 const WINDOW: usize = 64 << 10;
@@ -36,7 +36,7 @@ impl<'a> Out<'a> {
     }
 
     pub(super) fn put(&self, offset: u64, bytes: &[u8]) -> Result<()> {
-        self.file.write_all_at(bytes, offset).map_err(Error::io("write", self.path))
+        writing::write_all_at(self.file, bytes, offset).map_err(Error::io("write", self.path))
     }
 
     /// Writes bytes but for those that are zeros from a multiple of [`HOLE`] on, which must not be there yet. Returns how many were written.

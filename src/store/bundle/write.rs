@@ -14,6 +14,7 @@ use crate::format::skippable;
 use crate::progress::{Cancel, Event, Phase, Progress};
 use crate::store::Store;
 use crate::store::error::{Damage, Error, Object, Problem};
+use crate::writing;
 
 impl Store {
     /// Writes a planned bundle, from its first byte to its last. Reports its bytes as [`Phase::Bundle`].
@@ -42,7 +43,7 @@ impl Store {
                 if frame.kind == FrameKind::Beside {
                     out.write_all(&skippable::head(stored.len())?).map_err(BundleError::Write)?;
                 }
-                out.write_all(&stored).map_err(BundleError::Write)?;
+                writing::write_all(&mut out, &stored).map_err(BundleError::Write)?;
                 advance(stored.len() as u64);
             }
         }
