@@ -76,7 +76,7 @@ fn every_value_says_where_it_is_from() {
     storage.root_cache.max_count 15 built-in
     storage.root_cache.retention_days 30 built-in
     storage.min_free_gb 1.5 etc/config.yaml:3
-    storage.compression_level 3 built-in
+    storage.compression_level 1 built-in
     workers 4 given.yaml:1
     proxy "http://…@p:1" etc/config.yaml:4
     tls.ca_file null built-in
