@@ -22,9 +22,7 @@ use crate::format::tree::{self, Attributes, BLOCK, Entry, HEAD_LEN, Head, Kind};
 use crate::progress::Cancel;
 use crate::store::{ImageReader, Window};
 use crate::tree::{Tree, attributes, create_new, names};
-
-/// How much of a file is copied at once, in bytes.
-const BUFFER: usize = crate::writing::PIECE;
+use crate::writing::{Filling, PIECE};
 
 /// How many files a thread takes at once: their folders are mostly the same, and so are the chunks that short ones lie in.
 const BATCH: usize = 256;
@@ -44,20 +42,20 @@ pub(super) fn save(tree: &Tree, (file, path): (&File, &Path), cancel: &Cancel) -
     wrote(file.set_len(end + head.len))?;
     wrote(file.write_all_at(&head.encode(), 0))?;
     wrote(file.write_all_at(&table, end))?;
+    let filling = Filling::new(file, |error| Error::io("write", path)(error));
     entries.par_chunks(BATCH).try_for_each(|entries| {
-        cancel.check()?;
-        let mut buffer = Vec::new();
+        let mut gather = filling.gather();
         for entry in entries {
             if let Kind::File { offset, len } = entry.kind {
                 let name = Path::new(OsStr::from_bytes(&entry.path));
                 let content = File::from(tree.open_at(name, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK).map_err(refused("read", name))?);
-                let read =
-                    |part: &mut [u8], done| content.read_exact_at(part, done).map_err(|error| crate::tree::Error::at("read", name)(error).into());
-                let write = |part: &[u8], done| file.write_all_at(part, offset + done).map_err(Error::io("write", path));
-                copy(len, &mut buffer, cancel, read, write)?;
+                gather.take(offset, len, |part, done| {
+                    cancel.check()?;
+                    content.read_exact_at(part, done).map_err(|error| crate::tree::Error::at("read", name)(error).into())
+                })?;
             }
         }
-        Ok(())
+        gather.flush()
     })
 }
 
@@ -273,11 +271,11 @@ fn copy(
     mut read: impl FnMut(&mut [u8], u64) -> Result<(), Error>,
     write: impl Fn(&[u8], u64) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    buffer.resize(BUFFER, 0);
+    buffer.resize(PIECE, 0);
     let mut done = 0;
     while done < len {
         cancel.check()?;
-        let part = &mut buffer[..(len - done).min(BUFFER as u64) as usize];
+        let part = &mut buffer[..(len - done).min(PIECE as u64) as usize];
         read(part, done)?;
         write(part, done)?;
         done += part.len() as u64;
@@ -337,7 +335,7 @@ mod tests {
         let (old, new, file) = (host.path().join("old"), host.path().join("new"), host.path().join("file"));
         std::fs::create_dir_all(old.join("usr/bin")).unwrap();
         std::fs::create_dir(&new).unwrap();
-        std::fs::write(old.join("usr/bin/large"), vec![7; BUFFER + 5]).unwrap();
+        std::fs::write(old.join("usr/bin/large"), vec![7; PIECE + 5]).unwrap();
         std::fs::write(old.join("usr/empty"), "").unwrap();
         std::fs::hard_link(old.join("usr/bin/large"), old.join("usr/again")).unwrap();
         symlink("usr/bin", old.join("bin")).unwrap();

@@ -25,9 +25,6 @@ use crate::tree::{self, Tree};
 /// Blocks of `lost+found`: there is room for names in it when no block can be taken any more.
 const LOST_AND_FOUND_BLOCKS: usize = 4;
 
-/// How much is gathered before it is written, in bytes.
-const BUFFER: usize = 1 << 20;
-
 /// How many files a thread copies before it asks for more.
 const BATCH: usize = 256;
 
@@ -264,54 +261,19 @@ impl<'a> Lay<'a> {
 
 /// Copies what is in files to where they have their places.
 pub(super) fn copy(tree: &Tree, files: &[Placed<'_>], out: &Out<'_>, cancel: &Cancel) -> Result<(), Error> {
+    let (filling, partition) = out.filling();
     files.par_chunks(BATCH).try_for_each(|files| {
-        let mut sink = Sink { out, begin: 0, bytes: Vec::with_capacity(BUFFER) };
+        let mut gather = filling.gather();
         for Placed { path, len, extents } in files {
             let file = File::from(scan::open(tree, path)?);
             for extent in extents {
                 let (start, end) = (extent.logical * BLOCK, ((extent.logical + extent.blocks) * BLOCK).min(*len));
-                sink.take(extent.physical * BLOCK, end - start, |part, done| {
+                gather.take(partition + extent.physical * BLOCK, end - start, |part, done| {
                     cancel.check()?;
                     file.read_exact_at(part, start + done).map_err(|error| tree::Error::at("read", path)(error).into())
                 })?;
             }
         }
-        sink.flush()
+        gather.flush()
     })
-}
-
-/// Writes what lies side by side at once.
-struct Sink<'a> {
-    out: &'a Out<'a>,
-    /// Where the bytes belong, from the beginning of the file system.
-    begin: u64,
-    bytes: Vec<u8>,
-}
-
-impl Sink<'_> {
-    /// Takes `len` bytes that belong at `offset`, and zeros up to the end of their last block.
-    fn take(&mut self, mut offset: u64, len: u64, read: impl Fn(&mut [u8], u64) -> Result<(), Error>) -> Result<(), Error> {
-        let mut done = 0;
-        while done < len {
-            if self.begin + self.bytes.len() as u64 != offset || self.bytes.len() == BUFFER {
-                self.flush()?;
-                self.begin = offset;
-            }
-            let from = self.bytes.len();
-            let part = (len - done).min((BUFFER - from) as u64) as usize;
-            self.bytes.resize((from + part).next_multiple_of(BLOCK as usize), 0);
-            read(&mut self.bytes[from..from + part], done)?;
-            done += part as u64;
-            offset = self.begin + self.bytes.len() as u64;
-        }
-        Ok(())
-    }
-
-    fn flush(&mut self) -> Result<(), Error> {
-        if !self.bytes.is_empty() {
-            self.out.write(&self.bytes, self.begin)?;
-            self.bytes.clear();
-        }
-        Ok(())
-    }
 }
