@@ -769,6 +769,21 @@ fn an_index_is_read_once() {
 }
 
 #[test]
+fn an_index_of_several_architectures_has_a_list_for_each() {
+    let server = Server::new(flat("", &[Deb::new("top", "1.0"), Deb::new("foreign", "1.0").arch("arm64"), Deb::new("any", "1.0").arch("all")]));
+    let (world, archive) = (World::new(), [flat_archive(&server.url(), &["./"])]);
+    let cache = MetadataCache::new(&world.store);
+    for offline in [false, true] {
+        let options = LoadOptions { offline, ..ONLINE };
+        for (arch, expected) in [("amd64", "top=1.0:amd64 (test)"), ("arm64", "foreign=1.0:arm64 (test)")] {
+            let universe = repo::load(&archive, arch, &world.client, Some(&cache), &options, &world.warnings, &Cancel::default()).unwrap();
+            assert_eq!(names(&universe), [expected, "any=1.0:all (test)"], "{arch}, offline: {offline}");
+            assert!(cache.lookup("test", &format!("Packages for {arch}")).unwrap().is_some_and(|entry| entry.made_from.is_some()));
+        }
+    }
+}
+
+#[test]
 fn what_is_left_out_is_told_each_time() {
     let unproven = "\nPackage: old\nVersion: 1\nArchitecture: amd64\nFilename: old.deb\nSize: 1\nMD5sum: 0\n".to_owned();
     let server = Server::new(Repository { more_packages: unproven, ..repository() }.build(&key()));
