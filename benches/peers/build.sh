@@ -1,12 +1,14 @@
 #!/bin/bash
 # Builds the same packages with image-composer, with mmdebstrap, the fastest builder of Debian roots, at its fastest, and with debootstrap: from a local
-# repository that has these packages alone, on tmpfs, without syncs, and then `mke2fs -d` (of the first set `tar`) of what they made.
+# repository that has these packages alone, on tmpfs, without syncs, and then `mke2fs -d` (of the first set `tar`) of what they made. And with mkosi, from the
+# same repository and on tmpfs, to a directory: at first, and again with another host name, for which it keeps the tree.
 #
 #     benches/peers/build.sh [PROGRAM]
 #
-# PROGRAM is image-composer (default: target/release/image-composer). Installs what it lacks (mmdebstrap, debootstrap, eatmydata, apt-utils, time), needs
-# root, a mirror, and some fifty minutes. Sets: `base` (base.yml), `minimal` (fixtures/specs/debian12-minimal.yml) and `server` (server.yml). In every round
-# all take their turn; the table has the medians of ROUNDS (5) over SETS (all), in $RESULT (build-results.md beside this script).
+# PROGRAM is image-composer (default: target/release/image-composer). Installs what it lacks (mmdebstrap, debootstrap, eatmydata, apt-utils, bubblewrap,
+# time), needs root, a mirror whose indexes apt has, and some seventy minutes. Sets: `base` (base.yml), `minimal` (fixtures/specs/debian12-minimal.yml) and
+# `server` (server.yml). In every round all take their turn; the table has the medians of ROUNDS (5) over SETS (all), in $RESULT (build-results.md beside this
+# script).
 set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 ROOT=$(cd "$HERE/../.." && pwd)
@@ -16,7 +18,7 @@ ROUNDS=${ROUNDS:-5}
 read -ra SETS <<<"${SETS:-base minimal server}"
 
 lacking=()
-for need in mmdebstrap debootstrap eatmydata apt-ftparchive:apt-utils /usr/bin/time:time python3; do
+for need in mmdebstrap debootstrap eatmydata apt-ftparchive:apt-utils bwrap:bubblewrap /usr/bin/time:time python3; do
     command -v "${need%%:*}" >/dev/null || lacking+=("${need##*:}")
 done
 ((${#lacking[@]} == 0)) || DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 install "${lacking[@]}" </dev/null >/dev/null
@@ -82,6 +84,28 @@ debootstrap_and_finish() {
         finish "$root" "$2"
 }
 
+# Debian 12's own mkosi needs systemd-nspawn, which not every machine lets it run; that of the backports does without. It runs where it is unpacked: what else
+# it depends on makes disks.
+fetch_mkosi() {
+    local mirror
+    mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Codename: bookworm' | head -n 1)
+    echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror bookworm-backports main" >"$WORK/backports.list"
+    mkdir -p "$WORK/lists/partial"
+    local apt=(apt-get -qq -o APT::Sandbox::User=root -o "Dir::Etc::SourceList=$WORK/backports.list" -o Dir::Etc::SourceParts=- -o "Dir::State::Lists=$WORK/lists")
+    (cd "$WORK" && "${apt[@]}" update && "${apt[@]}" download mkosi 2>/dev/null && dpkg-deb --extract mkosi_*.deb mkosi)
+}
+
+# mkosi_to_directory SET HOSTNAME
+mkosi_to_directory() {
+    local place=$MEMORY/mkosi
+    mkdir -p "$place"/{empty,cache,packages,work,out}
+    cd "$place/empty"
+    PYTHONPATH=$WORK/mkosi/usr/lib/python3/dist-packages python3 -m mkosi --distribution debian --release bookworm \
+        --local-mirror "file://$WORK/repository-$1" --package "$(cat "$WORK/$1.names")" --bootable no --hostname "$2" --incremental \
+        --format directory --manifest-format '' --output root --output-dir "$place/out" --cache-dir "$place/cache" \
+        --package-cache-dir "$place/packages" --workspace-dir "$place/work" --build-sources '' --force build
+}
+
 # The same from the mirrors of the host, as a first build has it.
 mmdebstrap_of_mirror_and_finish() {
     local set=$1 root=$MEMORY/root
@@ -95,7 +119,7 @@ finish() {
     if [[ $2 == tar ]]; then tar --create --file "$WORK/peer.out" --directory "$1" .; else mke2fs -q -F -t ext4 -d "$1" "$WORK/peer.out" "$2"; fi
 }
 SOURCES=$(grep --files-with-matches --no-messages bookworm /etc/apt/sources.list /etc/apt/sources.list.d/*.{list,sources} | head -n 1 || true)
-export -f mmdebstrap_and_finish mmdebstrap_of_mirror_and_finish debootstrap_and_finish finish
+export -f mmdebstrap_and_finish mmdebstrap_of_mirror_and_finish debootstrap_and_finish mkosi_to_directory finish
 export WORK MEMORY SOURCES
 
 # What no set has, and little comes with.
@@ -110,6 +134,7 @@ add_package() {
     fi >"$WORK/$1-more.yml"
 }
 
+fetch_mkosi
 for set in "${SETS[@]}"; do make_repository "$set"; done
 for ((round = 0; round < ROUNDS; round++)); do
     for set in "${SETS[@]}"; do
@@ -120,6 +145,9 @@ for ((round = 0; round < ROUNDS; round++)); do
             measure "$set" "$peer" bash -c '"${1}_and_finish" "${@:2}"' bash "$peer" "$set" "$size"
             rm -rf --one-file-system "$MEMORY/root" "$WORK/peer.out"
         done
+        measure "$set" mkosi bash -c 'mkosi_to_directory "$@"' bash "$set" first
+        measure "$set" mkosi_again bash -c 'mkosi_to_directory "$@"' bash "$set" "round-$round"
+        rm -rf --one-file-system "$MEMORY/mkosi"
         measure "$set" first env IMAGE_COMPOSER_STORE="$WORK/first" bash -c 'ours "$@"' bash "$set"
         rm -rf "$WORK/first"
         # The first build has kept a root; what only the spec adds is another host name.
@@ -158,6 +186,8 @@ names = {
     "hit": "image-composer, nothing changed: the kept image",
     "mmdebstrap": "mmdebstrap",
     "debootstrap": "debootstrap",
+    "mkosi": "mkosi, to a directory",
+    "mkosi_again": "mkosi, another host name, to a directory: its kept tree",
 }
 for set in sets:
     for who, name in names.items():
