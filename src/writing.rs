@@ -36,7 +36,8 @@ pub(crate) fn write_all_at(file: &File, bytes: &[u8], at: u64) -> io::Result<()>
 
 /// A file that several threads fill with what is in other files.
 ///
-/// The kernel lets one thread at a time write to it, and those that wait there turn round and round: an eighth of a disk's making. Those that wait here sleep.
+/// The kernel lets one thread at a time write to it, and those that wait there turn round and round: for an eighth of the processor time of a build from a kept
+/// root. Those that wait here sleep.
 #[derive(Debug)]
 pub(crate) struct Filling<'a, F> {
     file: &'a File,
