@@ -92,7 +92,7 @@ fetch_mkosi() {
     echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror bookworm-backports main" >"$WORK/backports.list"
     mkdir -p "$WORK/lists/partial"
     local apt=(apt-get -qq -o APT::Sandbox::User=root -o "Dir::Etc::SourceList=$WORK/backports.list" -o Dir::Etc::SourceParts=- -o "Dir::State::Lists=$WORK/lists")
-    (cd "$WORK" && "${apt[@]}" update && "${apt[@]}" download mkosi 2>/dev/null && dpkg-deb --extract mkosi_*.deb mkosi)
+    (cd "$WORK" && "${apt[@]}" update && "${apt[@]}" download mkosi && dpkg-deb --extract mkosi_*.deb mkosi)
 }
 
 # mkosi_to_directory SET HOSTNAME
