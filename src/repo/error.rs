@@ -163,6 +163,13 @@ impl Error {
         matches!(self, Self::Suite { cause, .. } if cause.cause.is_integrity())
     }
 
+    /// Whether a mirror had something that is good, but older than what the store has seen, or than it may be.
+    pub(super) fn is_of_the_past(&self) -> bool {
+        let Self::Suite { cause, others, .. } = self else { return false };
+        let is_old = |cause: &Cause| matches!(cause, Cause::Older { .. } | Cause::Release(ReleaseError::Older { .. } | ReleaseError::Expired(_)));
+        std::iter::once(&**cause).chain(others).any(|failure| is_old(&failure.cause))
+    }
+
     /// Whether something that the user has configured cannot be used.
     pub fn is_of_configuration(&self) -> bool {
         matches!(self, Self::Suite { cause, .. } if matches!(&cause.cause, Cause::Fetch(fetch::Error::Certificate { .. })))

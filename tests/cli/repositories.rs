@@ -311,21 +311,43 @@ fn an_expired_release_is_refused_unless_the_user_wants_it() {
 }
 
 #[test]
-fn an_older_release_than_the_kept_one_is_refused_unless_the_user_wants_it() {
+fn the_kept_release_is_used_where_the_mirror_has_an_older_one_unless_the_user_wants_that() {
     let how = SignOptions { created: RELEASE_DATE as u32, ..SignOptions::default() };
-    let new = repository().dated(RELEASE_DATE + 3_600, 7);
+    let new = repository().with(Deb::new("new", "1.0")).dated(RELEASE_DATE + 3_600, 7);
     // An old one may come in the other form.
     for (first, second) in [(Signed::Inline, Signed::Inline), (Signed::Inline, Signed::Detached), (Signed::Detached, Signed::Inline)] {
         let server = Server::new(new.build_signed(&key(), &how, first));
         let world = World::new();
         let archives = [archive(&[&server.url()])];
-        let kept = world.load(&archives[0]).unwrap().releases;
+        let kept = world.load(&archives[0]).unwrap();
         server.replace(repository().build_signed(&key(), &how, second));
-        let (cause, text) = refused(world.load(&archives[0]));
-        assert!(matches!(cause, Cause::Release(ref error) if error.hint().unwrap().contains("--allow-expired")));
-        assert!(text.contains("it is of 2020-01-01 12:00 UTC, and the store has the one of 2020-01-01 13:00 UTC"), "{text}");
-        assert_eq!(world.load_offline(&archives[0]).unwrap().releases, kept, "the newer one stays");
-        assert!(world.load_with(&archives, LoadOptions { check_age: false, ..ONLINE }).is_ok());
+        let again = world.load(&archives[0]).unwrap();
+        assert_eq!((&again.releases, names(&again)), (&kept.releases, names(&kept)));
+        let [passed_over, used] = &world.warnings()[..] else { panic!("{:?}", world.warnings()) };
+        assert!(passed_over.contains("it is of 2020-01-01 12:00 UTC, and the store has the one of 2020-01-01 13:00 UTC"), "{passed_over}");
+        assert_eq!(used, "the metadata of stable (test) is that of the store, which is newer than what its mirrors have now");
+        assert_eq!(world.load_offline(&archives[0]).unwrap().releases, kept.releases, "the newer one stays");
+        assert_eq!(world.load_with(&archives, LoadOptions { check_age: false, ..ONLINE }).unwrap().packages.len(), 2);
+    }
+}
+
+#[test]
+fn a_kept_release_makes_up_for_what_the_mirror_has_while_it_is_good() {
+    // When something was fetched is told by the real clock.
+    let today = jiff::Timestamp::now().as_second().cast_unsigned();
+    let on_day = |day: u64| LoadOptions { now: today + day * 86_400, ..ONLINE };
+    let of = |hour: u64, days: u64| repository().dated(today - 10_800 + hour * 3_600, days).build(&key());
+    let server = Server::new(of(1, 2));
+    let world = World::new();
+    let archives = [archive(&[&server.url()])];
+    let kept = world.load_with(&archives, on_day(0)).unwrap().releases;
+    // One that has expired, and one that has not.
+    for days in [1, 7] {
+        server.replace(of(0, days));
+        assert_eq!(world.load_with(&archives, on_day(1)).unwrap().releases, kept);
+        let (cause, text) = refused(world.load_with(&archives, on_day(3)));
+        assert!(matches!(cause, Cause::Release(ref error) if error.hint().unwrap().contains("--allow-expired")), "{text}");
+        assert_eq!(text.contains("and the store has the one of"), days == 7, "{text}");
     }
 }
 

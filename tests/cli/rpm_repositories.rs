@@ -24,6 +24,11 @@ impl Progress for Silent {
 
 /// A repository of one package, signed by `key` if there is one.
 fn repository(key: Option<&TestKey>) -> Tree {
+    repository_of(5, key)
+}
+
+/// The same, made `time` seconds after the epoch.
+fn repository_of(time: u64, key: Option<&TestKey>) -> Tree {
     let package = format!(
         "<package type=\"rpm\"><name>hello</name><arch>x86_64</arch><version epoch=\"0\" ver=\"1\" rel=\"1\"/><checksum type=\"sha256\">{}</checksum>\
          <size package=\"10\" installed=\"20\"/><location href=\"hello.rpm\"/><format/></package>",
@@ -32,7 +37,7 @@ fn repository(key: Option<&TestKey>) -> Tree {
     let primary = Compression::Gzip.compress(format!("<metadata>{package}</metadata>").as_bytes());
     let repomd = format!(
         "<repomd><data type=\"primary\"><checksum type=\"sha256\">{}</checksum><location href=\"repodata/primary.xml.gz\"/>\
-         <timestamp>5</timestamp><size>{}</size></data></repomd>",
+         <timestamp>{time}</timestamp><size>{}</size></data></repomd>",
         Sha256::of(&primary),
         primary.len()
     );
@@ -132,6 +137,22 @@ fn the_next_mirror_is_asked_where_one_has_something_else() {
     assert!(matches!(cause, Cause::TooLong { .. } | Cause::Digest { .. }), "{cause}");
     let both = ArchiveConfig { mirrors: vec![bad.url(), good.url()], ..first };
     assert_eq!(load(&store, &both, false).unwrap().packages.len(), 1);
+}
+
+#[test]
+fn the_kept_list_is_used_where_the_mirror_has_an_older_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(&directory.path().join("store")).unwrap();
+    let key = TestKey::new(1);
+    let server = Server::new(repository_of(6, Some(&key)));
+    let archive = archive(&server.url(), Trust::Keys(keyring()));
+    let kept = load(&store, &archive, false).unwrap();
+    server.replace(repository_of(5, Some(&key)));
+    let again = load(&store, &archive, false).unwrap();
+    assert_eq!((again.releases, again.packages), (kept.releases, kept.packages));
+    // What only an older list's key has signed is nobody's.
+    let stranger = ArchiveConfig { trust: Trust::Keys(Keyring::parse("test.gpg", &TestKey::new(2).public()).unwrap()), ..archive };
+    assert!(matches!(cause(load(&store, &stranger, false)), Cause::Signature(_)));
 }
 
 #[test]

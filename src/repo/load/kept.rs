@@ -30,6 +30,25 @@ pub(super) struct KeptFile {
     pub(super) validators: Validators,
 }
 
+/// Until when what was kept must have been good: its signature's keys, and its `Valid-Until`.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum AsOf {
+    /// Until it was fetched: it was then seen that no update is withheld.
+    Fetched,
+    /// Until now, as what comes from a mirror.
+    Now,
+}
+
+impl AsOf {
+    /// In seconds since the epoch.
+    pub(super) fn time(self, fetched_at: u64, now: u64) -> u64 {
+        match self {
+            Self::Fetched => fetched_at.min(now),
+            Self::Now => now,
+        }
+    }
+}
+
 /// How an index can have been kept.
 pub(super) struct KeptAs {
     /// Beneath the archive's base address: where it is kept now, and where older programs have kept it.

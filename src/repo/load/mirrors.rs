@@ -74,6 +74,21 @@ impl Load<'_> {
         Err(Error::of_suite(&config.id, suite, failures))
     }
 
+    /// What was fetched; where mirrors had nothing but what is too old, what the store has `kept`, if that is still good.
+    pub(super) fn or_kept<T>(&self, fetched: Result<T, Error>, kept: impl FnOnce() -> Result<Option<T>, Error>) -> Result<T, Error> {
+        let error = match fetched {
+            Err(error) if error.is_of_the_past() => error,
+            fetched => return fetched,
+        };
+        let Ok(Some(kept)) = kept() else { return Err(error) };
+        if let Error::Suite { archive, suite, cause, others } = &error {
+            self.passed_over(std::iter::once(&**cause).chain(others));
+            let warning = format!("the metadata of {suite} ({archive}) is that of the store, which is newer than what its mirrors have now");
+            self.progress.report(Event::Warning(&warning));
+        }
+        Ok(kept)
+    }
+
     /// A file, where it is not the one that was kept: then that.
     pub(super) fn current(&self, url: &str, limit: u64, old: Option<KeptFile>) -> Result<Current, fetch::Error> {
         Ok(match (self.get(url, limit, old.as_ref().map(|old| &old.validators))?, old) {
@@ -99,7 +114,7 @@ impl Load<'_> {
     }
 
     /// Says which places were passed over, and why.
-    fn passed_over(&self, failures: &[Failure]) {
+    fn passed_over<'f>(&self, failures: impl IntoIterator<Item = &'f Failure>) {
         for failure in failures {
             let mut text = format!("passed over {failure}");
             let mut source = std::error::Error::source(failure);

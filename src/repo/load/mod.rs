@@ -128,8 +128,8 @@ pub struct LoadOptions {
     pub offline: bool,
     /// The time, in seconds since the epoch.
     pub now: u64,
-    /// Whether a Release that is past its `Valid-Until`, or older than the one that is kept, is refused. Offline it is judged as of the time when it was
-    /// fetched: that no update was withheld was seen then, and no network is what the user asked for.
+    /// Whether a Release that is past its `Valid-Until`, or older than the one that is kept, is refused; the kept one takes its place while that is good.
+    /// Offline it is judged as of the time when it was fetched: that no update was withheld was seen then, and no network is what the user asked for.
     pub check_age: bool,
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::decode::Compression;
 use super::index::check;
-use super::kept::{Kept, KeptAs, Listed, Made, Proof};
+use super::kept::{AsOf, Kept, KeptAs, Listed, Made, Proof};
 use super::mirrors::{Current, Tried, join, mirrors};
 use super::suite::{RELEASE_LIMIT, SIGNATURE_LIMIT};
 use super::{ArchiveConfig, FileList, INDEX_LIMIT, Load, Loaded, SuiteConfig};
@@ -42,7 +42,7 @@ impl Load<'_> {
     pub(super) fn rpm_repository(&self, config: &ArchiveConfig, archive: &Arc<Archive>, suite: &SuiteConfig) -> Result<Loaded, Error> {
         self.cancel.check()?;
         let kept = Kept { cache: self.cache, archive: &config.id };
-        let old = self.kept_repomd(config, suite, kept)?;
+        let old = self.kept_repomd(config, suite, kept, AsOf::Fetched)?;
         let proven = match old {
             Some(old) if self.options.offline => old?,
             None if self.options.offline => return Err(Error::Offline(vec![missing(config, suite.path(REPOMD))])),
@@ -72,12 +72,12 @@ impl Load<'_> {
         Ok(Loaded { release, packages: records, files })
     }
 
-    /// What the store has kept, judged as of the time when it was fetched.
-    fn kept_repomd(&self, config: &ArchiveConfig, suite: &SuiteConfig, kept: Kept<'_>) -> Result<Option<Result<Proven, Error>>, Error> {
+    /// What the store has kept.
+    fn kept_repomd(&self, config: &ArchiveConfig, suite: &SuiteConfig, kept: Kept<'_>, as_of: AsOf) -> Result<Option<Result<Proven, Error>>, Error> {
         let path = suite.path(REPOMD);
         let Some(text) = kept.read(&path)? else { return Ok(None) };
         let signature = kept.read(&suite.path(SIGNATURE))?.map(|file| file.bytes);
-        let as_of = text.fetched_at.min(self.options.now);
+        let as_of = as_of.time(text.fetched_at, self.options.now);
         let judged = judged(config, &text.bytes, signature.as_deref(), as_of);
         let refused = |cause| Error::of_suite(&config.id, &suite.name, vec![Failure { url: path.clone(), cause }]);
         let proven = judged.map(|(repomd, signers)| Proven { repomd, digest: Digest::of(&text.bytes), mirror: 0, signers, proofs: Vec::new() });
@@ -85,11 +85,12 @@ impl Load<'_> {
     }
 
     /// The `repomd.xml` from the first mirror that has one which can be used. `newest` is the time of the one that was seen last: a signature holds for ever,
-    /// so without it a mirror could serve yesterday's packages.
+    /// so without it a mirror could serve yesterday's packages. Where all that could be used are older, it is the store's.
     fn fetched_repomd(&self, config: &ArchiveConfig, suite: &SuiteConfig, kept: Kept<'_>, newest: u64) -> Result<Proven, Error> {
-        self.first_of(config, &suite.name, mirrors(config, 0), |(number, mirror)| {
+        let fetched = self.first_of(config, &suite.name, mirrors(config, 0), |(number, mirror)| {
             Ok(Proven { mirror: number, ..self.repomd_of(config, suite, kept, mirror, newest)? })
-        })
+        });
+        self.or_kept(fetched, || self.kept_repomd(config, suite, kept, AsOf::Now)?.transpose())
     }
 
     /// One mirror's `repomd.xml` and the signature beside it. What is still as it was kept does not come again; that they belong together is checked anyway.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::kept::{Kept, Listed, Proof};
+use super::kept::{AsOf, Kept, Listed, Proof};
 use super::mirrors::{Current, Tried, join, mirrors};
 use super::{ArchiveConfig, Load, SuiteConfig, append, in_parallel};
 use crate::digest::Digest;
@@ -43,7 +43,8 @@ impl Load<'_> {
     ) -> Result<(ReleaseInfo, Vec<PackageRecord>), Error> {
         self.cancel.check()?;
         let kept = Kept { cache: self.cache, archive: &config.id };
-        let proven = if self.options.offline { self.kept_release(config, suite, kept)? } else { self.fetched_release(config, suite, kept)? };
+        let proven =
+            if self.options.offline { self.kept_release(config, suite, kept, AsOf::Fetched)? } else { self.fetched_release(config, suite, kept)? };
         let wanted = self.wanted(config, suite, &proven)?;
         let results = in_parallel(&wanted, |index| self.listed((config, archive), suite, &proven, kept, index));
         let (mut all, mut missing, mut proofs, mut lists) = (Vec::new(), Vec::new(), proven.proofs, Vec::new());
@@ -89,13 +90,16 @@ impl Load<'_> {
         }
     }
 
-    /// The Release file from the first mirror that has one which can be used.
+    /// The Release file from the first mirror that has one which can be used. Where the mirrors have only older ones than the store, the store's: one address
+    /// is often served by several machines, of which some are behind.
     fn fetched_release(&self, config: &ArchiveConfig, suite: &SuiteConfig, kept: Kept<'_>) -> Result<Proven, Error> {
-        let newest = self.kept_releases(config, suite, kept)?.into_iter().flatten().map(|proven| proven.release.date).max().unwrap_or(0);
-        self.first_of(config, &suite.name, mirrors(config, 0), |(number, mirror)| {
+        let newest =
+            self.kept_releases(config, suite, kept, AsOf::Fetched)?.into_iter().flatten().map(|proven| proven.release.date).max().unwrap_or(0);
+        let fetched = self.first_of(config, &suite.name, mirrors(config, 0), |(number, mirror)| {
             let proven = self.release_of(config, suite, kept, mirror).and_then(|proven| self.not_older(proven, newest, mirror))?;
             Ok(Proven { mirror: number, ..proven })
-        })
+        });
+        self.or_kept(fetched, || Ok(Some(self.kept_release(config, suite, kept, AsOf::Now)?)))
     }
 
     fn release_of(&self, config: &ArchiveConfig, suite: &SuiteConfig, kept: Kept<'_>, mirror: &str) -> Result<Proven, Tried> {
@@ -156,19 +160,18 @@ impl Load<'_> {
     }
 
     /// The newest Release file that the store has kept.
-    fn kept_release(&self, config: &ArchiveConfig, suite: &SuiteConfig, kept: Kept<'_>) -> Result<Proven, Error> {
-        let releases = self.kept_releases(config, suite, kept)?;
+    fn kept_release(&self, config: &ArchiveConfig, suite: &SuiteConfig, kept: Kept<'_>, as_of: AsOf) -> Result<Proven, Error> {
+        let releases = self.kept_releases(config, suite, kept, as_of)?;
         let newest = releases.into_iter().max_by_key(|release| release.as_ref().map_or(0, |proven| proven.release.date));
         let missing = || Missing { archive: config.id.clone(), path: suite.path("InRelease") };
         newest.unwrap_or_else(|| Err(Error::Offline(vec![missing()])))
     }
 
-    /// What the store has kept: an archive may have changed from `InRelease` to the pair of files, or back, so it may be both. Each is judged as of the
-    /// time when it was fetched.
-    fn kept_releases(&self, config: &ArchiveConfig, suite: &SuiteConfig, kept: Kept<'_>) -> Result<Vec<Result<Proven, Error>>, Error> {
+    /// What the store has kept: an archive may have changed from `InRelease` to the pair of files, or back, so it may be both.
+    fn kept_releases(&self, config: &ArchiveConfig, suite: &SuiteConfig, kept: Kept<'_>, as_of: AsOf) -> Result<Vec<Result<Proven, Error>>, Error> {
         let path = |name: &str| suite.path(name);
         let judged = |name: &str, bytes: &[u8], fetched_at: u64, verify: &dyn Fn(u64) -> Result<Verified, SignatureError>| {
-            let as_of = fetched_at.min(self.options.now);
+            let as_of = as_of.time(fetched_at, self.options.now);
             let proven = verify(as_of).map_err(Cause::from).and_then(|text| self.judged(suite, &text, Digest::of(bytes), as_of, Vec::new()));
             proven.map_err(|cause| Error::of_suite(&config.id, &suite.name, vec![Failure { url: path(name), cause }]))
         };
