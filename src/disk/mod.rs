@@ -45,6 +45,7 @@ pub use self::kind::{FileSystem, PartitionKind, PartitionTable, TYPES, TypeRow};
 pub use self::layout::{Architecture, Layout, LayoutError, Partition};
 use crate::progress::{Cancel, Event, Phase, Progress};
 use crate::tree::Tree;
+use crate::writing;
 
 /// What is to be made of what, and where.
 #[derive(Debug, Clone, Copy)]
@@ -110,8 +111,8 @@ fn make(job: Job<'_>, run: &mut Run<'_>, cancel: &Cancel) -> Result<Report, Erro
 }
 
 fn fill(tree: &Tree, layout: layout::Checked<'_>, installed: &boot::Installed, out: &Path, scratch: &Path, cancel: &Cancel) -> Result<Report, Error> {
-    let disk = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(out).map_err(Error::io("make", out))?;
-    disk.set_len(layout.layout.size).map_err(Error::io("size", out))?;
+    let disk = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(out).map_err(Error::io("make", out))?;
+    writing::empty(&disk).and_then(|()| disk.set_len(layout.layout.size)).map_err(Error::io("size", out))?;
 
     let mut used = vec![0; layout.layout.partitions.len()];
     for number in deepest_first(&layout.layout.partitions) {

@@ -104,7 +104,7 @@ impl Store {
     /// [`Error::Damaged`] when a chunk is missing or wrong; it is already marked as lost. After any error the file is of no use.
     pub(crate) fn restore(&self, manifest: &Manifest, out: Output<'_>, progress: &dyn Progress, cancel: &Cancel) -> Result<()> {
         // To nothing first, so that all of it is a hole.
-        out.file.set_len(0).and_then(|()| out.file.set_len(manifest.raw_len)).map_err(Error::io("write", out.path))?;
+        writing::empty(out.file).and_then(|()| out.file.set_len(manifest.raw_len)).map_err(Error::io("write", out.path))?;
         progress.report(Event::Start { phase: Phase::Write, total: Some(manifest.raw_len) });
         let mut damaged = match self.write_chunks(manifest, out, progress, cancel) {
             Err(Error::Damaged(damage)) => vec![damage],

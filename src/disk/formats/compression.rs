@@ -148,7 +148,7 @@ pub fn compress(
     cancel: &Cancel,
 ) -> Result<()> {
     progress.report(Event::Start { phase: Phase::Compress, total: Some(raw.len()) });
-    out.set_len(0).map_err(Error::io("empty", path))?;
+    writing::empty(out).map_err(Error::io("empty", path))?;
     let mut out = io::BufWriter::new(out);
     match frames {
         Frames::Many => many_frames(how, raw, (&mut out, path), progress, cancel)?,

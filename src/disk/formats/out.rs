@@ -26,7 +26,7 @@ impl<'a> Out<'a> {
     /// # Errors
     /// A file that cannot be emptied.
     pub fn new(file: &'a File, path: &'a Path) -> Result<Self> {
-        file.set_len(0).map_err(Error::io("empty", path))?;
+        writing::empty(file).map_err(Error::io("empty", path))?;
         Ok(Self { file, path })
     }
 

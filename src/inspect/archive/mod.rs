@@ -20,6 +20,7 @@ use crate::disk::formats::FileSource;
 use crate::disk::is_kernel_version;
 use crate::progress::{Cancel, Event, Phase, Progress};
 use crate::version;
+use crate::writing;
 
 /// Bytes of a file that are read at a time.
 const STEP: u64 = 1 << 20;
@@ -86,7 +87,7 @@ fn write(
         return Err(damaged("the system", Problem::Wrong("its files are much longer than its disk")));
     }
     progress.report(Event::Start { phase: Phase::Convert, total: Some(total) });
-    out.set_len(0).map_err(Error::io("empty", path))?;
+    writing::empty(out).map_err(Error::io("empty", path))?;
     let mut archive = Archive { disk, out: BufWriter::new(out), kind, files: Files::count(disk, &names), progress, cancel };
     for (name, at) in &names {
         archive.add(name, *at).map_err(|error| error.into_error(name, raw_path, path))?;
@@ -114,7 +115,7 @@ pub fn kernel(raw: (&File, &Path), (out, path): (&File, &Path), progress: &dyn P
         };
         let node = disk.node(at);
         progress.report(Event::Start { phase: Phase::Convert, total: Some(node.size) });
-        out.set_len(0).map_err(Error::io("empty", path))?;
+        writing::empty(out).map_err(Error::io("empty", path))?;
         let mut archive = Archive { disk, out: BufWriter::new(out), kind: ArchiveKind::Tar, files: Files::default(), progress, cancel };
         archive.content(at.0, node).map_err(|error| error.into_error(&node.path, raw.1, path))?;
         archive.out.flush().map_err(Error::io("write", path))?;
