@@ -36,6 +36,8 @@ pub mod root;
 
 pub mod disk;
 
+pub mod deferred;
+
 pub mod cache;
 
 pub mod store;

@@ -80,7 +80,7 @@ impl<E, F: Fn(io::Error) -> E> Gather<'_, F> {
     ///
     /// # Errors
     /// Those of `read`, and of writing.
-    pub(crate) fn take(&mut self, mut offset: u64, len: u64, read: impl Fn(&mut [u8], u64) -> Result<(), E>) -> Result<(), E> {
+    pub(crate) fn take(&mut self, mut offset: u64, len: u64, mut read: impl FnMut(&mut [u8], u64) -> Result<(), E>) -> Result<(), E> {
         let mut done = 0;
         while done < len {
             if self.begin + self.bytes.len() as u64 != offset || self.bytes.len() == GATHERED {

@@ -14,7 +14,7 @@ use crate::repo::PackageRecord;
 use crate::resolve::{Lock, Matched};
 use crate::root::Source;
 use crate::root::sandbox::Mapping;
-use crate::store::{Options, Store};
+use crate::store::{Options, Shared, Store};
 use crate::units::ByteSize;
 
 /// How often a build begins again because packages in the store turn out to be damaged. A disk that damages more is no place for a store.
@@ -27,6 +27,8 @@ pub(super) struct Made {
     pub(super) counts: PackageCounts,
     pub(super) root: Option<RootOutcome>,
     pub(super) matched: Vec<Matched>,
+    /// What the disk has of a kept root.
+    pub(super) shared: Option<Shared>,
     /// Who made it.
     pub(super) worker: worker::Leaving,
 }
@@ -98,9 +100,11 @@ impl Build<'_> {
         let mut counts = PackageCounts { total: records.len(), ..PackageCounts::default() };
         let mut attempts = ATTEMPTS;
         let mut taken = roots.as_ref().map(|roots| roots.take(usize::MAX)).transpose()?.unwrap_or_default();
+        let mut defers = true;
         loop {
             let places = roots.as_ref().map(|roots| roots.places(scratch, installed, &taken)).unwrap_or_default();
-            let start = worker::Start { tree: taken.tree.as_ref().map(|(_, parts)| parts.clone()), stages: taken.stages, save: places.clone() };
+            let tree = taken.tree.as_ref().map(|(_, parts)| parts.clone());
+            let start = worker::Start { tree, stages: taken.stages, defers, save: places.clone() };
             let supplies = if taken.is_whole {
                 Supplies::default()
             } else if let Some((sources, found)) = gathered.take() {
@@ -118,7 +122,7 @@ impl Build<'_> {
                 counts = PackageCounts { total: records.len(), ..rest.gathering.counts().after(counts) };
             }
             match outcome {
-                Ok(worker) => {
+                Ok(mut worker) => {
                     if let Some(roots) = &roots {
                         roots.count(&taken);
                     }
@@ -127,12 +131,19 @@ impl Build<'_> {
                         (0, kept) => RootOutcome::Installed { kept },
                         (_, kept) => RootOutcome::Base { kept },
                     });
-                    return Ok(Made { lock, facts, counts, root, matched, worker });
+                    let stretches = std::mem::take(&mut worker.shared);
+                    let shared = taken.tree.map(|(root, _)| Shared { manifest: root.manifest, stretches });
+                    return Ok(Made { lock, facts, counts, root, matched, shared, worker });
                 }
                 // The store has damaged bytes: they are marked as lost, and the package is fetched again.
                 Err(Error::Worker(failure)) if attempts > 1 && self.lost(&failure)? => attempts -= 1,
                 Err(Error::Worker(failure)) if failure.unreadable_root && taken.tree.is_some() => {
                     taken = roots.as_ref().map(|roots| roots.take_instead_of(&taken)).transpose()?.unwrap_or_default();
+                }
+                // With all of the root laid down it may go well.
+                Err(Error::Worker(failure)) if failure.deferred => {
+                    self.journal.note(&format!("the whole root is laid down after all: {failure}"));
+                    defers = false;
                 }
                 Err(error) => return Err(error),
             }

@@ -63,7 +63,7 @@ use crate::progress::{Cancel, Event, Phase, Progress};
 use crate::repo::{self, LoadOptions, PackageRecord, RELEASE_LIMIT, ReleaseInfo, Universe};
 use crate::resolve::{self, Lock, Matched};
 use crate::spec::model::Image;
-use crate::store::{self, Scratch, Store};
+use crate::store::{self, Scratch, Shared, Store};
 use crate::time;
 use crate::transfer::partial::Partial;
 use crate::units::{ByteSize, human_duration};
@@ -254,12 +254,12 @@ impl Build<'_> {
     /// From the raw disk to the report.
     fn finish(&self, because: MissReason, made: Made, time: u64, dir: &OutputDir, mut raw: Partial) -> Result<Report, Error> {
         // The worker's end is waited for last.
-        let Made { lock, facts, counts, root, matched, worker: _worker } = made;
+        let Made { lock, facts, counts, root, matched, shared, worker: _worker } = made;
         let artifacts = &self.request.spec.spec.disk.artifacts;
         if artifacts.contains(&Format::Raw.into()) {
             raw.begin_sync().map_err(Error::output(raw.path()))?;
         }
-        let kept = self.keep(&lock, facts, time, raw.path())?;
+        let kept = self.keep(&lock, facts, time, (raw.path(), shared.as_ref()))?;
         let digest = kept.as_ref().map(|record| record.raw_digest);
         let outputs = output::write_all(dir, artifacts, raw, digest, self.progress, self.cancel)?;
         let outcome = ImageOutcome::Built { because, kept: kept.is_some() };
@@ -370,7 +370,7 @@ impl Build<'_> {
     }
 
     /// Files the image under its spec hash; a store without room, or one that cannot be changed, is no reason to lose the image.
-    fn keep(&self, lock: &Lock, facts: Vec<bill::Facts>, time: u64, raw: &Path) -> Result<Option<ImageRecord>, Error> {
+    fn keep(&self, lock: &Lock, facts: Vec<bill::Facts>, time: u64, raw: (&Path, Option<&Shared>)) -> Result<Option<ImageRecord>, Error> {
         let Some(store) = self.images.filter(|store| store.is_writable()) else { return Ok(None) };
         let spec = &self.request.spec.spec;
         let image = NewImage {
@@ -385,7 +385,7 @@ impl Build<'_> {
             releases: release_dates(lock),
             imported: None,
         };
-        match ImageCache::new(store).insert(&self.hash, &image, raw, self.progress, self.cancel) {
+        match ImageCache::new(store).insert_shared(&self.hash, &image, raw, self.progress, self.cancel) {
             Ok(record) => {
                 self.journal.note(&format!("image cache: kept, the store grew by {}", ByteSize(record.own_bytes)));
                 Ok(Some(record))

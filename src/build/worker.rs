@@ -14,12 +14,13 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::error::with_causes;
+use crate::deferred::Deferred;
 use crate::digest::Digest;
 use crate::disk;
 use crate::progress::{Cancel, Event, Phase, Progress};
 use crate::root::sandbox::{Cell, Mapping, Pipes, SandboxError, WORKER, Worker};
 use crate::root::{self, Plan, Source, Workspace};
-use crate::store::Parts;
+use crate::store::{Parts, Stretch};
 use crate::tree::Tree;
 use crate::units::ByteSize;
 
@@ -52,6 +53,8 @@ pub struct Start {
     pub tree: Option<Parts>,
     /// How many stages it has.
     pub stages: usize,
+    /// Whether its long files may have no bytes for the time being, where no program of the image needs them.
+    pub defers: bool,
     /// Where the tree is written after which stage: absolute; not there yet.
     pub save: BTreeMap<usize, PathBuf>,
 }
@@ -91,7 +94,8 @@ enum Message {
     Output(String),
     /// The tree after this stage is in its file.
     Saved(usize),
-    Done,
+    /// The disk is made, with these stretches of the saved tree.
+    Done(Vec<Stretch>),
     Failed(WorkerFailure),
 }
 
@@ -109,6 +113,8 @@ pub struct WorkerFailure {
     pub unreadable_blob: Option<Digest>,
     /// Whether the saved tree could not be read.
     pub unreadable_root: bool,
+    /// Whether a file of the saved tree was needed that was not laid down: that may be why.
+    pub deferred: bool,
 }
 
 /// Sends reports through standard output.
@@ -140,8 +146,8 @@ fn send(message: &Message) {
 /// The worker's side. Returns the process's exit status.
 pub fn serve() -> u8 {
     match work() {
-        Ok(()) => {
-            send(&Message::Done);
+        Ok(shared) => {
+            send(&Message::Done(shared));
             0
         }
         Err(failure) => {
@@ -151,7 +157,7 @@ pub fn serve() -> u8 {
     }
 }
 
-fn work() -> Result<(), WorkerFailure> {
+fn work() -> Result<Vec<Stretch>, WorkerFailure> {
     let (mut input, mut text) = (BufReader::new(std::io::stdin()), Vec::new());
     input.read_until(b'\n', &mut text).map_err(|error| WorkerFailure::plain(&error))?;
     let task: Arc<Task> = serde_json::from_slice(&text).map(Arc::new).map_err(|error| WorkerFailure::plain(&error))?;
@@ -166,22 +172,36 @@ fn work() -> Result<(), WorkerFailure> {
             std::process::exit(1);
         }
     });
+    let mut deferred = Deferred::default();
+    make(&task, &workspace, &mut deferred, &cancel).map_err(|failure| WorkerFailure { deferred: deferred.check().is_err(), ..failure })
+}
+
+/// Whether no program will run but those that this program knows: scripts of packages, commands of the spec, dracut (which always runs) and GRUB (which makes
+/// an image of its own) may need any file of the tree.
+fn is_quiet(task: &Task) -> bool {
+    let Plan { packaging, packages, commands, .. } = &task.root;
+    let has_grub = task.boot.as_ref().is_some_and(|boot| boot.provider != disk::Provider::SystemdBoot);
+    *packaging == root::Packaging::Deb && packages.is_empty() && commands.is_empty() && task.start.save.is_empty() && !has_grub
+}
+
+/// Makes the tree, and then the disk of it; returns what this has of the saved tree.
+fn make(task: &Task, workspace: &Workspace, deferred: &mut Deferred, cancel: &Cancel) -> Result<Vec<Stretch>, WorkerFailure> {
+    let of_root = |error: root::Error| WorkerFailure::root(&error);
     let tree = Tree::open(workspace.tree()).map_err(|error| WorkerFailure::plain(&error))?;
-    let Start { tree: start, stages, save } = &task.start;
+    let Start { tree: start, stages, defers, save } = &task.start;
     let done = |stage| {
         let Some(path) = save.get(&stage) else { return };
-        match root::save(&tree, path, &cancel) {
+        match root::save(&tree, path, cancel) {
             Ok(()) => send(&Message::Saved(stage)),
             Err(error) => Wire.report(Event::Warning(&format!("the root is not kept for the next time: {}", with_causes(&error)))),
         }
     };
-    start
-        .as_ref()
-        .map_or(Ok(()), |saved| root::restore(&tree, saved.clone(), &Wire, &cancel))
-        .and_then(|()| root::install((&tree, &workspace.beside()), &task.root, *stages, &done, &Wire, &cancel))
-        .and_then(|()| root::customize(&tree, &task.root, &Wire, &cancel))
-        .map_err(|error| WorkerFailure::root(&error))?;
-    root::settle(&tree, &task.root).map_err(|error| WorkerFailure::root(&error))?;
+    if let Some(saved) = start {
+        *deferred = root::restore(&tree, saved.clone(), *defers && is_quiet(task), &Wire, cancel).map_err(of_root)?;
+    }
+    root::install((&tree, &workspace.beside()), &task.root, *stages, &done, &Wire, cancel).map_err(of_root)?;
+    root::customize(&tree, &task.root, deferred, &Wire, cancel).map_err(of_root)?;
+    root::settle(&tree, &task.root).map_err(of_root)?;
     let cell = Cell::new(workspace.tree(), task.root.time).reporting_to(&Wire);
     let mut run = |command: &[&str]| {
         let mut output = Vec::new();
@@ -189,12 +209,12 @@ fn work() -> Result<(), WorkerFailure> {
             output.extend_from_slice(line.as_bytes());
             output.push(b'\n');
         };
-        cell.run(command[0], command, b"", &mut line, &cancel)?;
+        cell.run(command[0], command, b"", &mut line, cancel)?;
         Ok(output)
     };
-    let job = disk::Job { tree: workspace.tree(), layout: &task.layout, boot: task.boot.as_ref(), out: &task.disk, scratch: &task.scratch };
-    disk::write(job, &mut run, &Wire, &cancel).map_err(|error| WorkerFailure::disk(&error))?;
-    Ok(())
+    let (layout, boot, out, scratch) = (&task.layout, task.boot.as_ref(), &*task.disk, &*task.scratch);
+    let job = disk::Job { tree: workspace.tree(), deferred, layout, boot, out, scratch };
+    disk::write(job, &mut run, &Wire, cancel).map(|report| report.shared).map_err(|error| WorkerFailure::disk(&error))
 }
 
 /// Hands on packages as they come, and says whether all have.
@@ -211,7 +231,7 @@ fn receive(input: impl BufRead, packages: &[root::Package]) -> bool {
 
 impl WorkerFailure {
     fn plain(error: &(dyn std::error::Error + 'static)) -> Self {
-        Self { message: with_causes(error), hint: None, output: None, unreadable_blob: None, unreadable_root: false }
+        Self { message: with_causes(error), hint: None, output: None, unreadable_blob: None, unreadable_root: false, deferred: false }
     }
 
     fn root(error: &root::Error) -> Self {
@@ -221,24 +241,28 @@ impl WorkerFailure {
     }
 
     fn disk(error: &disk::Error) -> Self {
-        Self { hint: error.hint(), ..Self::plain(error) }
+        Self { hint: error.hint(), unreadable_root: matches!(error, disk::Error::UnreadableRoot(_)), ..Self::plain(error) }
     }
 }
 
 /// A worker that has done its work. What it takes to end (a tree in memory is given back page by page) is waited for when this is dropped.
 #[must_use = "dropping it waits for the worker's end"]
-pub struct Leaving(Option<JoinHandle<()>>);
+pub struct Leaving {
+    /// What the disk has of the saved tree.
+    pub shared: Vec<Stretch>,
+    end: Option<JoinHandle<()>>,
+}
 
 impl Leaving {
-    fn begin(mut worker: Worker) -> Self {
+    fn begin(mut worker: Worker, shared: Vec<Stretch>) -> Self {
         // How it ends does not matter any more.
-        Self(Some(std::thread::spawn(move || drop(worker.wait()))))
+        Self { shared, end: Some(std::thread::spawn(move || drop(worker.wait()))) }
     }
 }
 
 impl Drop for Leaving {
     fn drop(&mut self) {
-        let _ = self.0.take().map(JoinHandle::join);
+        let _ = self.end.take().map(JoinHandle::join);
     }
 }
 
@@ -289,7 +313,10 @@ pub fn run(
         }
         outcome
     });
-    let Err(error) = outcome else { return Ok(Leaving::begin(worker)) };
+    let error = match outcome {
+        Ok(shared) => return Ok(Leaving::begin(worker, shared)),
+        Err(error) => error,
+    };
     // Nothing of it is at work any more once nobody can write there.
     drop(messages);
     let said = said.join().unwrap_or_default();
@@ -303,7 +330,7 @@ pub fn run(
     })
 }
 
-fn listen(messages: &mpsc::Receiver<Message>, saved: &dyn Fn(usize), progress: &dyn Progress, cancel: &Cancel) -> Result<(), super::Error> {
+fn listen(messages: &mpsc::Receiver<Message>, saved: &dyn Fn(usize), progress: &dyn Progress, cancel: &Cancel) -> Result<Vec<Stretch>, super::Error> {
     loop {
         cancel.check()?;
         match messages.recv_timeout(Duration::from_millis(50)) {
@@ -315,7 +342,7 @@ fn listen(messages: &mpsc::Receiver<Message>, saved: &dyn Fn(usize), progress: &
             Ok(Message::Note(text)) => progress.report(Event::Note(&text)),
             Ok(Message::Output(line)) => progress.report(Event::Output(&line)),
             Ok(Message::Saved(stage)) => saved(stage),
-            Ok(Message::Done) => return Ok(()),
+            Ok(Message::Done(shared)) => return Ok(shared),
             Ok(Message::Failed(failure)) => {
                 cancel.check()?;
                 return Err(failure.into());

@@ -11,7 +11,9 @@ use crate::format::record::{FORMAT, ImageDocument, Import, RECORD_LIMIT};
 use crate::format::row::ImageRow;
 use crate::format::totals::UsageRow;
 use crate::progress::{Cancel, Progress};
-use crate::store::{self, Counted, Damage, ImageReader, Object, Output, Parts, Published, ReadTxn, StagedBlob, StagedImage, Store, Used, failpoint};
+use crate::store::{
+    self, Counted, Damage, ImageReader, Object, Output, Parts, Published, ReadTxn, Shared, StagedBlob, StagedImage, Store, Used, failpoint,
+};
 
 /// The longest lock and the longest annotations, in bytes.
 const DOCUMENT_LIMIT: u64 = 64 << 20;
@@ -173,7 +175,22 @@ impl<'a> ImageCache<'a> {
     /// # Errors
     /// A file or a store that cannot be read or written; the user's wish to stop. The image that was there stays then.
     pub fn insert(&self, spec: &SpecHash, new: &NewImage, raw: &Path, progress: &dyn Progress, cancel: &Cancel) -> Result<ImageRecord> {
-        Ok(self.keep(ImageKey::Spec(*spec), new, raw, |_, _| Ok(None), progress, cancel)?.0)
+        self.insert_shared(spec, new, (raw, None), progress, cancel)
+    }
+
+    /// The same for an image that has parts of another one that is kept.
+    ///
+    /// # Errors
+    /// As for [`ImageCache::insert`].
+    pub fn insert_shared(
+        &self,
+        spec: &SpecHash,
+        new: &NewImage,
+        (raw, shared): (&Path, Option<&Shared>),
+        progress: &dyn Progress,
+        cancel: &Cancel,
+    ) -> Result<ImageRecord> {
+        Ok(self.keep(ImageKey::Spec(*spec), new, (raw, shared), |_, _| Ok(None), progress, cancel)?.0)
     }
 
     /// Keeps the disk image in the file `raw` unless the same is there under that key. Says whether it was: then nothing is changed. Another image is
@@ -195,7 +212,7 @@ impl<'a> ImageCache<'a> {
             false if replace => Ok(None),
             false => Err(Error::Taken(before.spec_hash)),
         };
-        self.keep(key, new, raw, present, progress, cancel)
+        self.keep(key, new, (raw, None), present, progress, cancel)
     }
 
     /// Takes the file in. `present` says whether the image that has the key, whose digest may be another, shall stay.
@@ -203,7 +220,7 @@ impl<'a> ImageCache<'a> {
         &self,
         key: ImageKey,
         new: &NewImage,
-        raw: &Path,
+        (raw, shared): (&Path, Option<&Shared>),
         present: impl Fn(ImageRecord, &Digest) -> Result<Option<ImageRecord>>,
         progress: &dyn Progress,
         cancel: &Cancel,
@@ -212,7 +229,7 @@ impl<'a> ImageCache<'a> {
         let lock = self.store.stage_bytes(document.clone(), &new.lock)?;
         let annotations = self.store.stage_bytes(document, &new.annotations)?;
         for _ in 0..ATTEMPTS {
-            let image = self.store.stage_image(raw, progress, cancel)?;
+            let image = self.store.stage_image(raw, shared, progress, cancel)?;
             let spec = key.of(image.raw_digest);
             if let Some(before) = self.lookup(&spec)?
                 && let Some(record) = present(before, &image.raw_digest)?

@@ -63,7 +63,7 @@ impl<'a> RootCache<'a> {
             imported: None,
         };
         // What the user waits for is shown elsewhere: this goes on beside it.
-        Ok(ImageCache::new(self.store).keep(ImageKey::Root(key), &image, archive, |_, _| Ok(None), &Silent, cancel)?.0)
+        Ok(ImageCache::new(self.store).keep(ImageKey::Root(key), &image, (archive, None), |_, _| Ok(None), &Silent, cancel)?.0)
     }
 
     /// Where the bytes of a root lie; none after damage: it is a miss from now on.

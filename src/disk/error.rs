@@ -15,6 +15,12 @@ pub enum Error {
     /// Something in the tree.
     #[error(transparent)]
     Tree(#[from] crate::tree::Error),
+    /// A file of the tree that lies in the store cannot be read there.
+    #[error("the kept root cannot be read")]
+    UnreadableRoot(#[source] std::io::Error),
+    /// Something looked into a file of the tree that is not laid down.
+    #[error(transparent)]
+    Touched(#[from] crate::deferred::Touched),
     /// The operating system refused something.
     #[error("cannot {action} {path}")]
     Io {

@@ -43,7 +43,9 @@ pub use self::error::Error;
 pub use self::identity::Uuid;
 pub use self::kind::{FileSystem, PartitionKind, PartitionTable, TYPES, TypeRow};
 pub use self::layout::{Architecture, Layout, LayoutError, Partition};
+use crate::deferred::Deferred;
 use crate::progress::{Cancel, Event, Phase, Progress};
+use crate::store::Stretch;
 use crate::tree::Tree;
 use crate::writing;
 
@@ -53,6 +55,8 @@ pub struct Job<'a> {
     /// The finished root tree. It gets `/etc/fstab` and the boot loader's configuration, and what is beneath the EFI system partition's mount point
     /// moves to that partition.
     pub tree: &'a Path,
+    /// Those of its files whose bytes still lie in the store.
+    pub deferred: &'a Deferred,
     /// The disk.
     pub layout: &'a Layout,
     /// How it starts; none if nothing on the disk starts it: the tree needs no kernel then, and gets no `/etc/fstab`.
@@ -70,6 +74,8 @@ pub struct Report {
     pub kernels: Vec<String>,
     /// In the order of the layout.
     pub partitions: Vec<Usage>,
+    /// Files that were taken from the kept root, and are in one piece.
+    pub shared: Vec<Stretch>,
 }
 
 /// How full a partition is.
@@ -83,7 +89,7 @@ pub struct Usage {
     pub used: u64,
 }
 
-/// Makes the disk. On an error the image is removed; the tree may have been changed.
+/// Makes the disk. On an error the image is empty, if it was made; the tree may have been changed.
 ///
 /// `run` runs a command inside the sandbox of the tree, whose root is [`Job::tree`] (GRUB needs it).
 ///
@@ -102,24 +108,35 @@ fn make(job: Job<'_>, run: &mut Run<'_>, cancel: &Cancel) -> Result<Report, Erro
     let (tree, out) = (Tree::open(&absolute(job.tree)?)?, absolute(job.out)?);
     cancel.check()?;
     let installed = job.boot.map_or_else(|| Ok(boot::Installed::default()), |boot| boot::install(&tree, checked, boot, run))?;
-    let report = fill(&tree, checked, &installed, &out, &absolute(job.scratch)?, cancel);
+    let report = fill((&tree, job.deferred), checked, &installed, &out, &absolute(job.scratch)?, cancel);
+    // Whatever was read on the way must have been there.
+    let report = report.and_then(|report| Ok(job.deferred.check().map(|()| report)?));
     if report.is_err() {
-        // The first error is the one to tell; half an image helps nobody.
-        let _ = std::fs::remove_file(&out);
+        // The first error is the one to tell; half an image helps nobody. Whoever has the file open has the same one when it is tried again.
+        let _ = OpenOptions::new().write(true).open(&out).and_then(|out| out.set_len(0));
     }
     report
 }
 
-fn fill(tree: &Tree, layout: layout::Checked<'_>, installed: &boot::Installed, out: &Path, scratch: &Path, cancel: &Cancel) -> Result<Report, Error> {
+fn fill(
+    (tree, deferred): (&Tree, &Deferred),
+    layout: layout::Checked<'_>,
+    installed: &boot::Installed,
+    out: &Path,
+    scratch: &Path,
+    cancel: &Cancel,
+) -> Result<Report, Error> {
     let disk = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(out).map_err(Error::io("make", out))?;
     writing::empty(&disk).and_then(|()| disk.set_len(layout.layout.size)).map_err(Error::io("size", out))?;
 
-    let mut used = vec![0; layout.layout.partitions.len()];
+    let (mut used, mut shared) = (vec![0; layout.layout.partitions.len()], Vec::new());
     for number in deepest_first(&layout.layout.partitions) {
         let partition = &layout.layout.partitions[number];
         let is_esp = layout.esp.is_some_and(|esp| esp.name == partition.name);
         let esp_files = if is_esp { Some(installed.esp.as_slice()) } else { None };
-        used[number] = format((&disk, out), layout.layout, partition, esp_files, tree, scratch, cancel)?;
+        let formatted = format((&disk, out), layout.layout, partition, esp_files, (tree, deferred), scratch, cancel)?;
+        used[number] = formatted.used;
+        shared.extend(formatted.shared);
         if let Some(mount_point) = partition.mount_point.as_deref().filter(|mount_point| *mount_point != "/") {
             // What is there would be hidden by the mount, and stored twice.
             tree.empty_dir(mount_point.trim_start_matches('/'))?;
@@ -134,7 +151,7 @@ fn fill(tree: &Tree, layout: layout::Checked<'_>, installed: &boot::Installed, o
     }
     let partitions = layout.layout.partitions.iter().zip(used);
     let partitions = partitions.map(|(partition, used)| Usage { name: partition.name.clone(), size: partition.len, used });
-    Ok(Report { kernels: installed.kernels.clone(), partitions: partitions.collect() })
+    Ok(Report { kernels: installed.kernels.clone(), partitions: partitions.collect(), shared })
 }
 
 /// The numbers of the partitions such that what is mounted beneath another comes before it.
@@ -148,31 +165,45 @@ fn deepest_first(partitions: &[Partition]) -> Vec<usize> {
     numbers
 }
 
-/// Formats one partition, with what the tree has at its mount point, or `esp_files`, in it; returns how many bytes are in use.
+/// A partition that is done.
+struct Formatted {
+    /// Bytes in use.
+    used: u64,
+    /// See [`Report::shared`].
+    shared: Vec<Stretch>,
+}
+
+impl From<u64> for Formatted {
+    fn from(used: u64) -> Self {
+        Self { used, shared: Vec::new() }
+    }
+}
+
+/// Formats one partition, with what the tree has at its mount point, or `esp_files`, in it.
 fn format(
     disk: (&File, &Path),
     layout: &Layout,
     partition: &Partition,
     esp_files: Option<&[fat::FatFile]>,
-    tree: &Tree,
+    (tree, deferred): (&Tree, &Deferred),
     scratch: &Path,
     cancel: &Cancel,
-) -> Result<u64, Error> {
+) -> Result<Formatted, Error> {
     match partition.filesystem {
-        None => Ok(0),
-        Some(FileSystem::Swap) => swap::write(disk, layout, partition),
+        None => Ok(0.into()),
+        Some(FileSystem::Swap) => swap::write(disk, layout, partition).map(Formatted::from),
         Some(FileSystem::Fat32 | FileSystem::Fat16) => {
             let identity = fat::Identity { volume_id: layout.filesystem_id(partition).volume_id(), time: layout.time };
             let adopted = if esp_files.is_none() { boot::adopt(tree, partition)? } else { Vec::new() };
-            fat::write(disk, partition, identity, esp_files.unwrap_or(&adopted), tree, cancel)
+            fat::write(disk, partition, identity, esp_files.unwrap_or(&adopted), tree, cancel).map(Formatted::from)
         }
         Some(FileSystem::Ext2 | FileSystem::Ext3 | FileSystem::Ext4) => match partition.mount_point.as_deref() {
-            Some("/") => ext::write(disk, layout, partition, tree, cancel),
-            Some(mount_point) => ext::write(disk, layout, partition, &tree.beneath(mount_point.trim_start_matches('/'))?, cancel),
+            Some("/") => ext::write(disk, layout, partition, (tree, deferred), cancel),
+            Some(mount_point) => ext::write(disk, layout, partition, (&tree.beneath(mount_point.trim_start_matches('/'))?, deferred), cancel),
             None => {
                 let empty = tempfile::Builder::new().prefix("empty-").tempdir_in(scratch).map_err(Error::io("write in", scratch))?;
                 std::fs::set_permissions(empty.path(), PermissionsExt::from_mode(0o755)).map_err(Error::io("write in", scratch))?;
-                ext::write(disk, layout, partition, &Tree::open(empty.path())?, cancel)
+                ext::write(disk, layout, partition, (&Tree::open(empty.path())?, deferred), cancel)
             }
         },
     }

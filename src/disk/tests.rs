@@ -1,12 +1,17 @@
 //! The whole room on a small tree that looks like a system. Without `e2fsck` on the machine there is no judge, and nothing is tested.
 
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::symlink;
 
 use super::layout::tests::layout;
 use super::*;
+use crate::digest::Digest;
+use crate::format::row::ChunkRow;
 use crate::progress::Silent;
 use crate::root::sandbox::find_program;
+use crate::store::Shared;
+use crate::store::tests::{keep, noise, store};
 
 const KERNEL: &str = "6.1.0-50-amd64";
 
@@ -34,7 +39,7 @@ fn boot() -> Boot {
 fn make(tree: &Path, out: &Path, cancel: &Cancel) -> Result<Report, Error> {
     let scratch = tempfile::tempdir().unwrap();
     let (layout, boot) = (layout(128 << 20), boot());
-    let job = Job { tree, layout: &layout, boot: Some(&boot), out, scratch: scratch.path() };
+    let job = Job { tree, deferred: &Deferred::default(), layout: &layout, boot: Some(&boot), out, scratch: scratch.path() };
     let report = write(job, &mut |_| Ok(Vec::new()), &Silent, cancel);
     assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0, "nothing is left in the scratch folder");
     report
@@ -67,7 +72,7 @@ fn a_tree_becomes_the_same_disk_twice() {
 }
 
 #[test]
-fn a_failure_leaves_no_disk_behind() {
+fn a_failure_leaves_nothing_of_a_disk_behind() {
     if !is_here() {
         return;
     }
@@ -77,12 +82,16 @@ fn a_failure_leaves_no_disk_behind() {
     fs::write(large.path().join("large"), vec![1; 100 << 20]).unwrap();
     let error = make(large.path(), &out, &Cancel::default()).unwrap_err();
     assert!(matches!(error, Error::TooSmall { .. }), "{error}");
-    assert!(!out.exists());
+    assert_eq!(out.metadata().unwrap().len(), 0);
+    // It is the same file when it is tried again: who has it open gets the disk.
+    let held = File::open(&out).unwrap();
+    make(tree().path(), &out, &Cancel::default()).unwrap();
+    assert_eq!(held.metadata().unwrap().len(), 128 << 20);
 
-    let cancel = Cancel::default();
+    let (cancel, other) = (Cancel::default(), folder.path().join("other"));
     cancel.cancel();
-    assert!(matches!(make(tree().path(), &out, &cancel), Err(Error::Cancelled(_))));
-    assert!(!out.exists());
+    assert!(matches!(make(tree().path(), &other, &cancel), Err(Error::Cancelled(_))));
+    assert!(!other.exists());
 }
 
 /// What `debugfs` says of a file system in the disk.
@@ -123,7 +132,7 @@ fn each_partition_has_what_the_tree_has_at_its_mount_point() {
     }
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("disk");
-    let job = Job { tree: tree.path(), layout: &layout, boot: Some(&boot()), out: &out, scratch: folder.path() };
+    let job = Job { tree: tree.path(), deferred: &Deferred::default(), layout: &layout, boot: Some(&boot()), out: &out, scratch: folder.path() };
     let report = write(job, &mut |_| Ok(Vec::new()), &Silent, &Cancel::default()).unwrap();
     assert_eq!(report.partitions.iter().filter(|usage| usage.used > 0).count(), layout.partitions.len());
 
@@ -165,7 +174,7 @@ fn a_mount_point_that_is_a_link_leads_nowhere() {
         ("home".to_owned(), PartitionKind::Home, Some("/home".to_owned()), 150 << 20, 32 << 20);
     layout.partitions.push(home);
     let out = folder.path().join("disk");
-    let job = Job { tree: tree.path(), layout: &layout, boot: Some(&boot()), out: &out, scratch: folder.path() };
+    let job = Job { tree: tree.path(), deferred: &Deferred::default(), layout: &layout, boot: Some(&boot()), out: &out, scratch: folder.path() };
     let error = write(job, &mut |_| Ok(Vec::new()), &Silent, &Cancel::default()).unwrap_err();
     assert!(matches!(error, Error::Tree(_)), "{error}");
     assert!(elsewhere.path().join("secret").exists() && !out.exists());
@@ -176,4 +185,107 @@ fn a_layout_survives_its_way_to_another_process() {
     let layout = layout(1 << 30);
     let text = serde_json::to_string(&(&layout, boot())).unwrap();
     assert_eq!(serde_json::from_str::<(Layout, Boot)>(&text).unwrap(), (layout, boot()));
+}
+
+#[test]
+fn bytes_come_from_the_kept_root_where_the_tree_has_none() {
+    let (folder, cancel) = (tempfile::tempdir().unwrap(), Cancel::default());
+    let at = |name: &str| folder.path().join(name);
+    let (long, other) = (noise(300_001, 1), noise(300_001, 2));
+    let gap = [&long[..8192], &vec![0; 50_000], &long[..200_000]].concat();
+    for (path, bytes) in
+        [("etc/long", &long), ("usr/lib/a.so", &long), ("usr/share/gap", &gap), ("usr/share/long", &long), ("usr/share/other", &other)]
+    {
+        fs::create_dir_all(at("old").join(path).parent().unwrap()).unwrap();
+        fs::write(at("old").join(path), bytes).unwrap();
+    }
+    fs::hard_link(at("old/usr/share/long"), at("old/usr/again")).unwrap();
+    crate::root::save(&Tree::open(&at("old")).unwrap(), &at("kept"), &cancel).unwrap();
+    let (_dir, store) = store();
+    let (root, _) = keep(&store, &at("kept"));
+    let lay = |name: &str, defers| {
+        fs::create_dir(at(name)).unwrap();
+        crate::root::restore(&Tree::open(&at(name)).unwrap(), store.image_parts(&root).unwrap(), defers, &Silent, &cancel).unwrap()
+    };
+    let write = |name: &str, deferred: &Deferred| {
+        let (layout, out) = (layout(128 << 20), at(&format!("{name}.raw")));
+        let job = Job { tree: &at(name), deferred, layout: &layout, boot: None, out: &out, scratch: folder.path() };
+        write(job, &mut |_| Ok(Vec::new()), &Silent, &cancel)
+    };
+
+    let whole = lay("whole", false);
+    assert!(whole.is_empty() && write("whole", &whole).unwrap().shared.is_empty());
+    let part = lay("part", true);
+    assert_eq!(part.contents().count(), 3, "what programs may need is there");
+    let shared = write("part", &part).unwrap().shared;
+    let disk = fs::read(at("part.raw")).unwrap();
+    assert!(disk == fs::read(at("whole.raw")).unwrap(), "the disks differ");
+    // What has holes is not what the root has.
+    let [first, second] = &shared[..] else { panic!("{shared:?}") };
+    let kept = fs::read(at("kept")).unwrap();
+    for stretch in [first, second] {
+        let (at, from, len) = (stretch.at as usize, stretch.from as usize, stretch.len as usize);
+        assert!(len == 303_104 && disk[at..at + len] == kept[from..from + len]);
+    }
+
+    // The store takes their chunks, and looks at nothing.
+    let manifest = Digest::of(&root.encode().unwrap());
+    let stage = |stretches: &[Stretch]| {
+        let shared = Shared { manifest, stretches: stretches.to_vec() };
+        store.stage_image(&at("part.raw"), Some(&shared), &Silent, &cancel).unwrap().manifest.digest
+    };
+    let expected = stage(&[]);
+    assert_eq!(stage(&shared), expected);
+    assert_ne!(stage(&[Stretch { from: second.from, ..*first }]), expected, "it is believed");
+    for wrong in [Stretch { at: first.at + 4096, ..*first }, Stretch { from: first.from + 4096, ..*first }, Stretch { len: 4096, ..*first }] {
+        assert_eq!(stage(&[wrong]), expected, "{wrong:?}");
+    }
+    let txn = store.write().unwrap();
+    for digest in root.chunks() {
+        let row = txn.get::<ChunkRow>(digest.as_bytes()).unwrap().unwrap();
+        txn.put(digest.as_bytes(), &ChunkRow { lost: true, ..row }).unwrap();
+    }
+    txn.commit().unwrap();
+    let shared = Shared { manifest, stretches: shared };
+    let staged = store.stage_image(&at("part.raw"), Some(&shared), &Silent, &cancel).unwrap();
+    assert!(staged.manifest.digest == expected && staged.own_bytes() > 600_000, "what is lost is stored again");
+}
+
+#[test]
+fn nobody_takes_zeros_for_what_is_in_a_file() {
+    let (folder, cancel) = (tempfile::tempdir().unwrap(), Cancel::default());
+    let at = |name: &str| folder.path().join(name);
+    fs::create_dir_all(at("old/usr/share")).unwrap();
+    fs::write(at("old/usr/share/long"), noise(300_000, 1)).unwrap();
+    crate::root::save(&Tree::open(&at("old")).unwrap(), &at("kept"), &cancel).unwrap();
+    let (_dir, store) = store();
+    let (root, _) = keep(&store, &at("kept"));
+    let touched = |name: &str, touch: &dyn Fn(&Path)| {
+        fs::create_dir(at(name)).unwrap();
+        let parts = store.image_parts(&root).unwrap();
+        let deferred = crate::root::restore(&Tree::open(&at(name)).unwrap(), parts, true, &Silent, &cancel).unwrap();
+        touch(&at(name).join("usr/share/long"));
+        let (layout, out) = (layout(128 << 20), at(&format!("{name}.raw")));
+        let job = Job { tree: &at(name), deferred: &deferred, layout: &layout, boot: None, out: &out, scratch: folder.path() };
+        let written = write(job, &mut |_| Ok(Vec::new()), &Silent, &cancel);
+        assert_eq!(deferred.check().is_err(), written.is_err());
+        written
+    };
+    let read = |path: &Path| drop(fs::read(path).unwrap());
+    let append = |path: &Path| fs::File::options().append(true).open(path).unwrap().write_all(b"x").unwrap();
+    let shorten = |path: &Path| fs::File::options().write(true).open(path).unwrap().set_len(4096).unwrap();
+    let open = |path: &Path| drop(fs::File::open(path).unwrap());
+    let read_and_remove = |path: &Path| {
+        read(path);
+        fs::remove_file(path).unwrap();
+    };
+    for (name, touch) in [("read", &read as &dyn Fn(&Path)), ("append", &append), ("shorten", &shorten), ("open", &open), ("gone", &read_and_remove)]
+    {
+        assert!(matches!(touched(name, touch), Err(Error::Touched(_))), "{name}");
+    }
+    let rename = |path: &Path| fs::rename(path, path.with_extension("new")).unwrap();
+    let remove = |path: &Path| fs::remove_file(path).unwrap();
+    for (name, look) in [("rename", &rename as &dyn Fn(&Path)), ("remove", &remove)] {
+        touched(name, look).unwrap();
+    }
 }

@@ -170,13 +170,13 @@ fn a_tree() -> Vec<u8> {
     };
     let entries = [
         entry("", tree::Kind::Directory),
-        entry("a", tree::Kind::File { offset: 4096, len: 5 }),
+        entry("a", tree::Kind::File { offset: 4096, len: 5, data: Some(std::iter::once(0..1).collect()) }),
         entry("b", tree::Kind::HardLink(1)),
         entry("c", tree::Kind::Symlink(b"a".to_vec())),
         entry("d", tree::Kind::Character(1, 3)),
     ];
     let table = tree::encode(&entries).unwrap();
-    let head = tree::Head { offset: 1 << 20, len: table.len() as u64, entries: entries.len() as u32 };
+    let head = tree::Head { offset: 1 << 20, len: table.len() as u64, entries: entries.len() as u32, has_data: true };
     [&head.encode()[..], &table].concat()
 }
 

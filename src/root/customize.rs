@@ -4,12 +4,13 @@ use super::changes::Snapshot;
 use super::install::INITRD_LATER;
 use super::plan::{Plan, Platform};
 use super::sandbox::Cell;
-use super::{Error, files, initrd, network, users, wsl};
+use super::{Error, files, initrd, network, saved, users, wsl};
+use crate::deferred::Deferred;
 use crate::progress::{Cancel, Progress};
 use crate::tree::Tree;
 
-/// Applies the spec's own part to an installed tree.
-pub(super) fn customize(tree: &Tree, plan: &Plan, progress: &dyn Progress, cancel: &Cancel) -> Result<(), Error> {
+/// Applies the spec's own part to an installed tree. Files that are not laid down yet are, where initrds are made.
+pub(super) fn customize(tree: &Tree, plan: &Plan, deferred: &mut Deferred, progress: &dyn Progress, cancel: &Cancel) -> Result<(), Error> {
     let cell = Cell::new(tree.path(), plan.time).reporting_to(progress);
     let snapshot = Snapshot::take(tree)?;
     hostname(tree, &plan.hostname)?;
@@ -31,7 +32,14 @@ pub(super) fn customize(tree: &Tree, plan: &Plan, progress: &dyn Progress, cance
     }
     users::check_login_programs(tree, &plan.users)?;
     initrd::modules(tree, &plan.modules)?;
-    initrd::make(tree, plan.platform, &snapshot.changes(tree)?, &cell, cancel)
+    let changes = snapshot.changes(tree)?;
+    if initrd::are_same(tree, &changes)? {
+        return Ok(());
+    }
+    if plan.platform == Platform::Disk {
+        saved::lay_down(tree, deferred, cancel)?;
+    }
+    initrd::make_all(tree, plan.platform, &cell, cancel)
 }
 
 fn hostname(tree: &Tree, name: &str) -> Result<(), Error> {

@@ -42,6 +42,9 @@ pub enum Error {
     /// A kept root.
     #[error("the kept root cannot be read")]
     UnreadableRoot(#[source] std::io::Error),
+    /// A program looked into a file that is not laid down.
+    #[error(transparent)]
+    Touched(#[from] crate::deferred::Touched),
     /// An archive entry that must not be unpacked.
     #[error("package {package} wants to write “{path}”: {problem}")]
     HostileEntry {

@@ -234,11 +234,9 @@ pub(super) fn renew(
     make_all(tree, platform, cell, cancel)
 }
 
-/// Makes the initrd of every kernel, after everything that it copies is in place, unless those that are there are the same. `changes` is what has changed
-/// since all packages were installed.
-pub(super) fn make(tree: &Tree, platform: Platform, changes: &[Change], cell: &Cell<'_>, cancel: &Cancel) -> Result<(), Error> {
-    let is_same = can_tell(tree)? && changes.iter().all(|change| is_indifferent(&change.path));
-    if is_same { Ok(()) } else { make_all(tree, platform, cell, cancel) }
+/// Whether the initrds that are there are those that would be made now. `changes` is what has changed since all packages were installed.
+pub(super) fn are_same(tree: &Tree, changes: &[Change]) -> Result<bool, Error> {
+    Ok(can_tell(tree)? && changes.iter().all(|change| is_indifferent(&change.path)))
 }
 
 /// Whether each kernel has its initrd.
@@ -311,7 +309,7 @@ impl Looks {
 }
 
 /// A system that does not start from its disk needs none; its kernels are put in place all the same.
-fn make_all(tree: &Tree, platform: Platform, cell: &Cell<'_>, cancel: &Cancel) -> Result<(), Error> {
+pub(super) fn make_all(tree: &Tree, platform: Platform, cell: &Cell<'_>, cancel: &Cancel) -> Result<(), Error> {
     if platform != Platform::Disk {
         return kernels(tree)?.iter().try_for_each(|version| copy_kernel(tree, version));
     }

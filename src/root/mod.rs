@@ -58,6 +58,7 @@ use self::changes::Snapshot;
 use self::install::Installation;
 use self::order::Stage;
 use self::sandbox::Cell;
+use crate::deferred::Deferred;
 use crate::progress::{Cancel, Event, Phase, Progress};
 use crate::store::{ImageReader, Parts};
 use crate::tree::Tree;
@@ -107,24 +108,26 @@ pub fn save(tree: &Tree, path: &Path, cancel: &Cancel) -> Result<(), Error> {
 }
 
 /// Makes an empty tree what [`install`] had made of another one, out of the store where the file of [`save`] is kept. Reports it as [`Phase::Unpack`].
+/// `defers` says whether long files may have no bytes for the time being.
 ///
 /// # Errors
 /// What [`save`] did not write, or what is damaged; what the operating system refuses; the user's wish to stop.
-pub fn restore(tree: &Tree, saved: Parts, progress: &dyn Progress, cancel: &Cancel) -> Result<(), Error> {
+pub fn restore(tree: &Tree, saved: Parts, defers: bool, progress: &dyn Progress, cancel: &Cancel) -> Result<Deferred, Error> {
     progress.report(Event::Start { phase: Phase::Unpack, total: None });
     let reader = ImageReader::open(saved).map_err(|error| Error::UnreadableRoot(std::io::Error::other(error)))?;
-    saved::load(tree, &reader, cancel)?;
+    let deferred = saved::load(tree, reader, defers, cancel)?;
     progress.report(Event::Finish { phase: Phase::Unpack });
-    Ok(())
+    Ok(deferred)
 }
 
 /// Makes an installed tree what the spec wants on top of its packages.
 ///
 /// # Errors
 /// The first problem; the tree is then of no use.
-pub fn customize(tree: &Tree, plan: &Plan, progress: &dyn Progress, cancel: &Cancel) -> Result<(), Error> {
+pub fn customize(tree: &Tree, plan: &Plan, deferred: &mut Deferred, progress: &dyn Progress, cancel: &Cancel) -> Result<(), Error> {
     progress.report(Event::Start { phase: Phase::Customize, total: None });
-    customize::customize(tree, plan, progress, cancel)?;
+    customize::customize(tree, plan, deferred, progress, cancel)?;
+    deferred.check_all()?;
     progress.report(Event::Finish { phase: Phase::Customize });
     Ok(())
 }

@@ -7,7 +7,8 @@ use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::ops::Range;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ use rustix::io::Errno;
 
 use super::Error;
 use super::error::refused;
+use crate::deferred::{Content, Deferred, Watch};
 use crate::format::tree::{self, Attributes, BLOCK, Entry, HEAD_LEN, Head, Kind};
 use crate::progress::Cancel;
 use crate::store::{ImageReader, Window};
@@ -27,6 +29,20 @@ use crate::writing::{Filling, PIECE};
 /// How many files a thread takes at once: their folders are mostly the same, and so are the chunks that short ones lie in.
 const BATCH: usize = 256;
 
+/// How many files are deferred at most: each is held open, and a process may have 1024 open, of which some are needed for all else.
+const DEFERRED: usize = 512;
+const RESERVED: usize = 256;
+
+/// Into how many stretches holes may divide a file that is deferred.
+const STRETCHES: usize = 1024;
+
+/// How long they are at least, in bytes.
+const DEFERRED_LEN: u64 = 64 << 10;
+
+/// Programs and libraries that are as long as this are those that a system is made for, not those that make it, in bytes.
+const LONG_PROGRAM: u64 = 4 << 20;
+const LONG_LIBRARY: u64 = 8 << 20;
+
 /// Writes a tree to an empty file.
 ///
 /// # Errors
@@ -35,28 +51,32 @@ pub(super) fn save(tree: &Tree, (file, path): (&File, &Path), cancel: &Cancel) -
     let mut walk = Walk { entries: Vec::new(), first_names: HashMap::new(), end: BLOCK };
     let root = tree.open_at(Path::new(""), OFlags::RDONLY | OFlags::DIRECTORY).map_err(refused("open", "/"))?;
     walk.directory(&root, &mut PathBuf::new(), cancel)?;
-    let Walk { entries, end, .. } = walk;
-    let table = tree::encode(&entries).map_err(Error::Archive)?;
-    let head = Head { offset: end, len: table.len() as u64, entries: entries.len() as u32 };
+    let Walk { mut entries, end, .. } = walk;
     let wrote = |result: io::Result<()>| result.map_err(Error::io("write", path));
-    wrote(file.set_len(end + head.len))?;
-    wrote(file.write_all_at(&head.encode(), 0))?;
-    wrote(file.write_all_at(&table, end))?;
+    wrote(file.set_len(end))?;
     let filling = Filling::new(file, |error| Error::io("write", path)(error));
-    entries.par_chunks(BATCH).try_for_each(|entries| {
+    entries.par_chunks_mut(BATCH).try_for_each(|entries| {
         let mut gather = filling.gather();
         for entry in entries {
-            if let Kind::File { offset, len } = entry.kind {
+            if let Kind::File { offset, len, data } = &mut entry.kind {
                 let name = Path::new(OsStr::from_bytes(&entry.path));
                 let content = File::from(tree.open_at(name, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK).map_err(refused("read", name))?);
-                gather.take(offset, len, |part, done| {
+                let mut found = Vec::new();
+                gather.take(*offset, *len, |part, done| {
                     cancel.check()?;
-                    content.read_exact_at(part, done).map_err(|error| crate::tree::Error::at("read", name)(error).into())
+                    content.read_exact_at(part, done).map_err(crate::tree::Error::at("read", name))?;
+                    tree::note_data(&mut found, done, part);
+                    Ok(())
                 })?;
+                *data = Some(found);
             }
         }
         gather.flush()
-    })
+    })?;
+    let table = tree::encode(&entries).map_err(Error::Archive)?;
+    let head = Head { offset: end, len: table.len() as u64, entries: entries.len() as u32, has_data: true };
+    wrote(file.write_all_at(&table, end))?;
+    wrote(file.write_all_at(&head.encode(), 0))
 }
 
 /// What a walk through a tree has found.
@@ -104,7 +124,7 @@ impl Walk {
             FileType::RegularFile => {
                 let (offset, len) = (self.end, stat.st_size.try_into().unwrap_or(0));
                 self.end = (offset + len).next_multiple_of(BLOCK);
-                Kind::File { offset, len }
+                Kind::File { offset, len, data: None }
             }
             FileType::Symlink => Kind::Symlink(rustix::fs::readlinkat(dir, name, Vec::new()).map_err(refused("read", &path))?.into_bytes()),
             FileType::CharacterDevice => Kind::Character(device().0, device().1),
@@ -144,11 +164,11 @@ impl Walk {
     }
 }
 
-/// Lays a tree down in an empty directory, as [`save`] found it.
+/// Lays a tree down in an empty directory, as [`save`] found it; `defers` says whether long files may have no bytes for the time being.
 ///
 /// # Errors
 /// What is no tree, or cannot be read; what the operating system refuses.
-pub(super) fn load(tree: &Tree, saved: &ImageReader, cancel: &Cancel) -> Result<(), Error> {
+pub(super) fn load(tree: &Tree, saved: ImageReader, defers: bool, cancel: &Cancel) -> Result<Deferred, Error> {
     let read = |len: u64, at: u64| -> io::Result<Vec<u8>> {
         let mut bytes = vec![0; len as usize];
         saved.fill(&mut bytes, at).map(|()| bytes)
@@ -165,11 +185,17 @@ pub(super) fn load(tree: &Tree, saved: &ImageReader, cancel: &Cancel) -> Result<
         let (parent, name) = tree.parent(at)?;
         rustix::fs::mkdirat(&parent, name, Mode::from_raw_mode(0o700)).map_err(refused("create directory", at))?;
     }
-    entries.par_chunks(BATCH).try_for_each(|entries| {
+    let watch = if defers { Watch::new() } else { None };
+    let shortest = watch.as_ref().map_or(u64::MAX, |_| shortest_deferred(&entries, saved.open_files()));
+    let contents = entries.par_chunks(BATCH).map(|entries| {
         cancel.check()?;
-        let mut laying = Laying { tree, saved, window: Window::narrow(), folder: None, buffer: Vec::new(), cancel };
-        entries.iter().try_for_each(|entry| laying.lay(entry))
-    })?;
+        let (window, buffer) = (Window::narrow(), Vec::new());
+        let watch = watch.as_ref();
+        let mut laying = Laying { tree, saved: &saved, window, folder: None, buffer, watch, shortest, contents: Vec::new(), cancel };
+        entries.iter().try_for_each(|entry| laying.lay(entry))?;
+        Ok(laying.contents)
+    });
+    let contents: Vec<Vec<Content>> = contents.collect::<Result<_, Error>>()?;
     for entry in &entries {
         if let Kind::HardLink(first) = entry.kind {
             let (from, at) = (place(&entries[first as usize]), place(entry));
@@ -183,6 +209,73 @@ pub(super) fn load(tree: &Tree, saved: &ImageReader, cancel: &Cancel) -> Result<
         let open = tree.open_at(at, OFlags::RDONLY | OFlags::DIRECTORY).map_err(refused("open", at))?;
         finish(&open, folder).map_err(refused("set the attributes of", at))?;
     }
+    match watch {
+        Some(watch) => Deferred::new(watch, saved, contents.into_iter().flatten().collect()).map_err(refused("look at", "/")),
+        None => Ok(Deferred::default()),
+    }
+}
+
+/// How long a file must be to be deferred: no more may be than this process can hold open, besides so many others.
+fn shortest_deferred(entries: &[Entry], others: usize) -> u64 {
+    let most = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX);
+    let most = usize::try_from(most).unwrap_or(usize::MAX).saturating_sub(others + RESERVED).min(DEFERRED);
+    let mut lens: Vec<u64> = entries.iter().filter_map(can_wait).collect();
+    lens.sort_unstable();
+    lens.iter().rev().nth(most).map_or(DEFERRED_LEN, |len| DEFERRED_LEN.max(len + 1))
+}
+
+/// The length of a file that no program looks into while a spec's own part is made, as far as one can tell by its name; none of one that may be needed. To be
+/// wrong costs time, and nothing else.
+fn can_wait(entry: &Entry) -> Option<u64> {
+    let Kind::File { len, data: Some(ref data), .. } = entry.kind else { return None };
+    let mut parts = entry.path.split(|byte| *byte == b'/');
+    let (first, second, third) = (parts.next()?, parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    let name = entry.path.rsplit(|byte| *byte == b'/').next()?;
+    let is_library = memchr::memmem::find(name, b".so").is_some();
+    let is_needed = match (first, second) {
+        (b"usr", b"bin" | b"sbin" | b"libexec") => len < LONG_PROGRAM,
+        (b"usr", b"lib" | b"lib64") => match third {
+            // Locales, boot loaders, and what systemctl is made of.
+            b"locale" | b"systemd" | b"grub" | b"shim" => true,
+            _ => is_library && len < LONG_LIBRARY || name == b"vmlinuz",
+        },
+        (b"usr" | b"opt" | b"srv", _) => false,
+        _ => true,
+    };
+    (entry.attributes.is_empty() && data.len() <= STRETCHES && !is_needed).then_some(len)
+}
+
+/// Gives all files of a tree their bytes.
+///
+/// # Errors
+/// What cannot be read; what the operating system refuses; a file that somebody has missed.
+pub(super) fn lay_down(tree: &Tree, deferred: &mut Deferred, cancel: &Cancel) -> Result<(), Error> {
+    deferred.check_all()?;
+    let contents: Vec<&Content> = deferred.contents().collect();
+    contents.par_iter().try_for_each(|content| {
+        let at = &content.path;
+        let expected = content.stat().map_err(refused("look at", at))?;
+        if expected.st_nlink == 0 {
+            // Something else has its name, or nothing.
+            return Ok(());
+        }
+        let file = tree.open_at(at, OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK).map_err(|_| content.touched())?;
+        let found = rustix::fs::fstat(&file).map_err(refused("look at", at))?;
+        if (found.st_dev, found.st_ino) != (expected.st_dev, expected.st_ino) {
+            return Err(content.touched().into());
+        }
+        let file = File::from(file);
+        let (mut window, mut buffer) = (Window::narrow(), Vec::new());
+        let read = |part: &mut [u8], done| deferred.read(&mut window, part, content.offset + done).map_err(Error::UnreadableRoot);
+        let write = |part: &[u8], done| file.write_all_at(part, done).map_err(|error| crate::tree::Error::at("write", at)(error).into());
+        copy(content.len, &mut buffer, cancel, read, write)?;
+        let time = Timespec { tv_sec: expected.st_mtime, tv_nsec: expected.st_mtime_nsec.cast_signed() };
+        // To write cleared what set-user-id bits there were, unless the host's root did.
+        rustix::fs::fchmod(&file, Mode::from_raw_mode(expected.st_mode & 0o7777))
+            .and_then(|()| rustix::fs::futimens(&file, &Timestamps { last_access: time, last_modification: time }))
+            .map_err(refused("set the attributes of", at))
+    })?;
+    deferred.clear();
     Ok(())
 }
 
@@ -198,6 +291,11 @@ struct Laying<'a> {
     /// The folder of the last entry.
     folder: Option<(PathBuf, OwnedFd)>,
     buffer: Vec<u8>,
+    /// Who is told of files that are deferred, and how long these must be, in bytes.
+    watch: Option<&'a Watch>,
+    shortest: u64,
+    /// The files that are.
+    contents: Vec<Content>,
     cancel: &'a Cancel,
 }
 
@@ -215,13 +313,18 @@ impl Laying<'_> {
             _ => self.tree.directory(above)?,
         };
         match &entry.kind {
-            Kind::File { offset, len } => {
+            Kind::File { offset, len, data } => {
                 let made = create_new(&dir, name).map_err(refused("create", at))?;
+                if let Some(content) = self.defer(entry, &made, (&dir, name), data.as_deref())? {
+                    self.contents.push(content);
+                    self.folder = Some((above.to_owned(), dir));
+                    return Ok(());
+                }
                 let Self { saved, window, buffer, .. } = self;
                 let read = |part: &mut [u8], done| saved.fill_by(window, part, offset + done).map_err(Error::UnreadableRoot);
                 let write = |part: &[u8], done| made.write_all_at(part, done).map_err(|error| crate::tree::Error::at("write", at)(error).into());
                 copy(*len, buffer, self.cancel, read, write)?;
-                finish(&made.into(), entry).map_err(refused("set the attributes of", at))?;
+                finish(&made, entry).map_err(refused("set the attributes of", at))?;
             }
             kind => {
                 let mode = Mode::from_raw_mode(entry.mode.into());
@@ -248,8 +351,25 @@ impl Laying<'_> {
     }
 }
 
+impl Laying<'_> {
+    /// Gives a new file its length and its attributes alone, if it can wait for its bytes.
+    fn defer(&self, entry: &Entry, made: &File, (dir, name): (&OwnedFd, &OsStr), data: Option<&[Range<u64>]>) -> Result<Option<Content>, Error> {
+        let (Some(watch), Some(data), Kind::File { offset, len, .. }) = (self.watch, data, &entry.kind) else { return Ok(None) };
+        if can_wait(entry).is_none_or(|len| len < self.shortest) {
+            return Ok(None);
+        }
+        let at = place(entry);
+        made.set_len(*len).map_err(crate::tree::Error::at("write", at))?;
+        finish(made, entry).map_err(refused("set the attributes of", at))?;
+        // One that cannot be watched gets its bytes.
+        let pin = rustix::fs::openat(dir, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty());
+        Ok(pin.and_then(|pin| watch.content(&self.tree.path().join(at), at, (*offset, *len), data, pin)).ok())
+    }
+}
+
 /// Owner before mode: a change of owner clears the set-user-id bit and the capabilities.
-fn finish(file: &OwnedFd, entry: &Entry) -> Result<(), Errno> {
+fn finish(file: impl AsFd, entry: &Entry) -> Result<(), Errno> {
+    let file = file.as_fd();
     rustix::fs::fchown(file, Some(Uid::from_raw(entry.uid)), Some(Gid::from_raw(entry.gid)))?;
     rustix::fs::fchmod(file, Mode::from_raw_mode(entry.mode.into()))?;
     for (name, value) in &entry.attributes {
@@ -350,7 +470,7 @@ mod tests {
         let cancel = Cancel::default();
         save(&Tree::open(&old).unwrap(), (&File::create(&file).unwrap(), &file), &cancel).unwrap();
         let (_dir, store) = store();
-        load(&Tree::open(&new).unwrap(), &store.image_reader(&keep(&store, &file).0).unwrap(), &cancel).unwrap();
+        load(&Tree::open(&new).unwrap(), store.image_reader(&keep(&store, &file).0).unwrap(), false, &cancel).unwrap();
         assert_eq!(look(&new), before);
         let (first, second) = (new.join("usr/bin/large").metadata().unwrap(), new.join("usr/again").metadata().unwrap());
         assert_eq!(first.ino(), second.ino());
@@ -362,13 +482,38 @@ mod tests {
     }
 
     #[test]
+    fn what_waits_for_its_bytes_gets_them() {
+        let host = tempfile::tempdir().unwrap();
+        let (old, new, file) = (host.path().join("old"), host.path().join("new"), host.path().join("file"));
+        let bytes: Vec<u8> = (0..3 * PIECE + 5).map(|at| (at / 251) as u8).collect();
+        for name in ["usr/share/a", "usr/share/b", "usr/bin/program"] {
+            std::fs::create_dir_all(old.join(name).parent().unwrap()).unwrap();
+            std::fs::create_dir_all(&new).unwrap();
+            std::fs::write(old.join(name), &bytes).unwrap();
+        }
+        std::fs::set_permissions(old.join("usr/share/a"), PermissionsExt::from_mode(0o4755)).unwrap();
+        let before = look(&old);
+        let cancel = Cancel::default();
+        save(&Tree::open(&old).unwrap(), (&File::create(&file).unwrap(), &file), &cancel).unwrap();
+        let (_dir, store) = store();
+        let tree = Tree::open(&new).unwrap();
+        let mut deferred = load(&tree, store.image_reader(&keep(&store, &file).0).unwrap(), true, &cancel).unwrap();
+        assert!(deferred.contents().count() == 2 && deferred.contents().all(|content| content.path.starts_with("usr/share")));
+        assert!(std::fs::read(new.join("usr/bin/program")).unwrap() == bytes);
+        lay_down(&tree, &mut deferred, &cancel).unwrap();
+        assert!(deferred.is_empty() && deferred.check().is_ok());
+        assert_eq!(look(&new), before);
+        assert!(std::fs::read(new.join("usr/share/a")).unwrap() == bytes);
+    }
+
+    #[test]
     fn what_is_no_tree_is_refused() {
         let host = tempfile::tempdir().unwrap();
         let (new, file) = (host.path().join("new"), host.path().join("file"));
         std::fs::create_dir(&new).unwrap();
         std::fs::write(&file, vec![0; 8192]).unwrap();
         let (_dir, store) = store();
-        let error = load(&Tree::open(&new).unwrap(), &store.image_reader(&keep(&store, &file).0).unwrap(), &Cancel::default()).unwrap_err();
+        let error = load(&Tree::open(&new).unwrap(), store.image_reader(&keep(&store, &file).0).unwrap(), false, &Cancel::default()).unwrap_err();
         assert!(matches!(error, Error::UnreadableRoot(_)), "{error}");
     }
 }

@@ -9,15 +9,17 @@
 //! At most two windows are in memory at a time, whatever the length of the image.
 
 use std::cell::RefCell;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fs::File;
 use std::ops::RangeInclusive;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
-use super::cut::{Cutter, Kind, Piece, Window};
+use super::cut::{Chunk, Cutter, Kind, Known, Piece, Window};
 use super::error::{Error, Result};
 use super::index::WriteTxn;
 use super::packs::{PackWriter, StagedPack};
@@ -63,21 +65,74 @@ thread_local! {
     static COMPRESSOR: RefCell<Option<(i32, zstd::bulk::Compressor<'static>)>> = const { RefCell::new(None) };
 }
 
+/// What an image has from another one that the store keeps.
+#[derive(Debug, Clone)]
+pub struct Shared {
+    /// The manifest of the other image.
+    pub manifest: Digest,
+    /// What both have.
+    pub stretches: Vec<Stretch>,
+}
+
+/// The same bytes in two images: one file, from its first byte to the end of its last block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stretch {
+    /// Where they are in this one, in bytes.
+    pub at: u64,
+    /// Where they are in the other.
+    pub from: u64,
+    /// How many they are.
+    pub len: u64,
+}
+
 impl Store {
     /// Stages the file `raw` as an image. Reports its bytes as [`Phase::Keep`].
-    pub(crate) fn stage_image(&self, raw: &Path, progress: &dyn Progress, cancel: &Cancel) -> Result<StagedImage> {
+    pub(crate) fn stage_image(&self, raw: &Path, shared: Option<&Shared>, progress: &dyn Progress, cancel: &Cancel) -> Result<StagedImage> {
+        let known = shared.filter(|shared| !shared.stretches.is_empty()).and_then(|shared| self.known(shared)).unwrap_or_default();
+        match self.stage_with(raw, known, progress, cancel)? {
+            Some(staged) => Ok(staged),
+            // A collection came in between.
+            None => Ok(self.stage_with(raw, Known::new(), progress, cancel)?.expect("all chunks have bytes")),
+        }
+    }
+
+    /// The chunks of files that another image has, too; none where that cannot be told, for they can be cut.
+    fn known(&self, shared: &Shared) -> Option<Known> {
+        let Manifest { extents, .. } = self.read_manifest(&shared.manifest).ok()?;
+        let begins: Vec<u64> = extents.iter().scan(0, |end, extent| Some(std::mem::replace(end, *end + extent.length()))).collect();
+        let chunks = |stretch: &Stretch| {
+            let mut left = stretch.len;
+            let mut chunks = Vec::new();
+            for extent in &extents[begins.binary_search(&stretch.from).ok()?..] {
+                match *extent {
+                    _ if left == 0 => break,
+                    Extent::Chunk { digest, offset: 0, length } if u64::from(length) <= left => {
+                        chunks.push((digest, length));
+                        left -= u64::from(length);
+                    }
+                    _ => return None,
+                }
+            }
+            (left == 0).then_some((stretch.at, (stretch.at + stretch.len, chunks)))
+        };
+        Some(shared.stretches.iter().filter_map(chunks).collect())
+    }
+
+    /// None where a chunk that was known is there no more.
+    fn stage_with(&self, raw: &Path, known: Known, progress: &dyn Progress, cancel: &Cancel) -> Result<Option<StagedImage>> {
         let file = File::open(raw).map_err(Error::io("open", raw))?;
         let allocated = file.metadata().map_err(Error::io("inspect", raw))?.blocks().saturating_mul(512);
-        let mut cutter = Cutter::new(file, raw.to_owned())?;
+        let mut cutter = Cutter::new(file, raw.to_owned(), known)?;
         progress.report(Event::Start { phase: Phase::Keep, total: Some(cutter.len()) });
         let mut ingest = Ingest {
             store: self,
             packs: PackWriter::new(self.lease()?),
-            known: HashSet::new(),
+            known: HashMap::new(),
             chunks: Vec::new(),
             parts: Parts::default(),
             frames: Vec::new(),
             taken: 0,
+            is_whole: true,
         };
         let mut served = Window::default();
         let mut next = cutter.window(Window::default(), cancel)?;
@@ -87,6 +142,9 @@ impl Store {
                 let needed = ingest.needed(allocated);
                 drop(ingest);
                 return Err(self.lacking(error, needed));
+            }
+            if !ingest.is_whole {
+                return Ok(None);
             }
             ingest.taken += window.pieces.iter().map(|piece| if let Piece::Data(_, length) = piece { *length } else { 0 }).sum::<u64>();
             progress.report(Event::Advance { phase: Phase::Keep, by: window.covered });
@@ -98,20 +156,22 @@ impl Store {
         let staged = self.stage_bytes(Header::unnamed(BlobKind::Manifest), &bytes)?;
         progress.report(Event::Finish { phase: Phase::Keep });
         let data_len = manifest.extents.iter().filter(|extent| matches!(extent, Extent::Chunk { .. })).map(Extent::length).sum();
-        Ok(StagedImage { raw_len: manifest.raw_len, data_len, raw_digest: manifest.raw_digest, manifest: staged, packs, chunks: ingest.chunks })
+        Ok(Some(StagedImage { raw_len: manifest.raw_len, data_len, raw_digest: manifest.raw_digest, manifest: staged, packs, chunks: ingest.chunks }))
     }
 }
 
 struct Ingest<'a> {
     store: &'a Store,
     packs: PackWriter,
-    // Chunks of this image so far: each is stored once, and counted once.
-    known: HashSet<Digest>,
+    // Chunks of this image so far, with their lengths: each is stored once, and counted once.
+    known: HashMap<Digest, u32>,
     chunks: Vec<Digest>,
     parts: Parts,
     frames: Vec<Vec<u8>>,
     /// Bytes of data of the windows that are done.
     taken: u64,
+    /// Whether the store has all chunks that were known.
+    is_whole: bool,
 }
 
 impl Ingest<'_> {
@@ -122,18 +182,38 @@ impl Ingest<'_> {
     }
 
     fn take(&mut self, window: &Window, cancel: &Cancel) -> Result<()> {
-        let (kinds, raw): (Vec<Kind>, Vec<&[u8]>) = window.chunks().unzip();
-        let digests: Vec<Digest> = raw.par_iter().map(|bytes| Digest::of(bytes)).collect();
+        let (kinds, all): (Vec<Kind>, Vec<Chunk<'_>>) = window.chunks().unzip();
+        let named = all.par_iter().map(|chunk| match *chunk {
+            Chunk::Cut(bytes) => (Digest::of(bytes), bytes.len() as u32),
+            Chunk::Known(digest, len) => (digest, len),
+        });
+        let named: Vec<(Digest, u32)> = named.collect();
         window.pieces.iter().for_each(|piece| self.parts.push(*piece));
-        for (kind, (digest, bytes)) in kinds.into_iter().zip(digests.iter().zip(&raw)) {
-            self.parts.chunks_mut(kind).push((*digest, bytes.len() as u32));
+        for (kind, chunk) in kinds.into_iter().zip(&named) {
+            self.parts.chunks_mut(kind).push(*chunk);
         }
 
-        let fresh: Vec<(Digest, &[u8])> = digests.into_iter().zip(raw).filter(|(digest, _)| self.known.insert(*digest)).collect();
-        self.chunks.extend(fresh.iter().map(|(digest, _)| *digest));
-        let stored: Vec<Option<ChunkRow>> = self.store.read()?.get_all(fresh.iter().map(|(digest, _)| digest.as_bytes().as_slice()))?;
-        let missing = |row: &Option<ChunkRow>| row.is_none_or(|row| row.lost);
-        let new: Vec<(Digest, &[u8])> = fresh.into_iter().zip(&stored).filter(|(_, row)| missing(row)).map(|(chunk, _)| chunk).collect();
+        let mut fresh: Vec<((Digest, u32), Chunk<'_>)> = Vec::new();
+        for ((digest, len), chunk) in named.into_iter().zip(all) {
+            match self.known.entry(digest) {
+                Entry::Occupied(before) => self.is_whole &= *before.get() == len,
+                Entry::Vacant(place) => {
+                    place.insert(len);
+                    fresh.push(((digest, len), chunk));
+                }
+            }
+        }
+        self.chunks.extend(fresh.iter().map(|((digest, _), _)| *digest));
+        let stored: Vec<Option<ChunkRow>> = self.store.read()?.get_all(fresh.iter().map(|((digest, _), _)| digest.as_bytes().as_slice()))?;
+        let mut new: Vec<(Digest, &[u8])> = Vec::new();
+        for (((digest, len), chunk), row) in fresh.into_iter().zip(stored) {
+            let row = row.filter(|row| !row.lost);
+            match chunk {
+                Chunk::Cut(bytes) if row.is_none() => new.push((digest, bytes)),
+                Chunk::Cut(_) => {}
+                Chunk::Known(..) => self.is_whole &= row.is_some_and(|row| row.raw_len == len),
+            }
+        }
         let level = self.store.compression_level;
         for batch in new.chunks(BATCH) {
             self.frames.resize_with(self.frames.len().max(batch.len()), Vec::new);

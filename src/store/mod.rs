@@ -59,7 +59,7 @@ pub(crate) use failpoint::failpoint;
 pub(crate) use gc::{Foresight, Stray, StrayKind};
 pub(crate) use index::{ReadTxn, WriteTxn};
 pub(crate) use ingest::StagedImage;
-pub use ingest::{LEVEL, LEVELS};
+pub use ingest::{LEVEL, LEVELS, Shared, Stretch};
 pub use random::{ImageReader, Parts, Window};
 pub use reader::{BlobReader, open_file};
 pub use rebuild::{Rebuilt, rebuild_index};

@@ -134,6 +134,11 @@ impl ImageReader {
         self.parts.len
     }
 
+    /// How many files are open for it.
+    pub(crate) fn open_files(&self) -> usize {
+        self.packs.len()
+    }
+
     /// Whether the image has no bytes.
     pub fn is_empty(&self) -> bool {
         self.parts.len == 0

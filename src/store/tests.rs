@@ -230,7 +230,7 @@ pub(super) fn image(dir: &Path, seed: u64) -> (PathBuf, Vec<u8>) {
 }
 
 pub(crate) fn keep(store: &Store, raw: &Path) -> (Manifest, u64) {
-    let image = store.stage_image(raw, &Silent, &Cancel::default()).unwrap();
+    let image = store.stage_image(raw, None, &Silent, &Cancel::default()).unwrap();
     let txn = store.write().unwrap();
     assert!(txn.publish_image(store, &image).unwrap());
     txn.commit().unwrap();
@@ -353,7 +353,7 @@ fn stopping_leaves_nothing() {
     let (raw, _) = image(dir.path(), 50);
     let cancel = Cancel::default();
     cancel.cancel();
-    assert!(matches!(store.stage_image(&raw, &Silent, &cancel), Err(Error::Cancelled(_))));
+    assert!(matches!(store.stage_image(&raw, None, &Silent, &cancel), Err(Error::Cancelled(_))));
     let (manifest, _) = keep(&store, &raw);
     let out = tempfile::tempfile().unwrap();
     assert!(matches!(

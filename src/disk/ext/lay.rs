@@ -17,9 +17,11 @@ use super::scan::{self, Kind, LOST_AND_FOUND, Node};
 use super::space::{Full, Space};
 use super::tables::{self, Identity, Tables};
 use super::{BLOCK, FIRST_INODE, INODE, JOURNAL_INODE, NUMBERS_PER_BLOCK, Out, RESIZE_INODE, ROOT_INODE, folder, too_small};
+use crate::deferred::Deferred;
 use crate::disk::error::Error;
 use crate::disk::layout::Partition;
 use crate::progress::Cancel;
+use crate::store::{Stretch, Window};
 use crate::tree::{self, Tree};
 
 /// Blocks of `lost+found`: there is room for names in it when no block can be taken any more.
@@ -67,6 +69,8 @@ fn folder_blocks(nodes: &[Node], node: &Node, own: u32, checksums: Checksums) ->
 pub(super) struct Placed<'a> {
     path: &'a Path,
     len: u64,
+    /// Where its bytes are in the kept root, if they are not in the tree.
+    deferred: Option<u64>,
     extents: Vec<Extent>,
 }
 
@@ -153,13 +157,13 @@ impl<'a> Lay<'a> {
         }
         let mut placed = Vec::new();
         for (index, node) in nodes.iter().enumerate() {
-            let Kind::File { len, data } = &node.kind else { continue };
+            let Kind::File { len, data, deferred } = &node.kind else { continue };
             let extents = self.take(data.iter().cloned())?;
             let blocks = extents.iter().map(|extent| extent.blocks).sum();
             let inode = self.mapped(number(index), Inode { size: *len, blocks, ..Inode::of(node, self.identity.time) }, &extents)?;
             self.keep_node(number(index), inode, node)?;
             if !extents.is_empty() {
-                placed.push(Placed { path: &node.path, len: *len, extents });
+                placed.push(Placed { path: &node.path, len: *len, deferred: *deferred, extents });
             }
         }
         Ok(placed)
@@ -259,21 +263,48 @@ impl<'a> Lay<'a> {
     }
 }
 
+/// Which files the disk has from the kept root as they are there: in one piece, and without holes.
+pub(super) fn shared(files: &[Placed<'_>], partition: &Partition) -> Vec<Stretch> {
+    let stretch = |file: &Placed<'_>| match (file.deferred, &*file.extents) {
+        (Some(from), [Extent { logical: 0, physical, blocks }]) if *blocks == file.len.div_ceil(BLOCK) => {
+            Some(Stretch { at: partition.start + physical * BLOCK, from, len: blocks * BLOCK })
+        }
+        _ => None,
+    };
+    files.iter().filter_map(stretch).collect()
+}
+
 /// Copies what is in files to where they have their places.
-pub(super) fn copy(tree: &Tree, files: &[Placed<'_>], out: &Out<'_>, cancel: &Cancel) -> Result<(), Error> {
+pub(super) fn copy((tree, deferred): (&Tree, &Deferred), files: &[Placed<'_>], out: &Out<'_>, cancel: &Cancel) -> Result<(), Error> {
     let (filling, partition) = out.filling();
     files.par_chunks(BATCH).try_for_each(|files| {
-        let mut gather = filling.gather();
-        for Placed { path, len, extents } in files {
-            let file = File::from(scan::open(tree, path)?);
+        let (mut gather, mut window) = (filling.gather(), Window::narrow());
+        for Placed { path, len, deferred: kept_at, extents } in files {
+            let file = if kept_at.is_none() { Some(File::from(scan::open(tree, path)?)) } else { None };
             for extent in extents {
                 let (start, end) = (extent.logical * BLOCK, ((extent.logical + extent.blocks) * BLOCK).min(*len));
                 gather.take(partition + extent.physical * BLOCK, end - start, |part, done| {
                     cancel.check()?;
-                    file.read_exact_at(part, start + done).map_err(|error| tree::Error::at("read", path)(error).into())
+                    match &file {
+                        Some(file) => file.read_exact_at(part, start + done).map_err(|error| tree::Error::at("read", path)(error).into()),
+                        None => deferred.read(&mut window, part, kept_at.unwrap_or(0) + start + done).map_err(Error::UnreadableRoot),
+                    }
                 })?;
+            }
+            if let Some(offset) = kept_at {
+                ends_in_zeros(deferred, &mut window, offset + len)?;
             }
         }
         gather.flush()
     })
+}
+
+/// Checks that nothing follows the end of a file in its last block: the disk has zeros there, and is said to have what the kept root has.
+fn ends_in_zeros(deferred: &Deferred, window: &mut Window, end: u64) -> Result<(), Error> {
+    let mut rest = vec![0; (end.next_multiple_of(BLOCK) - end) as usize];
+    deferred.read(window, &mut rest, end).map_err(Error::UnreadableRoot)?;
+    if rest.iter().all(|byte| *byte == 0) {
+        return Ok(());
+    }
+    Err(Error::UnreadableRoot(std::io::Error::new(std::io::ErrorKind::InvalidData, "something follows the end of a file")))
 }

@@ -35,10 +35,12 @@ use std::path::Path;
 use self::features::Features;
 use self::geometry::Geometry;
 use self::lay::Lay;
+use super::Formatted;
 use super::error::Error;
 use super::kind::FileSystem;
 use super::layout::{Layout, Partition};
 use super::out::Out;
+use crate::deferred::Deferred;
 use crate::progress::Cancel;
 use crate::tree::Tree;
 use crate::units::ByteSize;
@@ -61,10 +63,16 @@ const FIRST_INODE: u32 = 11;
 /// The most bytes for which there is one inode: what `mke2fs` does by default, so that a full disk does not run out of inodes first.
 const BYTES_PER_INODE: u64 = 16_384;
 
-/// Makes the file system of a partition, with `tree` in it; returns how many bytes of it are in use. `disk` has its full length and is zero there.
-pub(super) fn write(disk: (&File, &Path), layout: &Layout, partition: &Partition, tree: &Tree, cancel: &Cancel) -> Result<u64, Error> {
+/// Makes the file system of a partition, with a tree in it. `disk` has its full length and is zero there.
+pub(super) fn write(
+    disk: (&File, &Path),
+    layout: &Layout,
+    partition: &Partition,
+    (tree, deferred): (&Tree, &Deferred),
+    cancel: &Cancel,
+) -> Result<Formatted, Error> {
     let features = Features::of(partition.filesystem.unwrap_or(FileSystem::Ext4));
-    let nodes = scan::scan(tree, features.longest_file(), cancel)?;
+    let nodes = scan::scan(tree, deferred, features.longest_file(), cancel)?;
     let inodes = inodes_for(partition.len, nodes.len() as u64 + u64::from(FIRST_INODE) - 2);
     let needed = lay::blocks_of(&nodes, features);
     let journal = if features.has_journal() { journal_for(partition.len) / BLOCK } else { 0 };
@@ -86,8 +94,9 @@ pub(super) fn write(disk: (&File, &Path), layout: &Layout, partition: &Partition
     }
     lay.own(journal)?;
     let files = lay.nodes(&nodes, cancel)?;
-    lay::copy(tree, &files, &out, cancel)?;
-    lay.finish(&nodes, cancel)
+    lay::copy((tree, deferred), &files, &out, cancel)?;
+    let shared = lay::shared(&files, partition);
+    Ok(Formatted { used: lay.finish(&nodes, cancel)?, shared })
 }
 
 /// How many inodes a file system of `len` bytes gets: at least a quarter more than it begins with, so that the system can live.

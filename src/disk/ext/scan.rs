@@ -13,8 +13,9 @@ use rayon::prelude::*;
 use rustix::fs::{AtFlags, FileType, OFlags, Stat};
 
 use super::BLOCK;
+use crate::deferred::Deferred;
 use crate::disk::error::Error;
-use crate::format::tree::Attributes;
+use crate::format::tree::{Attributes, note_data};
 use crate::progress::Cancel;
 use crate::tree::{self, Tree, names};
 
@@ -55,10 +56,12 @@ pub(super) enum Kind {
         parent: usize,
         names: Vec<(OsString, usize)>,
     },
-    /// Its length in bytes, and the ranges of its blocks that are not all zeros: the others become holes.
+    /// Its length in bytes, and the ranges of its blocks that are not all zeros: the others become holes. Where its bytes are in the kept root, if they are not
+    /// in the tree.
     File {
         len: u64,
         data: Vec<Range<u64>>,
+        deferred: Option<u64>,
     },
     Link(Vec<u8>),
     /// Major and minor number.
@@ -69,9 +72,9 @@ pub(super) enum Kind {
 /// All nodes of a tree: itself, `lost+found` (which is made where the tree has nothing of this name), then the rest depth first in the order of names. No
 /// symbolic link is followed. Sockets are left out: nobody listens behind them.
 /// `longest` is the length that a file can have, in bytes.
-pub(super) fn scan(tree: &Tree, longest: u64, cancel: &Cancel) -> Result<Vec<Node>, Error> {
+pub(super) fn scan(tree: &Tree, deferred: &Deferred, longest: u64, cancel: &Cancel) -> Result<Vec<Node>, Error> {
     let root = tree.open_at(Path::new(""), OFlags::RDONLY | OFlags::DIRECTORY).map_err(tree::Error::at("open", ""))?;
-    let mut walk = Walk { nodes: Vec::new(), linked: HashMap::new(), longest, cancel };
+    let mut walk = Walk { nodes: Vec::new(), linked: HashMap::new(), deferred, longest, cancel };
     walk.folder(&root, &mut PathBuf::new(), 0)?;
     let mut nodes = walk.nodes;
     nodes.par_chunks_mut(BATCH).try_for_each(|nodes| {
@@ -85,6 +88,7 @@ struct Walk<'a> {
     nodes: Vec<Node>,
     /// The nodes of what has several names, by device and inode.
     linked: HashMap<(u64, u64), usize>,
+    deferred: &'a Deferred,
     longest: u64,
     cancel: &'a Cancel,
 }
@@ -149,7 +153,10 @@ impl Walk<'_> {
                     let problem = "is longer than files of such a file system can be".to_owned();
                     return Err(Error::BadFile { path: format!("/{}", path.display()), problem });
                 }
-                Kind::File { len, data: Vec::new() }
+                match self.deferred.of(&stat) {
+                    Some(content) => Kind::File { len, data: content.data.clone(), deferred: Some(content.offset) },
+                    None => Kind::File { len, data: Vec::new(), deferred: None },
+                }
             }
             FileType::Symlink => Kind::Link(rustix::fs::readlinkat(dir, name, Vec::new()).map_err(tree::Error::at("read", &*path))?.into_bytes()),
             FileType::CharacterDevice | FileType::BlockDevice => Kind::Device(rustix::fs::major(stat.st_rdev), rustix::fs::minor(stat.st_rdev)),
@@ -178,7 +185,8 @@ impl Walk<'_> {
 
 /// Reads what a walk does not say of a file: its attributes, and which blocks have data.
 fn look_inside(tree: &Tree, node: &mut Node, cancel: &Cancel) -> Result<(), Error> {
-    let Kind::File { len, data } = &mut node.kind else { return Ok(()) };
+    // What is deferred has none, and was looked into when it was kept.
+    let Kind::File { len, data, deferred: None } = &mut node.kind else { return Ok(()) };
     let file = open(tree, &node.path)?;
     node.attributes = tree::attributes(&file).map_err(tree::Error::at("look at", &node.path))?;
     *data = blocks_with_data(&File::from(file), *len, &node.path, cancel)?;
@@ -191,7 +199,6 @@ pub(super) fn open(tree: &Tree, path: &Path) -> Result<OwnedFd, Error> {
 }
 
 fn blocks_with_data(file: &File, len: u64, path: &Path, cancel: &Cancel) -> Result<Vec<Range<u64>>, Error> {
-    const ZEROS: [u8; BLOCK as usize] = [0; BLOCK as usize];
     let mut data: Vec<Range<u64>> = Vec::new();
     let mut buffer = vec![0; BUFFER.min(usize::try_from(len).unwrap_or(BUFFER))];
     let mut at = next_data(file, 0, len);
@@ -199,14 +206,7 @@ fn blocks_with_data(file: &File, len: u64, path: &Path, cancel: &Cancel) -> Resu
         cancel.check()?;
         let part = &mut buffer[..BUFFER.min(usize::try_from(len - at).unwrap_or(BUFFER))];
         file.read_exact_at(part, at).map_err(tree::Error::at("read", path))?;
-        for (block, bytes) in (at / BLOCK..).zip(part.chunks(BLOCK as usize)) {
-            if *bytes != ZEROS[..bytes.len()] {
-                match data.last_mut() {
-                    Some(last) if last.end == block => last.end += 1,
-                    _ => data.push(block..block + 1),
-                }
-            }
-        }
+        note_data(&mut data, at, part);
         at = next_data(file, at + part.len() as u64, len);
     }
     Ok(data)
@@ -230,7 +230,7 @@ mod tests {
     use super::*;
 
     fn scanned(folder: &Path) -> Vec<Node> {
-        scan(&Tree::open(folder).unwrap(), u64::MAX, &Cancel::default()).unwrap()
+        scan(&Tree::open(folder).unwrap(), &Deferred::default(), u64::MAX, &Cancel::default()).unwrap()
     }
 
     #[test]
@@ -247,7 +247,7 @@ mod tests {
         assert_eq!(paths, [("", 4), ("lost+found", 2), ("a second name", 2), ("m", 3), ("m/n", 2), ("z", 1)]);
         let Kind::Folder { names, parent: 0 } = &nodes[3].kind else { panic!() };
         assert_eq!(*names, [("file".into(), 2), ("n".into(), 4)]);
-        assert_eq!(nodes[2].kind, Kind::File { len: 4097, data: vec![Range { start: 0, end: 2 }] });
+        assert_eq!(nodes[2].kind, Kind::File { len: 4097, data: vec![Range { start: 0, end: 2 }], deferred: None });
         assert_eq!(nodes[5].kind, Kind::Link(b"/elsewhere".to_vec()));
     }
 
@@ -269,7 +269,7 @@ mod tests {
             rustix::fs::mkdirat(&dir, &name, rustix::fs::Mode::RWXU).unwrap();
             dir = rustix::fs::openat(&dir, &name, OFlags::RDONLY | OFlags::DIRECTORY, rustix::fs::Mode::empty()).unwrap();
         }
-        let error = scan(&Tree::open(folder.path()).unwrap(), u64::MAX, &Cancel::default()).unwrap_err().to_string();
+        let error = scan(&Tree::open(folder.path()).unwrap(), &Deferred::default(), u64::MAX, &Cancel::default()).unwrap_err().to_string();
         assert!(error.starts_with("/xxx") && error.ends_with("x… in the image has a path of more than 4095 bytes") && error.len() < 200, "{error}");
     }
 

@@ -55,8 +55,8 @@ fn make_as(filesystem: FileSystem, tree: &Path, len: u64) -> Result<Made, Error>
     drop(disk);
     let disk = File::options().read(true).write(true).open(&path).unwrap();
     disk.set_len(layout.size).unwrap();
-    let used = write((&disk, &path), &layout, &layout.partitions[1], &Tree::open(tree)?, &Cancel::default())?;
-    Ok(Made { folder, used, start: layout.partitions[1].start })
+    let used = write((&disk, &path), &layout, &layout.partitions[1], (&Tree::open(tree)?, &Deferred::default()), &Cancel::default())?;
+    Ok(Made { folder, used: used.used, start: layout.partitions[1].start })
 }
 
 /// A tree with some of everything, its files made in this order.

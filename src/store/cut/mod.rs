@@ -15,6 +15,8 @@
 //! different after a small change) is gathered, so that it is in nobody's way; a chunk of it has its parts in several places of the disk. Where nothing is
 //! known, all is cut by FastCDC from hole to hole.
 //!
+//! Of a file that another image has, too, the chunks may be known ([`Known`]): then it is not cut again.
+//!
 //! Work goes window by window, so that memory stays bounded; the window's borders leave no trace in the cuts.
 
 mod ext4;
@@ -23,6 +25,7 @@ mod sparse;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
@@ -35,6 +38,7 @@ use rustix::io::Errno;
 use self::files::Files;
 use self::sparse::SparseHasher;
 use super::error::{Error, Result};
+use crate::digest::Digest;
 use crate::progress::Cancel;
 
 /// Chunk lengths: at least, on average, at most. Changing them makes new images share nothing with stored ones, which stay readable.
@@ -80,20 +84,38 @@ pub(crate) enum Piece {
     Data(Kind, u64),
 }
 
+/// A chunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Chunk<'a> {
+    /// One that was cut.
+    Cut(&'a [u8]),
+    /// One that was known, and its length in bytes.
+    Known(Digest, u32),
+}
+
+/// Files whose chunks are known, by where they begin on the disk: where they end, to the end of their last block, and their chunks with their lengths in bytes.
+/// Together these are as long as the file.
+pub(crate) type Known = HashMap<u64, (u64, Vec<(Digest, u32)>)>;
+
 /// Pieces, and chunks that are complete.
 #[derive(Debug, Default)]
 pub(crate) struct Window {
     pub(crate) pieces: Vec<Piece>,
     /// Bytes of the image that the pieces cover.
     pub(crate) covered: u64,
+    /// Bytes of those whose chunks were known.
+    known: usize,
     files: Lane,
     rest: Lane,
 }
 
 impl Window {
     /// The complete chunks, those of each kind in their order.
-    pub(crate) fn chunks(&self) -> impl Iterator<Item = (Kind, &[u8])> {
-        let chunks = |kind| self.lane(kind).chunks.iter().map(move |at| (kind, &self.lane(kind).data[at.clone()]));
+    pub(crate) fn chunks(&self) -> impl Iterator<Item = (Kind, Chunk<'_>)> {
+        let chunks = |kind| {
+            let lane = self.lane(kind);
+            lane.chunks.iter().map(move |place| (kind, lane.chunk(place)))
+        };
         chunks(Kind::Files).chain(chunks(Kind::Rest))
     }
 
@@ -112,7 +134,13 @@ impl Window {
     }
 
     fn len(&self) -> usize {
-        self.files.data.len() + self.rest.data.len()
+        self.files.data.len() + self.rest.data.len() + self.known
+    }
+
+    /// Bytes of a file whose chunks are known.
+    fn push_known(&mut self, length: u64) {
+        self.known += length as usize;
+        self.push(Piece::Data(Kind::Files, length));
     }
 
     fn push(&mut self, piece: Piece) {
@@ -130,12 +158,28 @@ impl Window {
 #[derive(Debug, Default)]
 struct Lane {
     data: Vec<u8>,
-    chunks: Vec<Range<usize>>,
+    chunks: Vec<Place>,
     /// Where the data begins that is in no chunk yet.
     uncut: usize,
 }
 
+/// Where a chunk is.
+#[derive(Debug)]
+enum Place {
+    /// In the data.
+    Here(Range<usize>),
+    /// In the store: its digest, and its length in bytes.
+    Kept(Digest, u32),
+}
+
 impl Lane {
+    fn chunk(&self, place: &Place) -> Chunk<'_> {
+        match place {
+            Place::Here(at) => Chunk::Cut(&self.data[at.clone()]),
+            Place::Kept(digest, len) => Chunk::Known(*digest, *len),
+        }
+    }
+
     /// Begins anew, in the same memory, with what an earlier lane had over.
     fn begin(&mut self, carried: &mut Vec<u8>) {
         self.data.clear();
@@ -147,7 +191,7 @@ impl Lane {
     /// Makes one chunk of what is in none yet.
     fn close(&mut self) {
         if self.uncut < self.data.len() {
-            self.chunks.push(self.uncut..self.data.len());
+            self.chunks.push(Place::Here(self.uncut..self.data.len()));
             self.uncut = self.data.len();
         }
     }
@@ -157,7 +201,7 @@ impl Lane {
         while self.uncut < self.data.len() && (end || self.data.len() - self.uncut >= CHUNK_MAX) {
             let rest = &self.data[self.uncut..];
             let length = FastCDC::new(rest, CHUNK_MIN, CHUNK_AVERAGE, CHUNK_MAX).next().map_or(rest.len(), |chunk| chunk.length);
-            self.chunks.push(self.uncut..self.uncut + length);
+            self.chunks.push(Place::Here(self.uncut..self.uncut + length));
             self.uncut += length;
         }
     }
@@ -182,10 +226,13 @@ pub(crate) struct Cutter {
     /// Zeros before `done` that are neither data nor a hole yet.
     zeros: u64,
     files: Files,
+    known: Known,
     /// The number of the extent that `done` is in or before, and where its data begins if `done` is in it and it is small.
     next: usize,
     inside: bool,
     small_at: usize,
+    /// Whether the chunks of the file that `done` is in are known.
+    is_known: bool,
     carry: [Vec<u8>; 2],
     /// When a window is full, in bytes of data.
     window: usize,
@@ -195,10 +242,10 @@ pub(crate) struct Cutter {
 
 impl Cutter {
     /// Cuts the file as long as it is now.
-    pub(crate) fn new(file: File, path: PathBuf) -> Result<Self> {
+    pub(crate) fn new(file: File, path: PathBuf, known: Known) -> Result<Self> {
         let len = file.metadata().map_err(Error::io("inspect", &path))?.len();
         let files = Files::on(&file, len);
-        Ok(Self::with_files(file, path, len, files))
+        Ok(Self { known, ..Self::with_files(file, path, len, files) })
     }
 
     fn with_files(file: File, path: PathBuf, len: u64, files: Files) -> Self {
@@ -211,9 +258,11 @@ impl Cutter {
             data_end: 0,
             zeros: 0,
             files,
+            known: Known::new(),
             next: 0,
             inside: false,
             small_at: 0,
+            is_known: false,
             carry: <[Vec<u8>; 2]>::default(),
             window: WINDOW,
             buffer: vec![0; READ_LEN],
@@ -227,7 +276,7 @@ impl Cutter {
     }
 
     /// The digest of the whole file, once there is no further window.
-    pub(crate) fn digest(&self) -> crate::digest::Digest {
+    pub(crate) fn digest(&self) -> Digest {
         self.hasher.finalize()
     }
 
@@ -235,7 +284,7 @@ impl Cutter {
     pub(crate) fn window(&mut self, served: Window, cancel: &Cancel) -> Result<Option<Window>> {
         let mut window = served;
         window.pieces.clear();
-        window.covered = 0;
+        (window.covered, window.known) = (0, 0);
         window.files.begin(&mut self.carry[0]);
         window.rest.begin(&mut self.carry[1]);
         let carried = window.len();
@@ -266,7 +315,11 @@ impl Cutter {
                 self.at = data;
                 while self.done < self.at {
                     let length = self.to_border().min(self.at - self.done);
-                    self.zeros += length;
+                    if self.is_known {
+                        window.push_known(length);
+                    } else {
+                        self.zeros += length;
+                    }
                     self.advance(length, window);
                 }
                 return Ok(());
@@ -308,11 +361,12 @@ impl Cutter {
             if self.inside && self.done == extent.end {
                 self.end_zeros(window);
                 match large {
+                    true if self.is_known => {}
                     true => window.files.divide(true),
                     false if ends_group(&window.files.data[self.small_at..]) => window.files.close(),
                     false => {}
                 }
-                self.inside = false;
+                (self.inside, self.is_known) = (false, false);
                 self.next += 1;
             } else if !self.inside && self.done == extent.start {
                 self.end_zeros(window);
@@ -322,6 +376,10 @@ impl Cutter {
                 }
                 self.small_at = window.files.data.len();
                 self.inside = true;
+                if let Some((_, chunks)) = self.known.remove(&extent.start).filter(|(end, _)| large && *end == extent.end) {
+                    self.is_known = true;
+                    window.files.chunks.extend(chunks.into_iter().map(|(digest, len)| Place::Kept(digest, len)));
+                }
             } else {
                 break;
             }
@@ -330,6 +388,9 @@ impl Cutter {
 
     /// Takes in bytes between two borders.
     fn take(&mut self, mut bytes: &[u8], window: &mut Window) {
+        if self.is_known {
+            return window.push_known(bytes.len() as u64);
+        }
         while !bytes.is_empty() {
             let zeros = run(bytes, true);
             self.zeros += zeros as u64;

@@ -55,6 +55,7 @@ fn cut_as(bytes: &[u8], sparse: bool, files: Option<Files>, window: usize) -> Cu
         assert!(next.len() <= window + 2 * CHUNK_MAX + READ_LEN + HOLE_MIN as usize);
         next.pieces.iter().for_each(|piece| all.push(*piece));
         for (kind, chunk) in next.chunks() {
+            let Chunk::Cut(chunk) = chunk else { panic!("no chunk is known here") };
             match kind {
                 Kind::Files => cut.files.push(chunk.to_vec()),
                 Kind::Rest => cut.rest.push(chunk.to_vec()),
@@ -266,4 +267,49 @@ proptest! {
             end = extent.end;
         }
     }
+}
+
+/// The pieces of a file, and the digests and lengths of its chunks of files and of all else, in windows of this length.
+fn named(bytes: &[u8], files: &Files, known: Known, window: usize) -> (Vec<Piece>, [Vec<(Digest, u32)>; 2]) {
+    let file = tempfile::tempfile().unwrap();
+    file.write_all_at(bytes, 0).unwrap();
+    let len = bytes.len() as u64;
+    let mut cutter = Cutter { known, window, ..Cutter::with_files(file, PathBuf::new(), len, files.clone()) };
+    let (mut all, mut chunks) = (Window::default(), [Vec::new(), Vec::new()]);
+    while let Some(next) = cutter.window(Window::default(), &Cancel::default()).unwrap() {
+        next.pieces.iter().for_each(|piece| all.push(*piece));
+        for (kind, chunk) in next.chunks() {
+            chunks[usize::from(kind == Kind::Rest)].push(match chunk {
+                Chunk::Cut(bytes) => (Digest::of(bytes), bytes.len() as u32),
+                Chunk::Known(digest, len) => (digest, len),
+            });
+        }
+    }
+    assert_eq!(cutter.digest(), Digest::of(bytes));
+    (all.pieces, chunks)
+}
+
+#[test]
+fn chunks_that_are_known_take_the_places_of_those_that_would_be_cut() {
+    let lens = [5_000, 700_000, 40_000, 900, 32_768, 3_000, 2_000, 1_300_000, 20_000, 60_000];
+    let contents: Vec<Vec<u8>> = lens.into_iter().zip(50..).map(|(len, seed)| noise(len, seed)).collect();
+    let (bytes, extents) = image_of(&contents, 9);
+    let files = Files::new(extents.clone(), bytes.len() as u64);
+    let expected = named(&bytes, &files, Known::new(), WINDOW);
+    let chunks = |extent: &Range<u64>| {
+        let bytes = &bytes[extent.start as usize..extent.end as usize];
+        let cut = FastCDC::new(bytes, CHUNK_MIN, CHUNK_AVERAGE, CHUNK_MAX);
+        cut.map(|chunk| (Digest::of(&bytes[chunk.offset..chunk.offset + chunk.length]), chunk.length as u32)).collect::<Vec<_>>()
+    };
+    for take in [vec![1], vec![1, 2, 4, 7, 9], vec![7, 9], vec![0, 3, 5, 6, 8]] {
+        for window in [1, 100_000, WINDOW] {
+            let known = take.iter().map(|&number: &usize| (extents[number].start, (extents[number].end, chunks(&extents[number]))));
+            assert!(named(&bytes, &files, known.collect(), window) == expected, "{take:?} in windows of {window}");
+        }
+    }
+    // What is known is believed, and what is no file is not.
+    let other = (extents[1].start, (extents[1].end, vec![(Digest::of(b"other"), 700_416)]));
+    assert!(named(&bytes, &files, Known::from([other.clone()]), WINDOW).1[0].contains(&other.1.1[0]));
+    let shorter = (other.0, (other.1.0 - BLOCK, other.1.1));
+    assert!(named(&bytes, &files, Known::from([shorter]), WINDOW) == expected);
 }

@@ -15,11 +15,38 @@ without_network composer kept build "$PLACE/other.yml" -o "$PLACE/kept" --offlin
 check "with other files, host name and disk the kept root serves" eval 'ended_with 0 && equals "$(from_json "$OUT" root.outcome)" hit'
 note "from the kept root in $ELAPSED s"
 check "its table and file systems are without fault" is_whole "$PLACE/kept/$ARTIFACT" "$PLACE/parts"
+without_network composer hit build "$PLACE/other.yml" -o "$PLACE/hit" --offline --json
+check "it comes out of the cache as it was made" eval 'ended_with 0 && cmp "$PLACE/hit/$ARTIFACT" "$PLACE/kept/$ARTIFACT"'
+rm -rf "$PLACE/hit"
+composer verify cache verify
+check "and every byte of it is there" ended_with 0
 without_network composer anew build "$PLACE/other.yml" -o "$PLACE/anew" --offline --rebuild --json
 check "--rebuild installs the packages" eval 'ended_with 0 && equals "$(from_json "$OUT" root.outcome)" installed'
 note "from packages in $ELAPSED s"
 check "and the image is the same to the last byte" cmp "$PLACE/kept/$ARTIFACT" "$PLACE/anew/$ARTIFACT"
 rm -rf "$PLACE/kept" "$PLACE/parts"
+
+# Long files of a kept root are not laid down unless somebody looks into them: a program that does, and that nobody expects to, has the build begin again.
+TREE=$PLACE/looks
+mkdir -p "$TREE/DEBIAN" "$TREE/usr/sbin" "$TREE/usr/share/looks" "$PLACE/packages"
+printf '%s\n' 'Package: looks' 'Version: 1' 'Architecture: all' 'Maintainer: Test <test@example.org>' 'Pre-Depends: passwd' 'Description: looks into a long file' \
+    >"$TREE/DEBIAN/control"
+printf '#!/bin/sh\nset -e\nif [ "$1" = install ]; then dpkg-divert --package looks --rename --divert /usr/sbin/chpasswd.real /usr/sbin/chpasswd; fi\n' \
+    >"$TREE/DEBIAN/preinst"
+printf '#!/bin/sh\nsha256sum /usr/share/looks/long >/etc/looked\nexec /usr/sbin/chpasswd.real "$@"\n' >"$TREE/usr/sbin/chpasswd"
+chmod 755 "$TREE/DEBIAN/preinst" "$TREE/usr/sbin/chpasswd"
+seq 200000 >"$TREE/usr/share/looks/long"
+dpkg-deb --root-owner-group --build "$TREE" "$PLACE/packages/looks.deb" >/dev/null
+{ "$PYTHON" "$HERE/spec.py" with-package "$MINIMAL" looks && printf 'packageRepositories:\n  - path: packages\n'; } >"$PLACE/looks.yml"
+composer looks build "$PLACE/looks.yml" -o "$PLACE/looked" --json
+check "a package that looks into a long file is installed" ended_with 0
+sed 's/hostname: .*/hostname: looks/' "$PLACE/looks.yml" >"$PLACE/looks-again.yml"
+composer again build "$PLACE/looks-again.yml" -o "$PLACE/again" --json --log-file "$PLACE/again.log"
+check "with another host name the kept root serves" eval 'ended_with 0 && equals "$(from_json "$OUT" root.outcome)" hit'
+check "laid down whole, because somebody looked" says "$PLACE/again.log" "laid down after all: /usr/share/looks/long"
+composer aside build "$PLACE/looks-again.yml" -o "$PLACE/aside" --no-image-cache --no-root-cache
+check "and what was seen is what is there" cmp "$PLACE/again/$ARTIFACT" "$PLACE/aside/$ARTIFACT"
+rm -rf "$PLACE/looked" "$PLACE/again" "$PLACE/aside"
 
 # The packages themselves are not needed.
 composer packages cache clean --packages
