@@ -48,14 +48,20 @@ pub fn tidy(store: &Store, limits: Limits, progress: &dyn Progress, cancel: &Can
 
 /// What makes room in a store; none where nothing that we know would.
 pub fn room_hint(store: &Store, limits: &Limits) -> Option<String> {
-    // A hint that cannot be made is left out.
-    let freed = |plan: Result<Plan, _>| plan.ok().map_or(0, |plan: Plan| plan.freed);
+    let freed = |plan: Result<Plan, _>| plan.ok().map(|plan: Plan| plan.freed);
     let gc = freed(collect::plan(store, limits, true));
-    let clean = freed(collect::plan_clean(store, &Clean { packages: true, images: true, roots: true, rest: true }));
+    room(gc, freed(collect::plan_clean(store, &Clean { packages: true, images: true, roots: true, rest: true })))
+}
+
+/// The same where a collection and a cleaning would free so many bytes. An index that has met a full disk while it was written cannot tell any more.
+fn room(gc: Option<u64>, clean: Option<u64>) -> Option<String> {
     match (gc, clean) {
-        (0, 0) => None,
-        (0, clean) => Some(format!("“image-composer cache gc” would free nothing, “image-composer cache clean --all” {}", ByteSize(clean))),
-        (gc, _) => Some(format!("“image-composer cache gc” would free {}", ByteSize(gc))),
+        (Some(0), Some(0)) => None,
+        (Some(0), Some(clean)) => {
+            Some(format!("“image-composer cache gc” would free nothing, “image-composer cache clean --all” {}", ByteSize(clean)))
+        }
+        (None, _) | (Some(0), None) => Some("“image-composer cache gc” and “image-composer cache clean” make room".to_owned()),
+        (Some(gc), _) => Some(format!("“image-composer cache gc” would free {}", ByteSize(gc))),
     }
 }
 
@@ -63,4 +69,20 @@ fn summary(plan: &Plan, freed: u64) -> Option<Collection> {
     let collection =
         Collection { packages: plan.packages(), images: plan.images(), roots: plan.roots(), freed: ByteSize(freed), unmet: plan.unmet.clone() };
     (collection != Collection::default()).then_some(collection)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_way_out_of_a_full_store_is_told_where_there_may_be_one() {
+        let said = |gc, clean| room(gc, clean).unwrap_or_default();
+        assert_eq!(said(Some(0), Some(0)), "");
+        assert_eq!(said(Some(0), Some(1024)), "“image-composer cache gc” would free nothing, “image-composer cache clean --all” 1.00 KiB");
+        assert_eq!(said(Some(2048), None), "“image-composer cache gc” would free 2.00 KiB");
+        for (gc, clean) in [(None, None), (Some(0), None), (None, Some(0))] {
+            assert_eq!(said(gc, clean), "“image-composer cache gc” and “image-composer cache clean” make room");
+        }
+    }
 }
