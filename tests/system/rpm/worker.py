@@ -68,7 +68,7 @@ def task(out, files):
             "time": now,
             "workers": os.cpu_count(),
         },
-        "start": {"tree": None, "stages": 0, "save": {}},
+        "start": {"tree": None, "stages": 0, "defers": False, "save": {}},
         "layout": {
             "size": 1024 * MIB,
             "table": "gpt",
