@@ -3,8 +3,8 @@
 //! Most of a kept root goes to the next disk as it is. So its long files have their names, lengths and attributes in the tree, and no bytes: what makes the disk
 //! takes them from the store. Of an appliance's root of 1.4 GB that is three quarters.
 //!
-//! Nobody may take the zeros that such a file has meanwhile for what is in it. The kernel tells of everyone who opens or changes one (`inotify(7)`): it is no
-//! matter who, from where, or how. A build in which that happens begins again with everything laid down.
+//! Nobody may take the zeros that such a file has meanwhile for what is in it. The kernel tells of everyone who opens or changes one (`inotify(7)`), in
+//! whatever way. A build in which that happens begins again with everything laid down.
 
 use std::collections::HashMap;
 use std::mem::MaybeUninit;

@@ -141,7 +141,7 @@ impl Build<'_> {
                     taken = roots.as_ref().map(|roots| roots.take_instead_of(&taken)).transpose()?.unwrap_or_default();
                 }
                 // With all of the root laid down it may go well.
-                Err(Error::Worker(failure)) if failure.deferred => {
+                Err(Error::Worker(failure)) if failure.touched_deferred => {
                     self.journal.note(&format!("the whole root is laid down after all: {failure}"));
                     defers = false;
                 }

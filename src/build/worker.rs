@@ -114,7 +114,7 @@ pub struct WorkerFailure {
     /// Whether the saved tree could not be read.
     pub unreadable_root: bool,
     /// Whether a file of the saved tree was needed that was not laid down: that may be why.
-    pub deferred: bool,
+    pub touched_deferred: bool,
 }
 
 /// Sends reports through standard output.
@@ -173,7 +173,7 @@ fn work() -> Result<Vec<Stretch>, WorkerFailure> {
         }
     });
     let mut deferred = Deferred::default();
-    make(&task, &workspace, &mut deferred, &cancel).map_err(|failure| WorkerFailure { deferred: deferred.check().is_err(), ..failure })
+    make(&task, &workspace, &mut deferred, &cancel).map_err(|failure| WorkerFailure { touched_deferred: deferred.check().is_err(), ..failure })
 }
 
 /// Whether no program will run but those that this program knows: scripts of packages, commands of the spec, dracut (which always runs) and GRUB (which makes
@@ -231,7 +231,7 @@ fn receive(input: impl BufRead, packages: &[root::Package]) -> bool {
 
 impl WorkerFailure {
     fn plain(error: &(dyn std::error::Error + 'static)) -> Self {
-        Self { message: with_causes(error), hint: None, output: None, unreadable_blob: None, unreadable_root: false, deferred: false }
+        Self { message: with_causes(error), hint: None, output: None, unreadable_blob: None, unreadable_root: false, touched_deferred: false }
     }
 
     fn root(error: &root::Error) -> Self {
