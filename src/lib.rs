@@ -45,6 +45,7 @@ pub mod store;
 pub mod format;
 
 pub mod digest;
+mod locked;
 pub mod progress;
 pub mod text;
 pub mod time;

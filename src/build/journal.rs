@@ -179,7 +179,7 @@ impl Progress for Journal<'_> {
                 notes.warnings.push(text.to_owned());
                 self.line(&mut notes, &format!("warning: {text}"));
             }
-            Event::Note(text) => self.line(&mut notes, text),
+            Event::Talk(text) | Event::Note(text) => self.line(&mut notes, text),
             Event::Output(line) => self.append(&mut notes, "         | ", line),
         }
         drop(notes);

@@ -14,7 +14,7 @@ use crate::repo::PackageRecord;
 use crate::resolve::{Lock, Matched};
 use crate::root::Source;
 use crate::root::sandbox::Mapping;
-use crate::store::{Options, Shared, Store};
+use crate::store::{Claim, Options, Shared, Store};
 use crate::units::ByteSize;
 
 /// How often a build begins again because packages in the store turn out to be damaged. A disk that damages more is no place for a store.
@@ -61,7 +61,7 @@ impl Rest<'_> {
 
 impl Build<'_> {
     /// The way of a miss: from repositories to the output files.
-    pub(super) fn build(&self, because: MissReason, resolved: Option<Box<Resolved>>) -> Result<Report, Error> {
+    pub(super) fn build(&self, because: MissReason, resolved: Option<Box<Resolved>>, claim: Option<Claim>) -> Result<Report, Error> {
         // What the host must have, before anything is downloaded.
         let mapping = Mapping::of_this_process()?;
         let scratch = self.scratch()?;
@@ -72,7 +72,7 @@ impl Build<'_> {
         let dir = OutputDir::prepare(self.request)?;
         let raw = dir.partial()?;
         let made = self.make(&mapping, &client, scratch.path(), chosen, time, raw.path())?;
-        self.finish(because, made, time, &dir, raw)
+        self.finish((because, made), time, &dir, raw, claim)
     }
 
     /// The raw disk of these packages, in the file `raw`.
@@ -99,7 +99,7 @@ impl Build<'_> {
         };
         let mut counts = PackageCounts { total: records.len(), ..PackageCounts::default() };
         let mut attempts = ATTEMPTS;
-        let mut taken = roots.as_ref().map(|roots| roots.take(usize::MAX)).transpose()?.unwrap_or_default();
+        let (mut taken, claims) = roots.as_ref().map(root::Roots::take_or_claim).transpose()?.unwrap_or_default();
         let mut defers = true;
         loop {
             let places = roots.as_ref().map(|roots| roots.places(scratch, installed, &taken)).unwrap_or_default();
@@ -114,8 +114,8 @@ impl Build<'_> {
                 self.supplies(client, &records, taken.stages, scratch)?
             };
             let task = task(if taken.is_whole { &[] } else { &records }, supplies.sources, start);
-            let keeping = roots.as_ref().map(|roots| root::Keeping::new(roots, &lock, &records, &places));
-            let keep = |stage| keeping.iter().for_each(|keeping| keeping.keep(stage));
+            let keeping = roots.as_ref().map(|roots| root::Keeping::new(roots, &lock, &records, &places, &claims));
+            let keep = |stage, problem: Option<String>| keeping.iter().for_each(|keeping| keeping.keep(stage, problem.as_deref()));
             let outcome = self.run(mapping, &task, supplies.rest.as_ref(), &keep);
             if let Some(rest) = &supplies.rest {
                 rest.gathering.note_fetched();
@@ -151,7 +151,13 @@ impl Build<'_> {
     }
 
     /// Runs the worker, and brings what it lacks meanwhile.
-    fn run(&self, mapping: &Mapping, task: &worker::Task, rest: Option<&Rest<'_>>, keep: &(dyn Fn(usize) + Sync)) -> Result<worker::Leaving, Error> {
+    fn run(
+        &self,
+        mapping: &Mapping,
+        task: &worker::Task,
+        rest: Option<&Rest<'_>>,
+        keep: &(dyn Fn(usize, Option<String>) + Sync),
+    ) -> Result<worker::Leaving, Error> {
         let (sender, arrivals) = mpsc::channel();
         let cancel = self.cancel.part();
         std::thread::scope(|scope| {
@@ -209,7 +215,7 @@ impl Build<'_> {
             cancel: self.cancel,
             begun: self.begun,
         }
-        .build(because, None)
+        .build(because, None, None)
     }
 
     /// The latest time of any file: what the environment says, else the date of the newest repository.

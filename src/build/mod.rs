@@ -15,6 +15,7 @@ mod annotations;
 mod archives;
 mod bills;
 mod check;
+mod claims;
 mod error;
 mod fetch;
 mod journal;
@@ -39,7 +40,7 @@ pub mod worker;
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 pub use annotations::{Annotations, Took};
 pub use bills::bill;
@@ -63,10 +64,11 @@ use crate::progress::{Cancel, Event, Phase, Progress};
 use crate::repo::{self, LoadOptions, PackageRecord, RELEASE_LIMIT, ReleaseInfo, Universe};
 use crate::resolve::{self, Lock, Matched};
 use crate::spec::model::Image;
-use crate::store::{self, Scratch, Shared, Store};
+use crate::store::{self, Claim, Scratch, Shared, Store};
 use crate::time;
 use crate::transfer::partial::Partial;
 use crate::units::{ByteSize, human_duration};
+use claims::await_other;
 use error::with_causes;
 use journal::Journal;
 use make::Made;
@@ -94,7 +96,7 @@ pub fn build(request: &Request, store: Option<&Store>, progress: &dyn Progress, 
         begun: Instant::now(),
     };
     let mut near = None;
-    let outcome = archives::check_trust(request, &journal).and_then(|()| build.cached()).and_then(|cached| match cached {
+    let outcome = archives::check_trust(request, &journal).and_then(|()| build.cached_or_claimed()).and_then(|(cached, claim)| match cached {
         Cached::Hit(report) => {
             journal.note("image cache: hit");
             Ok(*report)
@@ -105,7 +107,7 @@ pub fn build(request: &Request, store: Option<&Store>, progress: &dyn Progress, 
             if let Some(Err(error)) = store.map(Store::check_writable) {
                 build.warn(&format!("{error}; the build keeps nothing"));
             }
-            match build.build(because, resolved) {
+            match build.build(because, resolved, claim) {
                 Err(error) if error.is_without_room() => build.build_beside(because, error),
                 built => built,
             }
@@ -190,6 +192,24 @@ enum Cached {
 }
 
 impl Build<'_> {
+    /// The image from the cache, or the claim to make it. Where another build makes it, it is waited for.
+    fn cached_or_claimed(&self) -> Result<(Cached, Option<Claim>), Error> {
+        let mut claim = None;
+        loop {
+            let cached = self.cached()?;
+            let Some(store) = self.images.filter(|_| matches!(cached, Cached::Miss(MissReason::NotThere, _))) else { return Ok((cached, None)) };
+            if claim.is_some() {
+                ImageCache::new(store).count_miss();
+                return Ok((cached, claim));
+            }
+            // Then one more look: it may have come in between.
+            match store.claim(self.hash.digest()) {
+                Ok(ours) => claim = Some(ours),
+                Err(claimant) => await_other(store, self.hash.digest(), (&claimant, "builds the same image"), self.progress, self.cancel)?,
+            }
+        }
+    }
+
     /// The way of a hit: the image cache to the output files.
     fn cached(&self) -> Result<Cached, Error> {
         let Some(store) = self.images else { return Ok(Cached::Miss(MissReason::CacheOff, None)) };
@@ -197,10 +217,7 @@ impl Build<'_> {
             return Ok(Cached::Miss(MissReason::Rebuild, None));
         }
         let cache = ImageCache::new(store);
-        let Some(record) = cache.take(&self.hash)? else {
-            cache.count_miss();
-            return Ok(Cached::Miss(MissReason::NotThere, None));
-        };
+        let Some(record) = cache.take(&self.hash)? else { return Ok(Cached::Miss(MissReason::NotThere, None)) };
         if self.is_withdrawn(&cache, &record)? {
             cache.count_miss();
             return Ok(Cached::Miss(MissReason::Withdrawn, None));
@@ -252,7 +269,14 @@ impl Build<'_> {
     }
 
     /// From the raw disk to the report.
-    fn finish(&self, because: MissReason, made: Made, time: u64, dir: &OutputDir, mut raw: Partial) -> Result<Report, Error> {
+    fn finish(
+        &self,
+        (because, made): (MissReason, Made),
+        time: u64,
+        dir: &OutputDir,
+        mut raw: Partial,
+        claim: Option<Claim>,
+    ) -> Result<Report, Error> {
         // The worker's end is waited for last.
         let Made { lock, facts, counts, root, matched, shared, worker: _worker } = made;
         let artifacts = &self.request.spec.spec.disk.artifacts;
@@ -260,6 +284,8 @@ impl Build<'_> {
             raw.begin_sync().map_err(Error::output(raw.path()))?;
         }
         let kept = self.keep(&lock, facts, time, (raw.path(), shared.as_ref()))?;
+        // Others need not wait for what only this build wants.
+        drop(claim);
         let digest = kept.as_ref().map(|record| record.raw_digest);
         let outputs = output::write_all(dir, artifacts, raw, digest, self.progress, self.cancel)?;
         let outcome = ImageOutcome::Built { because, kept: kept.is_some() };
@@ -380,7 +406,7 @@ impl Build<'_> {
             arch: spec.target.arch.name().to_owned(),
             annotations: self.annotations(lock, facts).to_bytes(),
             lock: crate::format::cbor::encode(lock).expect("a lock is plain values"),
-            build_time: self.begun.elapsed(),
+            build_time: self.begun.elapsed().saturating_sub(self.waited()),
             source_date: time,
             releases: release_dates(lock),
             imported: None,
@@ -399,8 +425,15 @@ impl Build<'_> {
         }
     }
 
+    /// How long other builds were waited for: that is none of the work.
+    fn waited(&self) -> Duration {
+        self.journal.timings().sums().into_iter().filter(|(phase, _)| *phase == Phase::Wait).map(|(_, took)| took).sum()
+    }
+
     fn annotations(&self, lock: &Lock, packages: Vec<bill::Facts>) -> Annotations {
-        let phases = self.journal.timings().sums().into_iter().map(|(phase, took)| Took { phase, millis: took.as_millis() as u64 }).collect();
+        // Programs before `Phase::Wait` find nothing in annotations that have it.
+        let phases = self.journal.timings().sums().into_iter().filter(|(phase, _)| *phase != Phase::Wait);
+        let phases = phases.map(|(phase, took)| Took { phase, millis: took.as_millis() as u64 }).collect();
         let inputs = self.request.inputs();
         let builder = Some(env!("CARGO_PKG_VERSION").to_owned());
         // Whoever has the file can compare it with the one that others know.

@@ -4,12 +4,14 @@
 //! may have after its first.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use super::claims::{Claims, await_other};
 use super::error::with_causes;
 use super::signatures::Signatures;
 use super::{Error, Request, plan};
@@ -21,7 +23,7 @@ use crate::repo::PackageRecord;
 use crate::resolve::Lock;
 use crate::spec::BUILDER_EPOCH;
 use crate::spec::model::ImageType;
-use crate::store::{Parts, Store};
+use crate::store::{Claim, Parts, Store};
 use crate::units::ByteSize;
 
 /// Everything that makes an installed tree what it is.
@@ -84,7 +86,7 @@ impl<'a> Roots<'a> {
     }
 
     /// The kept root of all packages, or else of as many stages as there are, and of no more than `limit`.
-    pub(super) fn take(&self, limit: usize) -> Result<Taken, Error> {
+    fn take(&self, limit: usize) -> Result<Taken, Error> {
         let limit = if self.request.rebuild { 0 } else { limit };
         for (stage, key) in self.keys.iter().enumerate().take(limit).rev() {
             let tree = self.take_one(key)?;
@@ -95,19 +97,58 @@ impl<'a> Roots<'a> {
         Ok(Taken::default())
     }
 
+    /// What is kept, and the claims to make the rest. Where another build makes some of it, it is waited for.
+    pub(super) fn take_or_claim(&self) -> Result<(Taken, Claims), Error> {
+        let mut claims: BTreeMap<usize, Claim> = BTreeMap::new();
+        loop {
+            let taken = self.take(usize::MAX)?;
+            claims.retain(|stage, _| *stage >= taken.stages);
+            if claims.len() == self.keys.len() - taken.stages {
+                return Ok((self.told(taken), Claims::new(claims)));
+            }
+            // The last first: it has what is in those before. Then one more look: what was not there may have come in between.
+            let other = (taken.stages..self.keys.len()).rev().find_map(|stage| match claims.entry(stage) {
+                Entry::Occupied(_) => None,
+                Entry::Vacant(place) => match self.store.claim(self.keys[stage].digest()) {
+                    Ok(claim) => {
+                        place.insert(claim);
+                        None
+                    }
+                    Err(claimant) => Some((stage, claimant)),
+                },
+            });
+            match other {
+                None => {}
+                Some(_) if self.request.rebuild => return Ok((self.told(taken), Claims::new(claims))),
+                Some((stage, claimant)) => {
+                    claims.clear();
+                    let what = if stage + 1 == self.keys.len() { "installs the same packages" } else { "installs some of the same packages" };
+                    await_other(self.store, self.keys[stage].digest(), (&claimant, what), self.progress, self.cancel)?;
+                }
+            }
+        }
+    }
+
     /// None where there is none, or none that can be read.
     fn take_one(&self, key: &RootKey) -> Result<Option<(ImageRecord, Parts)>, Error> {
         let cache = RootCache::new(self.store);
-        let Some(root) = cache.take(key)? else {
-            self.note(&format!("root cache: no hit for {}", key.digest().short()));
-            return Ok(None);
-        };
+        let Some(root) = cache.take(key)? else { return Ok(None) };
         let Some(parts) = cache.parts(&root)? else {
             self.warn_of_damage();
             return Ok(None);
         };
-        self.note(&format!("root cache: hit {}, {}", key.digest().short(), ByteSize(root.data_len)));
         Ok(Some((root, parts)))
+    }
+
+    /// Notes what is taken, and what was looked for in vain.
+    fn told(&self, taken: Taken) -> Taken {
+        for key in self.keys[taken.stages..].iter().rev() {
+            self.note(&format!("root cache: no hit for {}", key.digest().short()));
+        }
+        if let Some((root, _)) = &taken.tree {
+            self.note(&format!("root cache: hit {}, {}", self.keys[taken.stages - 1].digest().short(), ByteSize(root.data_len)));
+        }
+        taken
     }
 
     /// What to take in the place of a tree that the worker could not read: one with fewer stages, also where it is not damaged (a collection has moved it), or
@@ -119,7 +160,7 @@ impl<'a> Roots<'a> {
             }
             _ => self.warn_of_damage(),
         }
-        self.take(taken.stages.saturating_sub(1))
+        Ok(self.told(self.take(taken.stages.saturating_sub(1))?))
     }
 
     fn warn_of_damage(&self) {
@@ -160,18 +201,30 @@ pub(super) struct Keeping<'a> {
     /// The stage of each package of the lock.
     stages: Vec<usize>,
     places: &'a Places,
+    claims: &'a Claims,
     begun: Instant,
     /// One at a time: the next has most of its bytes from the one before.
     outcome: Mutex<Option<Result<(), crate::cache::Error>>>,
 }
 
 impl<'a> Keeping<'a> {
-    pub(super) fn new(roots: &'a Roots<'a>, lock: &'a Lock, records: &'a [PackageRecord], places: &'a Places) -> Self {
-        Self { roots, lock, stages: stages(roots.request, records), places, begun: Instant::now(), outcome: Mutex::default() }
+    pub(super) fn new(roots: &'a Roots<'a>, lock: &'a Lock, records: &'a [PackageRecord], places: &'a Places, claims: &'a Claims) -> Self {
+        if places.is_empty() {
+            claims.release_all();
+        }
+        Self { roots, lock, stages: stages(roots.request, records), places, claims, begun: Instant::now(), outcome: Mutex::default() }
     }
 
-    /// Takes the tree after a stage into the store.
-    pub(super) fn keep(&self, stage: usize) {
+    /// Takes the tree after a stage into the store, unless there is a problem with it. Nobody waits for it any more then.
+    pub(super) fn keep(&self, stage: usize, problem: Option<&str>) {
+        match problem {
+            None => self.keep_one(stage),
+            Some(problem) => self.warn(problem),
+        }
+        self.claims.release(stage);
+    }
+
+    fn keep_one(&self, stage: usize) {
         let took: Duration = self.begun.elapsed();
         let mut outcome = self.outcome.lock().unwrap_or_else(PoisonError::into_inner);
         let Some((&key, path)) = self.roots.keys.get(stage).zip(self.places.get(&stage)) else { return };
@@ -201,12 +254,16 @@ impl<'a> Keeping<'a> {
         Lock { packages: packages.collect(), releases: self.lock.releases.clone() }
     }
 
+    fn warn(&self, problem: &str) {
+        self.roots.progress.report(Event::Warning(&format!("the root is not kept for the next time: {problem}")));
+    }
+
     /// Whether all packages are kept. That they are not is no reason to fail.
-    pub(super) fn has_kept(self) -> bool {
-        match self.outcome.into_inner().unwrap_or_else(PoisonError::into_inner) {
+    pub(super) fn has_kept(&self) -> bool {
+        match self.outcome.lock().unwrap_or_else(PoisonError::into_inner).take() {
             Some(Ok(())) => true,
             Some(Err(error)) => {
-                self.roots.progress.report(Event::Warning(&format!("the root is not kept for the next time: {}", with_causes(&error))));
+                self.warn(&with_causes(&error));
                 false
             }
             None => false,

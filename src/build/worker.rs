@@ -92,8 +92,8 @@ enum Message {
     Warning(String),
     Note(String),
     Output(String),
-    /// The tree after this stage is in its file.
-    Saved(usize),
+    /// The tree after this stage is in its file, or why it is not.
+    Saved(usize, Option<String>),
     /// The disk is made, with these stretches of the saved tree.
     Done(Vec<Stretch>),
     Failed(WorkerFailure),
@@ -128,7 +128,7 @@ impl Progress for Wire {
             Event::Item { phase, name, bytes, took } => Message::Item { phase, name: name.to_owned(), bytes, took },
             Event::Finish { phase } => Message::Finish { phase },
             Event::Warning(text) => Message::Warning(text.to_owned()),
-            Event::Note(text) => Message::Note(text.to_owned()),
+            Event::Talk(text) | Event::Note(text) => Message::Note(text.to_owned()),
             Event::Output(line) => Message::Output(line.to_owned()),
         });
     }
@@ -191,10 +191,7 @@ fn make(task: &Task, workspace: &Workspace, deferred: &mut Deferred, cancel: &Ca
     let Start { tree: start, stages, defers, save } = &task.start;
     let done = |stage| {
         let Some(path) = save.get(&stage) else { return };
-        match root::save(&tree, path, cancel) {
-            Ok(()) => send(&Message::Saved(stage)),
-            Err(error) => Wire.report(Event::Warning(&format!("the root is not kept for the next time: {}", with_causes(&error)))),
-        }
+        send(&Message::Saved(stage, root::save(&tree, path, cancel).err().map(|error| with_causes(&error))));
     };
     if let Some(saved) = start {
         *deferred = root::restore(&tree, saved.clone(), *defers && is_quiet(task), &Wire, cancel).map_err(of_root)?;
@@ -266,14 +263,15 @@ impl Drop for Leaving {
     }
 }
 
-/// Hands a task to a new worker, passes its reports on, and waits until it is done. `saved` is called, beside it, once the tree after a stage is saved.
+/// Hands a task to a new worker, passes its reports on, and waits until it is done. `saved` is called, beside it, once the tree after a stage is saved, or with the
+/// reason why it cannot be.
 ///
 /// `arrivals` has the packages that the task lacks; if it ends before they have come, the worker gives up.
 pub fn run(
     mapping: &Mapping,
     task: &Task,
     arrivals: mpsc::Receiver<Arrival>,
-    saved: &(dyn Fn(usize) + Sync),
+    saved: &(dyn Fn(usize, Option<String>) + Sync),
     progress: &dyn Progress,
     cancel: &Cancel,
 ) -> Result<Leaving, super::Error> {
@@ -307,7 +305,7 @@ pub fn run(
         said
     });
     let outcome = std::thread::scope(|scope| {
-        let outcome = listen(&messages, &|stage| drop(scope.spawn(move || saved(stage))), progress, cancel);
+        let outcome = listen(&messages, &|stage, problem| drop(scope.spawn(move || saved(stage, problem))), progress, cancel);
         if outcome.is_err() {
             worker.kill();
         }
@@ -330,7 +328,12 @@ pub fn run(
     })
 }
 
-fn listen(messages: &mpsc::Receiver<Message>, saved: &dyn Fn(usize), progress: &dyn Progress, cancel: &Cancel) -> Result<Vec<Stretch>, super::Error> {
+fn listen(
+    messages: &mpsc::Receiver<Message>,
+    saved: &dyn Fn(usize, Option<String>),
+    progress: &dyn Progress,
+    cancel: &Cancel,
+) -> Result<Vec<Stretch>, super::Error> {
     loop {
         cancel.check()?;
         match messages.recv_timeout(Duration::from_millis(50)) {
@@ -341,7 +344,7 @@ fn listen(messages: &mpsc::Receiver<Message>, saved: &dyn Fn(usize), progress: &
             Ok(Message::Warning(text)) => progress.report(Event::Warning(&text)),
             Ok(Message::Note(text)) => progress.report(Event::Note(&text)),
             Ok(Message::Output(line)) => progress.report(Event::Output(&line)),
-            Ok(Message::Saved(stage)) => saved(stage),
+            Ok(Message::Saved(stage, problem)) => saved(stage, problem),
             Ok(Message::Done(shared)) => return Ok(shared),
             Ok(Message::Failed(failure)) => {
                 cancel.check()?;

@@ -3,15 +3,15 @@
 //! It lies beside the store's blobs under the digest that it will have, so that the next run goes on where this one ended, and it is locked while a process
 //! writes it. Whatever it holds is hashed before it is continued: nothing about it is believed.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256 as Hasher};
 
 use super::Error;
 use crate::digest::Sha256;
+use crate::locked;
 use crate::progress::Cancel;
 
 /// An open partial file with everything in it hashed.
@@ -32,7 +32,7 @@ impl Partial {
     pub(super) fn open(dir: &Path, sha256: &Sha256, size: u64, cancel: &Cancel) -> Result<Self, Error> {
         let path = dir.join(format!("{sha256}.partial"));
         let failed = |source| Error::File { path: path.clone(), source };
-        let (file, named) = match open_locked(&path).map_err(failed)? {
+        let (file, named) = match locked::open(&path).map_err(failed)? {
             Some(file) => (file, true),
             None => (tempfile::tempfile_in(dir).map_err(failed)?, false),
         };
@@ -108,26 +108,6 @@ impl Drop for Partial {
         if self.named && self.length == 0 {
             // Nothing is lost if an empty file stays.
             let _ = std::fs::remove_file(&self.path);
-        }
-    }
-}
-
-/// The file at `path` with its lock, or none if another process has it.
-fn open_locked(path: &Path) -> io::Result<Option<File>> {
-    loop {
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Ok(None),
-            Err(TryLockError::Error(error)) => return Err(error),
-        }
-        // Its last owner may have removed it between our opening and our locking: then it is not the file at this place any more.
-        let ours = file.metadata()?;
-        match std::fs::metadata(path) {
-            Ok(there) if (there.dev(), there.ino()) == (ours.dev(), ours.ino()) => return Ok(Some(file)),
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
         }
     }
 }

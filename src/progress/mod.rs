@@ -18,6 +18,8 @@ pub enum Phase {
     Metadata,
     /// Choosing packages; not counted.
     Resolve,
+    /// Another build makes the same; not counted.
+    Wait,
     /// Packages; counted in bytes.
     Download,
     /// Packages onto the root tree; counted in bytes of package files.
@@ -83,6 +85,8 @@ pub enum Event<'a> {
     },
     /// Something that a person should know, and that is no error.
     Warning(&'a str),
+    /// Something that a person may want to know meanwhile.
+    Talk(&'a str),
     /// Something for the log alone, such as where a package came from.
     Note(&'a str),
     /// A line that a program of the image printed, as it came. Which program: the last note before says so.

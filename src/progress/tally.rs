@@ -14,6 +14,7 @@ pub fn label(phase: Phase) -> &'static str {
     match phase {
         Phase::Metadata => "repository metadata",
         Phase::Resolve => "choosing packages",
+        Phase::Wait => "waiting for another build",
         Phase::Download => "fetching packages",
         Phase::Unpack => "unpacking packages",
         Phase::Configure => "configuring packages",
@@ -52,7 +53,7 @@ fn unit(phase: Phase) -> Unit {
         | Phase::Rewrite => Unit::Bytes { rate: true },
         Phase::Metadata | Phase::Unpack | Phase::Remove => Unit::Bytes { rate: false },
         Phase::Configure => Unit::Packages,
-        Phase::Resolve | Phase::Customize | Phase::Disk => Unit::Nothing,
+        Phase::Resolve | Phase::Wait | Phase::Customize | Phase::Disk => Unit::Nothing,
     }
 }
 

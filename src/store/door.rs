@@ -40,7 +40,7 @@ impl Door {
             }
             options.cancel.check()?;
             let waited = begun.elapsed();
-            let holder = || lease::holders(layout).ok().and_then(|mut holders| holders.pop()).unwrap_or_else(|| "another process".to_owned());
+            let holder = || lease::holders(layout).ok().and_then(|mut holders| holders.pop()).unwrap_or_else(lease::somebody);
             if waited >= options.lock_timeout {
                 return Err(Error::Busy { path: layout.root().to_owned(), waited, holder: holder() });
             }

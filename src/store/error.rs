@@ -274,7 +274,7 @@ impl Error {
 }
 
 fn names(holders: &[String]) -> String {
-    if holders.is_empty() { "another process".to_owned() } else { holders.join(", ") }
+    if holders.is_empty() { super::lease::somebody() } else { holders.join(", ") }
 }
 
 /// What the operating system says where there is no room.

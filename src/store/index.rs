@@ -232,7 +232,7 @@ impl Index {
     }
 
     fn holder(&self) -> String {
-        lease::first_line(&self.writer_path).unwrap_or_else(|| "another process".to_owned())
+        lease::first_line(&self.writer_path).unwrap_or_else(lease::somebody)
     }
 
     fn error<E: Into<redb::Error>>(&self) -> impl FnOnce(E) -> Error {

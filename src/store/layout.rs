@@ -8,6 +8,7 @@
 //! blobs/ab/<64 hex>.zst whole blobs, by the digest of their raw bytes
 //! packs/<64 hex>.pack   chunks, by the digest of the pack's table
 //! leases/<id>.lease     locked by the process that it names
+//! leases/<64 hex>.claim locked by the process that makes what has this key
 //! tmp/<id>/             what that process has in the making
 //! partials/             downloads that can be resumed
 //! quarantine/           damaged files, out of the way
@@ -163,6 +164,11 @@ impl Layout {
 
     pub(crate) fn leases(&self) -> PathBuf {
         self.root.join("leases")
+    }
+
+    /// The claim to make what has this key.
+    pub(crate) fn claim(&self, key: &Digest) -> PathBuf {
+        self.leases().join(format!("{key}.claim"))
     }
 
     pub(crate) fn tmp(&self) -> PathBuf {

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use super::error::{Error, Result};
 use super::failpoint;
 use super::layout::{self, Layout, names};
+use crate::locked;
 
 /// Files of leases that are not locked yet end so; nobody takes them for dead ones.
 const PENDING: &str = "pending";
@@ -97,7 +98,9 @@ pub(crate) fn clean(layout: &Layout) -> Result<()> {
     }
     for name in names(&layout.leases())? {
         let path = layout.leases().join(&name);
-        if let Owner::Dead(Some(lock)) = Owner::of(&path) {
+        if let Owner::Dead(Some(lock)) = Owner::of(&path)
+            && locked::is_at(&lock, &path).unwrap_or(false)
+        {
             // The lock is held while the name goes, so that nobody can take it in between. Already gone is fine.
             let _ = fs::remove_file(&path);
             drop(lock);
@@ -118,8 +121,8 @@ pub(crate) fn holders(layout: &Layout) -> Result<Vec<String>> {
     let mut holders = Vec::new();
     for name in names(&layout.leases())? {
         let path = layout.leases().join(&name);
-        if matches!(Owner::of(&path), Owner::Alive) {
-            holders.push(first_line(&path).unwrap_or_else(|| "another process".to_owned()));
+        if path.extension().is_some_and(|extension| extension == SUFFIX) && matches!(Owner::of(&path), Owner::Alive) {
+            holders.push(first_line(&path).unwrap_or_else(somebody));
         }
     }
     holders.sort();
@@ -155,6 +158,11 @@ pub(crate) fn this_process() -> String {
     let words: Vec<_> = std::iter::once(program).chain(arguments.map(|word| word.to_string_lossy().into_owned())).collect();
     let command: String = words.join(" ").chars().filter(|c| !c.is_control()).take(160).collect();
     format!("process {} ({command})", std::process::id())
+}
+
+/// How a process is named that cannot be told.
+pub(crate) fn somebody() -> String {
+    "another process".to_owned()
 }
 
 /// The first line of a small file, if it has one.

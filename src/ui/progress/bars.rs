@@ -56,7 +56,7 @@ impl Bars {
                 bar.drawn.finish_and_clear();
                 return Some(bar.tally.end(now));
             }
-            Event::Warning(_) | Event::Note(_) | Event::Output(_) | Event::Item { .. } => {}
+            Event::Warning(_) | Event::Talk(_) | Event::Note(_) | Event::Output(_) | Event::Item { .. } => {}
         }
         None
     }

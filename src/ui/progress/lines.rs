@@ -57,7 +57,7 @@ impl State {
                 let place = self.under_way.iter().position(|tally| tally.phase == phase)?;
                 self.under_way.remove(place).end(now)
             }
-            Event::Warning(_) | Event::Note(_) | Event::Output(_) | Event::Item { .. } => return None,
+            Event::Warning(_) | Event::Talk(_) | Event::Note(_) | Event::Output(_) | Event::Item { .. } => return None,
         };
         self.told = now;
         Some(line)

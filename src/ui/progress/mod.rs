@@ -94,6 +94,7 @@ impl Progress for View {
             (Kind::Objects(objects), event) => objects.report(event),
             (_, Event::Note(_) | Event::Output(_) | Event::Item { .. }) => None,
             (_, Event::Warning(message)) => Some(self.stream.warning(message)),
+            (Kind::Bars(_) | Kind::Lines(_), Event::Talk(line)) => Some(text::printable(line).into_owned()),
             (Kind::Bars(bars), event) => bars.report(event),
             (Kind::Lines(lines), event) => lines.report(event),
             (Kind::WarningsOnly | Kind::Quiet, _) => None,

@@ -96,6 +96,7 @@ fn take(under_way: &mut Vec<(Tally, Duration, Duration)>, event: Event<'_>, now:
             Line::Finish { phase, done: tally.done, seconds: now.saturating_sub(started).as_secs_f64() }
         }
         Event::Warning(message) => Line::Warning { message },
+        Event::Talk(message) => Line::Message { message },
         Event::Note(_) | Event::Output(_) | Event::Item { .. } => return None,
     };
     Some(line.text())
@@ -117,6 +118,7 @@ mod tests {
         report(Event::Note("nothing"), 600);
         report(Event::Output("nothing"), 600);
         report(Event::Warning("a \"mirror\"\nis slow"), 700);
+        report(Event::Talk("process 7 builds the same image"), 700);
         report(Event::Finish { phase: Phase::Resolve }, 800);
         report(Event::Finish { phase: Phase::Download }, 1500);
         report(Event::Finish { phase: Phase::Download }, 1500);
@@ -130,6 +132,7 @@ mod tests {
         {"event":"start","phase":"resolve","unit":null,"total":null}
         {"event":"advance","phase":"download","done":2048,"total":4096}
         {"event":"warning","message":"a \"mirror\"\nis slow"}
+        {"event":"message","message":"process 7 builds the same image"}
         {"event":"finish","phase":"resolve","done":0,"seconds":0.8}
         {"event":"finish","phase":"download","done":2048,"seconds":1.5}
         {"event":"start","phase":"configure","unit":"packages","total":3}
