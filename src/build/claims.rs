@@ -44,6 +44,9 @@ pub(super) fn await_other(
     progress: &dyn Progress,
     cancel: &Cancel,
 ) -> Result<(), Cancelled> {
+    if store.claimant(key).is_none() {
+        return Ok(());
+    }
     progress.report(Event::Talk(&format!("{claimant} {what} at the moment")));
     progress.report(Event::Start { phase: Phase::Wait, total: None });
     while store.claimant(key).is_some() {

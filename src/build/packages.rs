@@ -9,7 +9,7 @@ use super::report::PackageCounts;
 use super::signatures::{Signatures, Unproven};
 use super::{Error, Request};
 use crate::cache::PackageCache;
-use crate::fetch::{self, Client, PackageRequest};
+use crate::fetch::{self, BoxedError, Client, PackageRequest, Shelf};
 use crate::progress::{Cancel, Event, Progress};
 use crate::repo::PackageRecord;
 use crate::root::Source;
@@ -32,8 +32,41 @@ pub(super) struct Gathering<'a> {
     sources: Vec<Option<Source>>,
     /// The places of what is not there.
     missing: Vec<usize>,
-    /// The places of what was fetched until now, in the order in which it came.
+    /// The places of what was fetched until now, in the order in which it came, and of what other builds fetched meanwhile.
     fetched: Mutex<Vec<usize>>,
+    found: Mutex<Vec<usize>>,
+}
+
+/// Hands packages on as they come.
+struct Arriving<'g, 'a> {
+    gathering: &'g Gathering<'a>,
+    requests: &'g [PackageRequest],
+    arrived: &'g (dyn Fn(usize, Source) + Sync),
+}
+
+impl Shelf<Source> for Arriving<'_, '_> {
+    fn find(&self, at: usize) -> Result<Option<Source>, BoxedError> {
+        let Some((cache, _)) = self.gathering.cache.as_ref().zip(self.gathering.store) else { return Ok(None) };
+        let request = &self.requests[at];
+        let found = cache.take(&[(&request.coordinates, &request.sha256)])?.pop().flatten();
+        Ok(found.map(|package| self.came(at, Source::Blob { path: package.path, digest: package.digest }, &self.gathering.found)))
+    }
+
+    fn store(&self, at: usize, file: &mut File) -> Result<Source, BoxedError> {
+        let source = self.gathering.publish(&self.requests[at], file)?;
+        Ok(self.came(at, source, &self.gathering.fetched))
+    }
+}
+
+impl Arriving<'_, '_> {
+    fn came(&self, at: usize, source: Source, list: &Mutex<Vec<usize>>) -> Source {
+        let number = self.gathering.missing[at];
+        list.lock().unwrap_or_else(PoisonError::into_inner).push(number);
+        if self.gathering.signatures.is_none() {
+            (self.arrived)(number, source.clone());
+        }
+        source
+    }
 }
 
 impl<'a> Gathering<'a> {
@@ -73,7 +106,19 @@ impl<'a> Gathering<'a> {
         }
         note("package cache: hit", present(), progress);
         let store = store.filter(|store| store.is_writable());
-        Ok(Self { cache, store, client, scratch, progress, signatures, records, sources, missing, fetched: Mutex::default() })
+        Ok(Self {
+            cache,
+            store,
+            client,
+            scratch,
+            progress,
+            signatures,
+            records,
+            sources,
+            missing,
+            fetched: Mutex::default(),
+            found: Mutex::default(),
+        })
     }
 
     /// What is there, by the places of the records.
@@ -85,16 +130,9 @@ impl<'a> Gathering<'a> {
     /// come first. Packages that their signatures must prove are handed on when all are proven.
     pub(super) fn fetch(&self, turn: impl Fn(usize) -> usize, arrived: &(dyn Fn(usize, Source) + Sync), cancel: &Cancel) -> Result<(), Error> {
         let requests: Vec<PackageRequest> = self.missing.iter().map(|&number| to_request(self.records[number], turn(number))).collect();
-        let publish = |at: usize, file: &mut File| {
-            let source = self.publish(&requests[at], file)?;
-            self.fetched.lock().unwrap_or_else(PoisonError::into_inner).push(self.missing[at]);
-            if self.signatures.is_none() {
-                arrived(self.missing[at], source.clone());
-            }
-            Ok(source)
-        };
+        let shelf = Arriving { gathering: self, requests: &requests, arrived };
         let partials = self.store.map_or_else(|| self.scratch.join("partials"), Store::partials_dir);
-        let fetched = fetch::packages(self.client, &requests, &partials, &publish, self.progress, cancel)?;
+        let fetched = fetch::packages(self.client, &requests, &partials, &shelf, self.progress, cancel)?;
         if let Some(signatures) = &self.signatures {
             let new: Vec<_> = self.missing.iter().map(|&number| self.records[number]).zip(&fetched).collect();
             refuse(signatures.unproven(&new, cancel)?.into_iter().map(|(_, unproven)| unproven))?;
@@ -107,25 +145,26 @@ impl<'a> Gathering<'a> {
 
     /// How many packages there are, and how many of them were fetched until now.
     pub(super) fn counts(&self) -> PackageCounts {
-        let sizes: Vec<u64> = self.fetched().iter().map(|record| record.size).collect();
+        let sizes: Vec<u64> = self.of(&self.fetched).iter().map(|record| record.size).collect();
         let (total, fetched) = (self.records.len(), sizes.len());
         PackageCounts { total, fetched, fetched_bytes: ByteSize(sizes.iter().sum()), present: total - fetched }
     }
 
     /// Notes which packages were fetched. Not to be called while programs of the image print: what a program is stands before its lines.
     pub(super) fn note_fetched(&self) {
-        let fetched = self.fetched();
+        let (fetched, found) = (self.of(&self.fetched), self.of(&self.found));
         if let Some(cache) = &self.cache {
-            cache.mark_used(fetched.iter().map(|record| &record.coordinates));
+            cache.mark_used(fetched.iter().chain(&found).map(|record| &record.coordinates));
         }
         note("fetched", fetched.into_iter(), self.progress);
+        note("another build fetched", found.into_iter(), self.progress);
     }
 
-    fn fetched(&self) -> Vec<&'a PackageRecord> {
-        self.fetched.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|&number| self.records[number]).collect()
+    fn of(&self, list: &Mutex<Vec<usize>>) -> Vec<&'a PackageRecord> {
+        list.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|&number| self.records[number]).collect()
     }
 
-    fn publish(&self, request: &PackageRequest, file: &mut File) -> Result<Source, Box<dyn std::error::Error + Send + Sync>> {
+    fn publish(&self, request: &PackageRequest, file: &mut File) -> Result<Source, BoxedError> {
         if let (Some(cache), Some(_)) = (&self.cache, self.store) {
             let package = cache.insert(&request.coordinates, &request.sha256, file)?;
             return Ok(Source::Blob { path: package.path, digest: package.digest });

@@ -168,8 +168,7 @@ impl Client {
             request = request.basic_auth(login, Some(password));
         }
         let request = request.build().map_err(|error| Error::Start(Box::new(error.without_url())))?;
-        let patience = self.options.connect_timeout + self.options.idle_timeout;
-        Transfer::request(&http.client, request, patience, self.options.idle_timeout, cancel).map_err(|error| match error {
+        Transfer::request(&http.client, request, self.patience(), self.options.idle_timeout, cancel).map_err(|error| match error {
             Error::Request { url, trouble: Trouble::Tls, source } if http.no_roots => Error::Request { url, trouble: Trouble::NoRoots, source },
             error => error,
         })
@@ -177,6 +176,11 @@ impl Client {
 
     pub(super) fn retry(&self) -> Retry {
         Retry { retries: self.options.retries, first: self.options.retry_delay }
+    }
+
+    /// How long nothing may come of a file that is asked for.
+    pub(super) fn patience(&self) -> Duration {
+        self.options.connect_timeout + self.options.idle_timeout
     }
 
     /// How many transfers may run at the same time.

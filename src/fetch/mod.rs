@@ -22,7 +22,7 @@ pub use client::{Client, ClientOptions, Response, Validators};
 pub use credentials::Credentials;
 pub use download_error::{DownloadError, Failure, FailureReason};
 pub use error::{Error, Trouble};
-pub use packages::{PackageRequest, Publish, packages};
+pub use packages::{BoxedError, PackageRequest, Shelf, packages};
 pub use route::Proxies;
 pub(crate) use route::without_credentials;
 pub use tls::{CertificateFlaw, ClientCertificate, Tls};

@@ -1,9 +1,11 @@
 //! Packages from their mirrors: in parallel, resumed, checked while they come, published one by one.
+//!
+//! What another process brings to the same place at the moment is left for later: most of it is there by then.
 
 use std::fs::File;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use reqwest::Url;
 use reqwest::header::RANGE;
@@ -11,7 +13,7 @@ use reqwest::header::RANGE;
 use super::client::{Client, parse};
 use super::download_error::{DownloadError, Failure, FailureReason};
 use super::hosts::Hosts;
-use super::partial::Partial;
+use super::partial::{Partial, length_of};
 use super::route::shown;
 use super::{Error, transfer::Transfer};
 use crate::cache::Coordinates;
@@ -33,13 +35,33 @@ pub struct PackageRequest {
     pub turn: usize,
 }
 
-/// Stores a package that arrived whole, by its place among the requests: the file is at its start, and what the closure returns is handed on.
-pub type Publish<'a, T> = dyn Fn(usize, &mut File) -> Result<T, Box<dyn std::error::Error + Send + Sync>> + Sync + 'a;
+/// How often it is looked whether another process has brought what it was at.
+const PAUSE: Duration = Duration::from_millis(50);
 
-/// Brings `requests`, and hands each to `publish` as soon as it is there and right. Returns what `publish` returned, in the order of the requests.
+type Outcome<T> = Result<T, Vec<FailureReason>>;
+
+/// Where packages go, and where those are that others have brought; each is named by its place among the requests.
+pub trait Shelf<T>: Sync {
+    /// A package that another process has brought by now.
+    ///
+    /// # Errors
+    /// What cannot be looked for.
+    fn find(&self, at: usize) -> Result<Option<T>, BoxedError>;
+
+    /// Stores a package that arrived whole: the file is at its start. What is returned is handed on.
+    ///
+    /// # Errors
+    /// What cannot be stored.
+    fn store(&self, at: usize, file: &mut File) -> Result<T, BoxedError>;
+}
+
+/// An error of a [`Shelf`].
+pub type BoxedError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Brings `requests`, and puts each on the `shelf` as soon as it is there and right. Returns what this returned, in the order of the requests.
 ///
 /// A package that is on its way lies in `partials` as `<sha256>.partial`. It stays there when its transfer breaks off, and the next call goes on from
-/// it; it is removed when the package is published, and when it turns out to be something else.
+/// it; it is removed when the package is published, and when it turns out to be something else. One that another process is at is waited for, as long as it grows.
 ///
 /// # Errors
 /// All packages that did not arrive, each with the reasons; the others have been published.
@@ -47,7 +69,7 @@ pub fn packages<T: Send>(
     client: &Client,
     requests: &[PackageRequest],
     partials: &Path,
-    publish: &Publish<'_, T>,
+    shelf: &dyn Shelf<T>,
     progress: &dyn Progress,
     cancel: &Cancel,
 ) -> Result<Vec<T>, DownloadError> {
@@ -57,7 +79,7 @@ pub fn packages<T: Send>(
     std::fs::create_dir_all(partials).map_err(|source| DownloadError::Partials { path: partials.to_owned(), source })?;
     let total = requests.iter().fold(0u64, |sum, request| sum.saturating_add(request.size));
     progress.report(Event::Start { phase: Phase::Download, total: Some(total) });
-    let download = Download { client, partials, publish, progress, cancel, hosts: Hosts::default() };
+    let download = Download { client, partials, shelf, progress, cancel, hosts: Hosts::default() };
     let outcomes = download.all(requests);
     progress.report(Event::Finish { phase: Phase::Download });
 
@@ -83,7 +105,7 @@ pub fn packages<T: Send>(
 struct Download<'a, T> {
     client: &'a Client,
     partials: &'a Path,
-    publish: &'a Publish<'a, T>,
+    shelf: &'a dyn Shelf<T>,
     progress: &'a dyn Progress,
     cancel: &'a Cancel,
     hosts: Hosts,
@@ -91,15 +113,19 @@ struct Download<'a, T> {
 
 impl<T: Send> Download<'_, T> {
     /// The outcome of each request, in their order.
-    fn all(&self, requests: &[PackageRequest]) -> Vec<Result<T, Vec<FailureReason>>> {
+    fn all(&self, requests: &[PackageRequest]) -> Vec<Outcome<T>> {
         // The longest of each turn first: then no worker is left alone with one at the end.
         let mut order: Vec<usize> = (0..requests.len()).collect();
         order.sort_by_key(|&at| (requests[at].turn, std::cmp::Reverse(requests[at].size)));
-        let next = AtomicUsize::new(0);
+        let queue = Queue::new(&order);
         let work = || {
             let mut done = Vec::new();
-            while let Some(&at) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
-                done.push((at, self.one(at, &requests[at])));
+            while let Some(mut turn) = queue.next(self.cancel) {
+                let request = &requests[turn.at];
+                match self.one(&mut turn, request) {
+                    Some(outcome) => done.push((turn.at, outcome)),
+                    None => queue.put_back(turn),
+                }
             }
             done
         };
@@ -118,10 +144,33 @@ impl<T: Send> Download<'_, T> {
         outcomes.into_iter().map(|(_, outcome)| outcome).collect()
     }
 
-    fn one(&self, at: usize, request: &PackageRequest) -> Result<T, Vec<FailureReason>> {
+    /// None while another process is at it.
+    fn one(&self, turn: &mut Turn, request: &PackageRequest) -> Option<Outcome<T>> {
+        let partial = match Partial::open(self.partials, &request.sha256, request.size, self.cancel) {
+            Ok(Some(partial)) => Ok(partial),
+            Ok(None) if self.waits(turn, request) => return None,
+            Ok(None) => Partial::beside(self.partials, &request.sha256),
+            Err(error) => Err(error),
+        };
+        Some(partial.map_err(|error| vec![error.into()]).and_then(|partial| self.bring(turn.at, request, partial)))
+    }
+
+    /// Whether to wait for another process that is at it.
+    fn waits(&self, turn: &mut Turn, request: &PackageRequest) -> bool {
+        let is_near = request.urls.first().is_some_and(|url| url.starts_with("file:"));
+        !is_near && self.cancel.check().is_ok() && turn.grows(length_of(self.partials, &request.sha256), self.client.patience())
+    }
+
+    fn bring(&self, at: usize, request: &PackageRequest, mut partial: Partial) -> Outcome<T> {
         let begun = Instant::now();
-        let mut partial = Partial::open(self.partials, &request.sha256, request.size, self.cancel).map_err(|error| vec![error.into()])?;
         let mut counted = Counted { progress: self.progress, bytes: 0 };
+        // Who was at it before has brought it, or has given up.
+        if let Some(value) = self.shelf.find(at).map_err(|error| vec![FailureReason::Publish(error)])? {
+            counted.reached(request.size);
+            // Of no use any more, and in nobody's way.
+            let _ = partial.remove();
+            return Ok(value);
+        }
         counted.reached(partial.length());
 
         let mut reasons = Vec::new();
@@ -149,7 +198,7 @@ impl<T: Send> Download<'_, T> {
             return Err(reasons);
         }
         let file = partial.whole().map_err(|error| vec![error.into()])?;
-        let value = (self.publish)(at, file).map_err(|error| vec![FailureReason::Publish(error)])?;
+        let value = self.shelf.store(at, file).map_err(|error| vec![FailureReason::Publish(error)])?;
         if let Err(error) = partial.remove() {
             // The package is where it should be; only room is lost.
             self.progress.report(Event::Warning(&format!("{error}: a finished download could not be removed")));
@@ -234,6 +283,68 @@ impl<T: Send> Download<'_, T> {
             }
             return Ok(transfer);
         }
+    }
+}
+
+/// Requests that nobody is at, in the order in which they are wanted.
+struct Queue(Mutex<Vec<Turn>>);
+
+/// A request, and what is known of another process that is at it.
+struct Turn {
+    at: usize,
+    /// Its place in the order.
+    place: usize,
+    not_before: Instant,
+    /// How long the other's file was when it last grew, in bytes, and when that was.
+    seen: Option<(u64, Instant)>,
+}
+
+impl Turn {
+    /// Whether the other's file, which is `length` bytes long now, has grown within `patience`.
+    fn grows(&mut self, length: u64, patience: Duration) -> bool {
+        let now = Instant::now();
+        self.not_before = now + PAUSE;
+        match self.seen {
+            Some((before, since)) if before == length => now - since < patience,
+            _ => {
+                self.seen = Some((length, now));
+                true
+            }
+        }
+    }
+}
+
+impl Queue {
+    fn new(order: &[usize]) -> Self {
+        let now = Instant::now();
+        Self(Mutex::new(order.iter().enumerate().map(|(place, &at)| Turn { at, place, not_before: now, seen: None }).collect()))
+    }
+
+    /// The first that can be begun now; none where nothing is left.
+    fn next(&self, cancel: &Cancel) -> Option<Turn> {
+        loop {
+            let mut left = self.lock();
+            if left.is_empty() {
+                return None;
+            }
+            let (now, stops) = (Instant::now(), cancel.check().is_err());
+            if let Some(number) = left.iter().position(|turn| stops || turn.not_before <= now) {
+                return Some(left.remove(number));
+            }
+            drop(left);
+            std::thread::sleep(PAUSE / 2);
+        }
+    }
+
+    fn put_back(&self, turn: Turn) {
+        let mut left = self.lock();
+        let number = left.partition_point(|other| other.place < turn.place);
+        left.insert(number, turn);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Turn>> {
+        // It is whole between any two statements.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

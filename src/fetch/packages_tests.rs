@@ -53,6 +53,41 @@ impl Progress for Stop {
     }
 }
 
+/// One that has nothing.
+impl<T, F: Fn(usize, &mut File) -> Result<T, BoxedError> + Sync> Shelf<T> for F {
+    fn find(&self, _: usize) -> Result<Option<T>, BoxedError> {
+        Ok(None)
+    }
+
+    fn store(&self, at: usize, file: &mut File) -> Result<T, BoxedError> {
+        self(at, file)
+    }
+}
+
+/// One to which another process brings the first request, whose partial file it has locked. It is done, or gone, once so many others have come.
+struct Shared {
+    theirs: Mutex<Option<File>>,
+    left: Mutex<usize>,
+    brings: Option<Vec<u8>>,
+}
+
+impl Shelf<Vec<u8>> for Shared {
+    fn find(&self, at: usize) -> Result<Option<Vec<u8>>, BoxedError> {
+        Ok(self.brings.clone().filter(|_| at == 0))
+    }
+
+    fn store(&self, _: usize, file: &mut File) -> Result<Vec<u8>, BoxedError> {
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        let mut left = self.left.lock().unwrap();
+        *left = left.saturating_sub(1);
+        if *left == 0 {
+            *self.theirs.lock().unwrap() = None;
+        }
+        Ok(bytes)
+    }
+}
+
 struct Bench {
     dir: tempfile::TempDir,
     client: Client,
@@ -62,8 +97,13 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        let options =
-            ClientOptions { idle_timeout: Duration::from_millis(300), retries: 2, retry_delay: Duration::from_millis(1), ..ClientOptions::default() };
+        let options = ClientOptions {
+            connect_timeout: Duration::from_secs(1),
+            idle_timeout: Duration::from_millis(300),
+            retries: 2,
+            retry_delay: Duration::from_millis(1),
+            ..ClientOptions::default()
+        };
         Self { dir: tempfile::tempdir().unwrap(), client: Client::new(&options).unwrap(), meter: Meter::default(), cancel: Cancel::default() }
     }
 
@@ -278,18 +318,47 @@ fn what_could_not_be_stored_is_kept_and_not_fetched_again() {
     assert_eq!((server.asked(), bench.partials()), (1, 0));
 }
 
-#[test]
-fn two_downloads_of_the_same_package_both_get_it() {
-    let whole = body(11, 100_000);
-    let (bytes, together) = (whole.clone(), Barrier::new(2));
+/// Three packages while another process is at the first, of which it has `has` bytes; it is done, or gone, once `others` have come. Returns what came, and
+/// what the server was asked for first and for the first package: from where.
+fn beside_another(has: usize, others: usize, brings: bool) -> (Vec<Vec<u8>>, String, Vec<Option<usize>>) {
+    let bodies: Vec<_> = (0..3).map(|seed| body(20 + seed, 30_000)).collect();
+    let (served, asked_for) = (bodies.clone(), Arc::new(Mutex::new(Vec::new())));
+    let seen = Arc::clone(&asked_for);
     let server = Server::new(move |asked, answer| {
-        together.wait();
-        serve(asked, answer, &bytes);
+        seen.lock().unwrap().push((asked.path.clone(), asked.from()));
+        serve(asked, answer, &served[asked.path[1..].parse::<usize>().unwrap()]);
     });
+    let requests: Vec<_> =
+        bodies.iter().enumerate().map(|(at, body)| request(&format!("p{at}"), body, vec![server.url(&format!("/{at}"))])).collect();
     let bench = Bench::new();
-    let request = request("p", &whole, vec![server.url("/p")]);
-    assert_eq!(bench.run(&[request.clone(), request]).unwrap(), [whole.clone(), whole]);
-    assert_eq!(bench.partials(), 0);
+    bench.seed(&requests[0], &bodies[0][..has]);
+    let theirs = crate::locked::open(&bench.dir.path().join(format!("{}.partial", requests[0].sha256))).unwrap();
+    let shelf = Shared { theirs: Mutex::new(theirs), left: Mutex::new(others), brings: brings.then(|| b"theirs".to_vec()) };
+    let came = packages(&bench.client, &requests, bench.dir.path(), &shelf, &bench.meter, &bench.cancel).unwrap();
+    assert_eq!(came[1..], bodies[1..]);
+    assert!(brings || came[0] == bodies[0]);
+    assert_eq!(*bench.meter.0.lock().unwrap(), (90_000, 90_000));
+    assert_eq!(bench.partials(), usize::from(others == usize::MAX));
+    let asked_for = asked_for.lock().unwrap();
+    let of_first = asked_for.iter().filter(|(path, _)| path == "/0").map(|(_, from)| *from).collect();
+    (came, asked_for[0].0.clone(), of_first)
+}
+
+#[test]
+fn what_another_process_brings_is_not_fetched() {
+    let (came, first, of_first) = beside_another(20_000, 2, true);
+    assert_eq!((came[0].as_slice(), of_first), (&b"theirs"[..], Vec::new()));
+    assert_ne!(first, "/0");
+}
+
+#[test]
+fn what_another_process_left_is_gone_on_with() {
+    assert_eq!(beside_another(20_000, 2, false).2, [Some(20_000)]);
+}
+
+#[test]
+fn what_another_process_does_not_go_on_with_is_fetched_beside_it() {
+    assert_eq!(beside_another(20_000, usize::MAX, false).2, [None]);
 }
 
 #[test]

@@ -27,18 +27,20 @@ pub(super) struct Partial {
 }
 
 impl Partial {
-    /// Opens the partial file of the package with this digest in `dir`, and hashes what is in it. If another process is writing it, a file without a name
-    /// takes its place: both get the package, and neither waits for the other.
-    pub(super) fn open(dir: &Path, sha256: &Sha256, size: u64, cancel: &Cancel) -> Result<Self, Error> {
-        let path = dir.join(format!("{sha256}.partial"));
-        let failed = |source| Error::File { path: path.clone(), source };
-        let (file, named) = match locked::open(&path).map_err(failed)? {
-            Some(file) => (file, true),
-            None => (tempfile::tempfile_in(dir).map_err(failed)?, false),
-        };
-        let mut partial = Self { file, path, named, hasher: Hasher::new(), length: 0 };
+    /// Opens the partial file of the package with this digest in `dir`, and hashes what is in it; none while another process writes it.
+    pub(super) fn open(dir: &Path, sha256: &Sha256, size: u64, cancel: &Cancel) -> Result<Option<Self>, Error> {
+        let path = path(dir, sha256);
+        let Some(file) = locked::open(&path).map_err(|source| Error::File { path: path.clone(), source })? else { return Ok(None) };
+        let mut partial = Self { file, path, named: true, hasher: Hasher::new(), length: 0 };
         partial.read_back(size, cancel)?;
-        Ok(partial)
+        Ok(Some(partial))
+    }
+
+    /// A file without a name, beside one that another process writes.
+    pub(super) fn beside(dir: &Path, sha256: &Sha256) -> Result<Self, Error> {
+        let path = path(dir, sha256);
+        let file = tempfile::tempfile_in(dir).map_err(|source| Error::File { path: path.clone(), source })?;
+        Ok(Self { file, path, named: false, hasher: Hasher::new(), length: 0 })
     }
 
     fn read_back(&mut self, size: u64, cancel: &Cancel) -> Result<(), Error> {
@@ -92,10 +94,15 @@ impl Partial {
 
     /// Removes it from its place; what is held open stays readable.
     pub(super) fn remove(mut self) -> Result<(), Error> {
-        if !std::mem::take(&mut self.named) {
+        if !std::mem::take(&mut self.named) || !self.is_there() {
             return Ok(());
         }
         std::fs::remove_file(&self.path).map_err(|source| self.failed(source))
+    }
+
+    /// Whether nobody has removed it.
+    fn is_there(&self) -> bool {
+        locked::is_at(&self.file, &self.path).unwrap_or(false)
     }
 
     fn failed(&self, source: io::Error) -> Error {
@@ -105,19 +112,32 @@ impl Partial {
 
 impl Drop for Partial {
     fn drop(&mut self) {
-        if self.named && self.length == 0 {
+        if self.named && self.length == 0 && self.is_there() {
             // Nothing is lost if an empty file stays.
             let _ = std::fs::remove_file(&self.path);
         }
     }
 }
 
+fn path(dir: &Path, sha256: &Sha256) -> PathBuf {
+    dir.join(format!("{sha256}.partial"))
+}
+
+/// How long the file is that another process writes, in bytes.
+pub(super) fn length_of(dir: &Path, sha256: &Sha256) -> u64 {
+    std::fs::metadata(path(dir, sha256)).map_or(0, |file| file.len())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn open(dir: &Path, size: u64) -> Partial {
+    fn try_open(dir: &Path, size: u64) -> Option<Partial> {
         Partial::open(dir, &Sha256::of(b"whole"), size, &Cancel::default()).unwrap()
+    }
+
+    fn open(dir: &Path, size: u64) -> Partial {
+        try_open(dir, size).unwrap()
     }
 
     fn names(dir: &Path) -> usize {
@@ -154,8 +174,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut first = open(dir.path(), 5);
         first.append(b"who").unwrap();
-        let mut second = open(dir.path(), 5);
-        assert_eq!(second.length(), 0);
+        assert!(try_open(dir.path(), 5).is_none());
+        assert_eq!(length_of(dir.path(), &Sha256::of(b"whole")), 3);
+        let mut second = Partial::beside(dir.path(), &Sha256::of(b"whole")).unwrap();
         second.append(b"whole").unwrap();
         second.remove().unwrap();
         assert_eq!((first.digest(), names(dir.path())), (Sha256::of(b"who"), 1));

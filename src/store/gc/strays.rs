@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::digest::Digest;
 use crate::format::row::{BlobRow, PackRow, TrashRow};
+use crate::locked;
 use crate::store::error::{Error, Object, Result};
 use crate::store::{Store, failpoint, layout};
 
@@ -141,6 +142,7 @@ fn remove_unlocked(path: &Path) -> Result<Option<u64>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Error::io("open", path)(error)),
     };
-    // The lock is kept while the name goes.
-    if file.try_lock().is_ok() { remove(path).map(Some) } else { Ok(None) }
+    // The lock is kept while the name goes. It may be another file's by now.
+    let is_ours = file.try_lock().is_ok() && locked::is_at(&file, path).map_err(Error::io("inspect", path))?;
+    if is_ours { remove(path).map(Some) } else { Ok(None) }
 }

@@ -68,3 +68,14 @@ check "a build without these caches waits for nobody" eval 'ends aside "$ASIDE" 
 check "they make the same image" cmp "$PLACE/h/$ARTIFACT" "$PLACE/i/$ARTIFACT"
 composer verify cache verify
 check "and the store is whole" ended_with 0
+
+# What two lack is fetched by one of them.
+STORE=$PLACE/fetching
+start x fetch "$MINIMAL" --json
+X=$PID
+start y fetch "$PLACE/large.yml" --json
+Y=$PID
+check "the first of two that fetch succeeds" ends x "$X"
+BY_X=$(from_json "$OUT" specs.0.packages.fetched)
+check "the second succeeds" ends y "$Y"
+check "together they fetched each package once" equals "$((BY_X + $(from_json "$OUT" specs.0.packages.fetched)))" "$(from_json "$OUT" specs.0.packages.total)"
