@@ -102,7 +102,7 @@ impl<'a> Gathering<'a> {
         let present = || records.iter().zip(&sources).filter_map(|(record, source)| source.is_some().then_some(*record));
         if let Some(cache) = &cache {
             cache.mark_used(present().map(|record| &record.coordinates));
-            cache.count(present().count() as u64, missing.len() as u64, present().map(|record| record.size).sum());
+            cache.count(present().count() as u64, 0, present().map(|record| record.size).sum());
         }
         note("package cache: hit", present(), progress);
         let store = store.filter(|store| store.is_writable());
@@ -155,6 +155,7 @@ impl<'a> Gathering<'a> {
         let (fetched, found) = (self.of(&self.fetched), self.of(&self.found));
         if let Some(cache) = &self.cache {
             cache.mark_used(fetched.iter().chain(&found).map(|record| &record.coordinates));
+            cache.count(found.len() as u64, (self.missing.len() - found.len()) as u64, found.iter().map(|record| record.size).sum());
         }
         note("fetched", fetched.into_iter(), self.progress);
         note("another build fetched", found.into_iter(), self.progress);

@@ -79,3 +79,6 @@ check "the first of two that fetch succeeds" ends x "$X"
 BY_X=$(from_json "$OUT" specs.0.packages.fetched)
 check "the second succeeds" ends y "$Y"
 check "together they fetched each package once" equals "$((BY_X + $(from_json "$OUT" specs.0.packages.fetched)))" "$(from_json "$OUT" specs.0.packages.total)"
+TOTAL=$(from_json "$OUT" specs.0.packages.total)
+composer stats cache stats --json
+check "which is how often one was not there" equals "$(from_json "$OUT" packages.misses)" "$TOTAL"
