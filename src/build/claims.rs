@@ -1,7 +1,6 @@
 //! Builds at the same moment that want the same: one makes it, the others wait, and find it in the store.
 //!
-//! Who waits has no claim that another build of those who wait could wait for in turn: an image is claimed before the trees that it is made of, and of these
-//! none while another one is waited for.
+//! No two builds wait for each other: an image is claimed before the trees that it is made of, and who waits for a tree gives up its claims on other trees.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};

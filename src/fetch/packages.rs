@@ -61,7 +61,8 @@ pub type BoxedError = Box<dyn std::error::Error + Send + Sync>;
 /// Brings `requests`, and puts each on the `shelf` as soon as it is there and right. Returns what this returned, in the order of the requests.
 ///
 /// A package that is on its way lies in `partials` as `<sha256>.partial`. It stays there when its transfer breaks off, and the next call goes on from
-/// it; it is removed when the package is published, and when it turns out to be something else. One that another process is at is waited for, as long as it grows.
+/// it; it is removed when the package is published, and when it turns out to be something else. One that another process is at is waited for, as long as it
+/// grows.
 ///
 /// # Errors
 /// All packages that did not arrive, each with the reasons; the others have been published.
