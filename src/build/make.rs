@@ -5,9 +5,11 @@ use std::sync::mpsc;
 
 use super::output::OutputDir;
 use super::packages::Gathering;
+use super::plain::Plain;
 use super::worker::Arrival;
 use super::{Build, Chosen, Error, MissReason, PackageCounts, Report, Resolved, RootOutcome, plan, room, root, tidy, worker};
 use crate::bill::Facts;
+use crate::distro::Packaging;
 use crate::fetch::Client;
 use crate::progress::Cancel;
 use crate::repo::PackageRecord;
@@ -40,6 +42,8 @@ struct Supplies<'a> {
     sources: Vec<Option<Source>>,
     /// Those that are not installed yet; none where all had been gathered before.
     rest: Option<Rest<'a>>,
+    /// Those that are there, and handed on decompressed.
+    plain: Option<Plain<'a>>,
 }
 
 /// Packages that are fetched while the first of them are installed.
@@ -100,7 +104,7 @@ impl Build<'_> {
         let mut counts = PackageCounts { total: records.len(), ..PackageCounts::default() };
         let mut attempts = ATTEMPTS;
         let (mut taken, claims) = roots.as_ref().map(root::Roots::take_or_claim).transpose()?.unwrap_or_default();
-        let mut defers = true;
+        let (mut defers, mut all_are_whole) = (true, true);
         loop {
             let places = roots.as_ref().map(|roots| roots.places(scratch, installed, &taken)).unwrap_or_default();
             let tree = taken.tree.as_ref().map(|(_, parts)| parts.clone());
@@ -109,14 +113,18 @@ impl Build<'_> {
                 Supplies::default()
             } else if let Some((sources, found)) = gathered.take() {
                 counts = found;
-                Supplies { sources: sources.into_iter().map(Some).collect(), rest: None }
+                Supplies { sources: sources.into_iter().map(Some).collect(), ..Supplies::default() }
             } else {
                 self.supplies(client, &records, taken.stages, scratch)?
             };
+            let supplies = if all_are_whole { self.plainly(supplies, &records)? } else { supplies };
             let task = task(if taken.is_whole { &[] } else { &records }, supplies.sources, start);
             let keeping = roots.as_ref().map(|roots| root::Keeping::new(roots, &lock, &records, &places, &claims));
             let keep = |stage, problem: Option<String>| keeping.iter().for_each(|keeping| keeping.keep(stage, problem.as_deref()));
-            let outcome = self.run(mapping, &task, supplies.rest.as_ref(), &keep);
+            let outcome = self.run(mapping, &task, (supplies.rest.as_ref(), supplies.plain.as_ref()), &keep);
+            if let Some(plain) = &supplies.plain {
+                plain.note(self.progress);
+            }
             if let Some(rest) = &supplies.rest {
                 rest.gathering.note_fetched();
                 counts = PackageCounts { total: records.len(), ..rest.gathering.counts().after(counts) };
@@ -136,7 +144,7 @@ impl Build<'_> {
                     return Ok(Made { lock, facts, counts, root, matched, shared, worker });
                 }
                 // The store has damaged bytes: they are marked as lost, and the package is fetched again.
-                Err(Error::Worker(failure)) if attempts > 1 && self.lost(&failure)? => attempts -= 1,
+                Err(Error::Worker(failure)) if attempts > 1 && self.lost(&failure)? => (attempts, all_are_whole) = (attempts - 1, false),
                 Err(Error::Worker(failure)) if failure.unreadable_root && taken.tree.is_some() => {
                     taken = roots.as_ref().map(|roots| roots.take_instead_of(&taken)).transpose()?.unwrap_or_default();
                 }
@@ -155,16 +163,29 @@ impl Build<'_> {
         &self,
         mapping: &Mapping,
         task: &worker::Task,
-        rest: Option<&Rest<'_>>,
+        (rest, plain): (Option<&Rest<'_>>, Option<&Plain<'_>>),
         keep: &(dyn Fn(usize, Option<String>) + Sync),
     ) -> Result<worker::Leaving, Error> {
         let (sender, arrivals) = mpsc::channel();
         let cancel = self.cancel.part();
+        // They end with those who send: then the worker knows that nothing more will come.
+        let others = sender.clone();
         std::thread::scope(|scope| {
             let fetching = scope.spawn(|| {
-                // It ends with this: then the worker knows that nothing more will come.
                 let sender = sender;
-                rest.map_or(Ok(()), |rest| rest.fetch(&sender, &cancel))
+                let fetched = rest.map_or(Ok(()), |rest| rest.fetch(&sender, &cancel));
+                if fetched.is_err() {
+                    cancel.cancel();
+                }
+                fetched
+            });
+            scope.spawn(|| {
+                let sender = others;
+                // A worker that has failed wants no more.
+                let arrived = |package, source| drop(sender.send(Arrival { package, source }));
+                if let Some(plain) = plain {
+                    plain.make(&arrived, &cancel);
+                }
             });
             let worked = worker::run(mapping, task, arrivals, keep, self.progress, self.cancel);
             if worked.is_err() {
@@ -193,7 +214,18 @@ impl Build<'_> {
             sources[place].clone_from(source);
         }
         let turns = places.iter().map(|&place| relations[place].turn()).collect();
-        Ok(Supplies { sources, rest: Some(Rest { gathering, places, turns }) })
+        Ok(Supplies { sources, rest: Some(Rest { gathering, places, turns }), plain: None })
+    }
+
+    /// With packages that are decompressed already, and others that are to be kept so, where the store is one that keeps.
+    fn plainly<'a>(&'a self, mut supplies: Supplies<'a>, records: &'a [PackageRecord]) -> Result<Supplies<'a>, Error> {
+        // RPM packages are read by rpm itself.
+        if let Some(store) = self.packages.filter(|_| self.request.spec.profile.packaging == Packaging::Deb) {
+            let relations = plan::relations(&self.request.spec, records);
+            let turn = |place: usize| relations[place].turn();
+            supplies.plain = Some(Plain::begin(self.request, store, records, turn, &mut supplies.sources)?);
+        }
+        Ok(supplies)
     }
 
     /// The same for a store that has no room for what the build needs: it is only looked at then, and the rest lies among the temporary files.

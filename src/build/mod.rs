@@ -23,6 +23,7 @@ mod locked;
 mod make;
 mod output;
 mod packages;
+mod plain;
 mod plan;
 mod refresh;
 mod relations;

@@ -109,7 +109,7 @@ impl Signatures {
 
 fn check(package: &Coordinates, source: &Source, len: u64, keyring: &Keyring, now: u64) -> Result<(), Flaw> {
     let input: Box<dyn Read> = match source {
-        Source::Blob { path, digest } => Box::new(store::open_file(path, digest)?),
+        Source::Blob { path, digest } | Source::Plain { path, digest } => Box::new(store::open_file(path, digest)?),
         Source::File(path) => Box::new(File::open(path)?),
         // It was looked at when it was installed.
         Source::Installed => return Ok(()),

@@ -1,8 +1,13 @@
-//! What the store holds, from the counters of its index: nobody walks.
+//! What the store holds, from the counters of its index: nobody walks. Only plain packages, which the index has among the files of repositories, are counted
+//! one by one.
 
-use super::Result;
+use std::collections::HashSet;
+use std::ops::ControlFlow;
+
+use super::{Result, plain};
 use crate::format::blob::BlobKind;
 use crate::format::pack;
+use crate::format::row::{BlobRow, MetadataRow, Row as _};
 use crate::format::totals::{Amount, Class, State, Total};
 use crate::store::{Beside, Store};
 
@@ -30,6 +35,8 @@ pub struct DiskUse {
     pub packages: ClassUse,
     /// Files of repositories.
     pub metadata: ClassUse,
+    /// Packages that are kept decompressed, too.
+    pub plain: ClassUse,
     /// Further names of packages and metadata.
     pub names: ClassUse,
     /// Images, with their manifests, records, locks and packs; what root trees take is in it, whose packs they share.
@@ -69,18 +76,49 @@ impl ClassUse {
     }
 }
 
+/// What each plain package has added to the counters.
+fn plain_shares(store: &Store) -> Result<Vec<(Total, Amount)>> {
+    let (txn, mut blobs) = (store.read()?, HashSet::new());
+    txn.scan::<MetadataRow>(&[], |key, row| {
+        blobs.extend(plain::is_one(key, &row).then_some(row.blob));
+        Ok(ControlFlow::Continue(()))
+    })?;
+    let rows = txn.get_all::<BlobRow>(blobs.iter().map(|blob| blob.as_bytes().as_slice()))?;
+    Ok(rows.into_iter().flatten().filter_map(|row| row.share().total).filter(|(total, _)| total.state != State::Lost).collect())
+}
+
 /// Adds up what the store holds.
 ///
 /// # Errors
 /// An index that cannot be read, a directory that cannot be listed.
 pub fn disk_use(store: &Store) -> Result<DiskUse> {
-    let mut found = add_up(&store.totals()?);
+    let (mut totals, plain) = (store.totals()?, plain_shares(store)?);
+    for (of, share) in &plain {
+        for (_, amount) in totals.iter_mut().filter(|(total, _)| total == of) {
+            amount.count = amount.count.saturating_sub(share.count);
+            amount.raw_len = amount.raw_len.saturating_sub(share.raw_len);
+            amount.stored_len = amount.stored_len.saturating_sub(share.stored_len);
+        }
+    }
+    let mut found = add_up(&totals);
+    for (total, share) in &plain {
+        found.plain.add(total.state, share);
+    }
     found.beside = store.beside()?;
     found.free = store.free_bytes()?;
     let Beside { index, partials, quarantine } = found.beside;
-    let classes = [found.packages, found.metadata, found.names, found.images];
+    let classes = [found.packages, found.metadata, found.plain, found.names, found.images];
     found.on_disk = classes.iter().map(|class| class.on_disk).chain([index, partials.len, quarantine.len]).fold(0, u64::saturating_add);
     Ok(found)
+}
+
+/// What packages and files of repositories take in the store, in bytes: what [`Limits::package_bytes`](super::collect::Limits) is the limit of.
+///
+/// # Errors
+/// An index that cannot be read.
+pub fn package_bytes(store: &Store) -> Result<u64> {
+    let DiskUse { packages, metadata, names, .. } = add_up(&store.totals()?);
+    Ok([packages, metadata, names].iter().map(|class| class.on_disk).fold(0, u64::saturating_add))
 }
 
 fn add_up(totals: &[(Total, Amount)]) -> DiskUse {

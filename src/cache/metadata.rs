@@ -4,7 +4,7 @@ use super::{Error, MetadataAttributes, Result, move_references, publish_named};
 use crate::digest::Digest;
 use crate::format::blob::{Header, MadeFrom, MetadataName};
 use crate::format::row::{BlobRow, MetadataRow};
-use crate::store::{self, BlobReader, Store, Used, failpoint};
+use crate::store::{self, BlobReader, StagedBlob, Store, Used, WriteTxn, failpoint};
 
 /// The longest archive identity or path, in bytes.
 const NAME_LIMIT: usize = 4096;
@@ -108,19 +108,7 @@ impl<'a> MetadataCache<'a> {
         }
         let txn = self.store.write()?;
         for (file, (key, staged)) in files.iter().zip(&staged) {
-            let before = txn.get::<MetadataRow>(key)?;
-            let same = before.as_ref().filter(|before| before.blob == staged.digest);
-            let alias = if let Some(before) = same {
-                txn.publish(self.store, staged, 0)?;
-                before.alias
-            } else {
-                let alias = publish_named(&txn, self.store, staged)?;
-                let (blob_before, alias_before) = before.as_ref().map_or((None, None), |row| (Some(row.blob), row.alias));
-                move_references(&txn, &[blob_before, alias_before], &[Some(staged.digest), alias])?;
-                alias
-            };
-            let attributes = file.attributes.clone();
-            txn.put(key, &MetadataRow { blob: staged.digest, alias, fetched_at: now, last_used: now, attributes })?;
+            put(&txn, self.store, (key, staged), file.attributes, now)?;
             failpoint!("cache::metadata::row_written");
         }
         Ok(txn.commit()?)
@@ -178,6 +166,24 @@ impl MetadataEntry {
         let MetadataAttributes { etag, last_modified, verified_by } = row.attributes;
         Self { digest: row.blob, raw_len: blob.raw_len, fetched_at: row.fetched_at, etag, last_modified, verified_by, made_from }
     }
+}
+
+/// Files a staged blob under a key, in place of the one that was there.
+pub(super) fn put(txn: &WriteTxn<'_>, store: &Store, (key, staged): (&[u8], &StagedBlob), attributes: &MetadataAttributes, now: u64) -> Result<()> {
+    let before = txn.get::<MetadataRow>(key)?;
+    let same = before.as_ref().filter(|before| before.blob == staged.digest);
+    let alias = if let Some(before) = same {
+        txn.publish(store, staged, 0)?;
+        before.alias
+    } else {
+        let alias = publish_named(txn, store, staged)?;
+        let (blob_before, alias_before) = before.as_ref().map_or((None, None), |row| (Some(row.blob), row.alias));
+        move_references(txn, &[blob_before, alias_before], &[Some(staged.digest), alias])?;
+        alias
+    };
+    let attributes = attributes.clone();
+    txn.put(key, &MetadataRow { blob: staged.digest, alias, fetched_at: now, last_used: now, attributes })?;
+    Ok(())
 }
 
 pub(super) fn key(archive: &str, path: &str) -> Result<Vec<u8>> {

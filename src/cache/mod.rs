@@ -17,12 +17,13 @@ mod named;
 mod order;
 mod package;
 mod pin;
+mod plain;
 mod root;
 mod sharing;
 pub mod verify;
 
 pub use coordinates::{Coordinates, CoordinatesError};
-pub use du::{ClassUse, DiskUse, disk_use};
+pub use du::{ClassUse, DiskUse, disk_use, package_bytes};
 pub use error::{Error, Result};
 pub use image::{Found, ImageCache, ImageKey, ImageRecord, NewImage};
 pub use keys::{RootKey, SpecHash};
@@ -31,6 +32,7 @@ pub use named::{ImageName, damaged_images, images_named};
 pub use order::{Sort, SortError, SortKey};
 pub use package::{CachedPackage, PackageCache, PackageEntry};
 pub use pin::{Pinnable, packages_called, set_pinned};
+pub use plain::PlainPackages;
 pub use root::{NewRoot, RootCache};
 pub use sharing::{SharedWith, Sharing, sharing};
 

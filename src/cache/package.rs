@@ -53,6 +53,13 @@ pub struct PackageEntry {
     pub pinned: bool,
 }
 
+impl CachedPackage {
+    /// A blob of this store.
+    pub(super) fn new(store: &Store, digest: &Digest, raw_len: u64, stored_len: u64) -> Self {
+        Self { digest: *digest, raw_len, stored_len, path: store.blob_path(digest) }
+    }
+}
+
 impl<'a> PackageCache<'a> {
     /// The packages of this store.
     pub fn new(store: &'a Store) -> Self {
@@ -183,7 +190,7 @@ impl<'a> PackageCache<'a> {
     }
 
     fn package(&self, digest: &Digest, raw_len: u64, stored_len: u64) -> CachedPackage {
-        CachedPackage { digest: *digest, raw_len, stored_len, path: self.store.blob_path(digest) }
+        CachedPackage::new(self.store, digest, raw_len, stored_len)
     }
 }
 

@@ -50,7 +50,8 @@ impl Owner {
     /// What brings the bytes back.
     pub fn remedy(&self) -> &'static str {
         match self {
-            Self::Package(_) | Self::Metadata { .. } => "the next build fetches it again",
+            Self::Package(_) => "the next build fetches it again",
+            Self::Metadata { .. } => "the next build fetches or makes it again",
             Self::Image(image) if image.disk_is_whole => "“build --rebuild” makes it again; its disk is whole",
             Self::Image(_) => "the next build of its spec builds it again",
         }

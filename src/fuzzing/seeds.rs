@@ -18,8 +18,8 @@ use crate::repo::rpm::primary::Packages;
 use crate::repo::rpm::primary::tests::primary;
 use crate::repo::signature::tests::keys::{SignOptions, TestKey};
 use crate::resolve::{LockedPackage, Reason};
-use crate::root::RpmBuilder;
 use crate::root::testing::DebBuilder;
+use crate::root::{self, RpmBuilder};
 use crate::store::Store;
 use crate::store::tests::noise;
 
@@ -180,6 +180,22 @@ fn a_tree() -> Vec<u8> {
     [&head.encode()[..], &table].concat()
 }
 
+/// In every compression, and as what is kept of the one that takes long.
+fn debs() -> Vec<(String, Vec<u8>)> {
+    let mut debs = Vec::new();
+    for compression in ["", ".gz", ".xz", ".zst"] {
+        let deb = DebBuilder::new("demo", "1").dir("./usr/", 0o755).xattrs(&[("user.a", b"1")]).file("./usr/demo", b"hello", 0o755);
+        let deb = deb.entry(tar::EntryType::Symlink, "./link", "usr/demo", b"", 0o777).control_file("conffiles", b"/etc/demo\n");
+        let deb = deb.compression(compression).build();
+        let mut plain = Vec::new();
+        if root::decompressed("demo 1", deb.as_slice(), deb.len() as u64, |bytes| bytes.read_to_end(&mut plain)).unwrap().is_some() {
+            debs.push(("plain".to_owned(), plain));
+        }
+        debs.push((format!("demo{compression}"), deb));
+    }
+    debs
+}
+
 /// RPM packages with every compression and both kinds of payload.
 fn rpms() -> Vec<(String, Vec<u8>)> {
     let packages = ["", "gzip", "xz", "zstd"].into_iter().flat_map(|compression| {
@@ -238,10 +254,8 @@ fn seeds() -> Vec<(&'static str, String, Vec<u8>)> {
     add("bundle", "all", a_bundle());
     add("cbor", "lock", cbor::encode(&a_lock()).unwrap());
     add("cbor", "alias", Alias { digest, header: Header::package(package_name()) }.encode().unwrap());
-    for compression in ["", ".gz", ".xz", ".zst"] {
-        let deb = DebBuilder::new("demo", "1").dir("./usr/", 0o755).xattrs(&[("user.a", b"1")]).file("./usr/demo", b"hello", 0o755);
-        let deb = deb.entry(tar::EntryType::Symlink, "./link", "usr/demo", b"", 0o777).control_file("conffiles", b"/etc/demo\n");
-        add("deb", &format!("demo{compression}"), deb.compression(compression).build());
+    for (name, deb) in debs() {
+        add("deb", &name, deb);
     }
     for (name, rpm) in rpms() {
         add("rpm", &name, rpm);

@@ -23,7 +23,7 @@ impl Origin {
     /// Waits until the package has come.
     pub(super) fn of(package: &Package) -> Self {
         let blob = match package.supply.wait() {
-            Ok(Source::Blob { digest, .. }) => Some(*digest),
+            Ok(Source::Blob { digest, .. } | Source::Plain { digest, .. }) => Some(*digest),
             Ok(Source::File(_) | Source::Installed) | Err(_) => None,
         };
         Self { package: format!("{} {}", package.coordinates.name(), package.coordinates.version()), blob }
@@ -47,7 +47,9 @@ impl Origin {
 pub(super) fn open(package: &Package, origin: &Origin) -> Result<Box<dyn Read>, Error> {
     let unreadable = |source| origin.unreadable(source);
     Ok(match package.supply.wait()? {
-        Source::Blob { path, digest } => Box::new(store::open_file(path, digest).map_err(|error| unreadable(io::Error::other(error)))?),
+        Source::Blob { path, digest } | Source::Plain { path, digest } => {
+            Box::new(store::open_file(path, digest).map_err(|error| unreadable(io::Error::other(error)))?)
+        }
         Source::File(path) => Box::new(std::fs::File::open(path).map_err(unreadable)?),
         Source::Installed => return Err(unreadable(io::ErrorKind::NotFound.into())),
     })

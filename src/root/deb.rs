@@ -1,10 +1,13 @@
 //! Reading a `.deb` (`deb(5)`): an `ar` archive of `debian-binary`, `control.tar` and `data.tar`, read once from front to back.
+//!
+//! A plain package is what [`decompressed`] makes of one: `ICDEB`, 0, 0 and a version, the length of `control.tar` as a little-endian u64, `control.tar`, a zero
+//! where that is odd, and `data.tar`, neither of them compressed.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufReader, Read};
 
 use super::archive::{self, Origin, decoder};
-use super::plan::Package;
+use super::plan::{Package, Source};
 use super::{Error, bounded, control};
 
 /// The most that one file of `control.tar` may hold. The largest in Debian are `md5sums` of some 4 MiB.
@@ -13,6 +16,12 @@ const CONTROL_FILE_LIMIT: u64 = 16 << 20;
 const CONTROL_LIMIT: u64 = 32 << 20;
 /// The most entries in `control.tar`.
 const CONTROL_ENTRIES: usize = 1024;
+
+/// How a plain package begins.
+const PLAIN: [u8; 8] = *b"ICDEB\0\0\x01";
+
+/// What is decompressed so slowly that it pays to keep it decompressed: by a tenth of the speed of the store's own zstd, and less.
+const SLOW: [&str; 2] = [".xz", ".lzma"];
 
 /// The control part of a package.
 #[derive(Debug)]
@@ -27,23 +36,48 @@ pub(super) struct Control {
 pub(super) struct Deb<'r> {
     origin: Origin,
     input: Box<dyn Read + 'r>,
-    /// The length of the file in bytes, as it was promised; no member is longer.
+    /// The length of the package's file in bytes, as it was promised; no member is longer.
     len: u64,
+    members: Members,
+}
+
+/// How the parts of a package follow each other.
+enum Members {
+    /// Each with a head of its own.
+    Archive,
+    /// Those of a plain package: the length of `control.tar`, until that was read.
+    Plain(Option<u64>),
 }
 
 impl<'r> Deb<'r> {
     /// Opens a package and checks that it is one.
     pub(super) fn open(package: &Package) -> Result<Self, Error> {
         let origin = Origin::of(package);
-        let input = archive::open(package, &origin)?;
-        Self::from_reader(origin, Box::new(BufReader::with_capacity(1 << 17, input)), package.size)
+        let input = Box::new(BufReader::with_capacity(1 << 17, archive::open(package, &origin)?));
+        match package.supply.wait()? {
+            Source::Plain { .. } => Self::plain(origin, input, package.size),
+            _ => Self::from_reader(origin, input, package.size),
+        }
     }
 
-    /// The same for bytes from anywhere.
+    /// Opens a plain package, which only the store has.
+    fn plain(origin: Origin, input: Box<dyn Read + 'r>, len: u64) -> Result<Self, Error> {
+        let mut deb = Self { origin, input, len, members: Members::Archive };
+        let (mut magic, mut control) = ([0; PLAIN.len()], [0; 8]);
+        deb.read_exact(&mut magic)?;
+        deb.read_exact(&mut control)?;
+        if magic != PLAIN {
+            return Err(deb.bad("what the store has decompressed of it begins otherwise"));
+        }
+        deb.members = Members::Plain(Some(u64::from_le_bytes(control)));
+        Ok(deb)
+    }
+
+    /// Opens a package of bytes from anywhere.
     fn from_reader(origin: Origin, mut input: Box<dyn Read + 'r>, len: u64) -> Result<Self, Error> {
         let mut magic = [0; 8];
         input.read_exact(&mut magic).map_err(|source| origin.unreadable(source))?;
-        let mut deb = Self { origin, input, len };
+        let mut deb = Self { origin, input, len, members: Members::Archive };
         if &magic != b"!<arch>\n" {
             return Err(deb.bad("it is no Debian package (no ar archive)"));
         }
@@ -59,39 +93,49 @@ impl<'r> Deb<'r> {
         Ok(deb)
     }
 
-    /// The same for bytes in memory.
+    /// The same for bytes in memory, of a plain package too.
     #[cfg(any(test, feature = "fuzzing"))]
     pub(super) fn from_bytes(bytes: Vec<u8>) -> Result<Self, Error> {
-        let len = bytes.len() as u64;
-        Self::from_reader(Origin::named("demo 1"), Box::new(io::Cursor::new(bytes)), len)
+        let (origin, len, is_plain) = (Origin::named("demo 1"), bytes.len() as u64, bytes.starts_with(&PLAIN));
+        let input = Box::new(io::Cursor::new(bytes));
+        if is_plain { Self::plain(origin, input, len) } else { Self::from_reader(origin, input, len) }
     }
 
     /// Reads the control part; must be called first.
     pub(super) fn control(&mut self) -> Result<Control, Error> {
-        let (member, size) = self.member()?;
-        let Some(compression) = member.strip_prefix("control.tar") else {
-            return Err(self.bad(format!("“{member}” stands where control.tar must be")));
-        };
-        let mut files = {
-            let mut part = (&mut self.input).take(size);
-            let files = read_control(&self.origin, decoder(&self.origin, compression, &mut part, size.min(self.len))?)?;
-            io::copy(&mut part, &mut io::sink()).map_err(|source| self.origin.unreadable(source))?;
-            files
-        };
-        if size % 2 == 1 {
-            self.read_exact(&mut [0])?;
-        }
+        let mut files = self.control_part(read_control)?;
         let stanza = files.remove("control").ok_or_else(|| self.bad("it has no control file"))?;
         let stanza = control::Stanza::parse(&stanza).map_err(|problem| self.bad(problem))?;
         Ok(Control { stanza, files })
     }
 
+    /// Reads the control part, decompressed, with `read`.
+    fn control_part<T>(&mut self, read: impl FnOnce(&Origin, Box<dyn Read + '_>) -> Result<T, Error>) -> Result<T, Error> {
+        let (member, size) = self.member()?;
+        let Some(compression) = member.strip_prefix("control.tar") else {
+            return Err(self.bad(format!("“{member}” stands where control.tar must be")));
+        };
+        let mut part = (&mut self.input).take(size);
+        let found = read(&self.origin, decoder(&self.origin, compression, &mut part, size.min(self.len))?)?;
+        io::copy(&mut part, &mut io::sink()).map_err(|source| self.origin.unreadable(source))?;
+        if size % 2 == 1 {
+            self.read_exact(&mut [0])?;
+        }
+        Ok(found)
+    }
+
     /// The data part, decompressed; must be called after [`Deb::control`].
     pub(super) fn data(&mut self) -> Result<Box<dyn Read + '_>, Error> {
+        let (compression, size) = self.data_member()?;
+        decoder(&self.origin, &compression, (&mut self.input).take(size), size.min(self.len))
+    }
+
+    /// How the data part is compressed, and its size.
+    fn data_member(&mut self) -> Result<(String, u64), Error> {
         loop {
             let (member, size) = self.member()?;
             if let Some(compression) = member.strip_prefix("data.tar") {
-                return decoder(&self.origin, compression, (&mut self.input).take(size), size.min(self.len));
+                return Ok((compression.to_owned(), size));
             }
             // `deb(5)`: members whose names begin with an underscore may stand before data.tar, and are skipped.
             if !member.starts_with('_') {
@@ -109,6 +153,9 @@ impl<'r> Deb<'r> {
 
     /// The next member's name and size.
     fn member(&mut self) -> Result<(String, u64), Error> {
+        if let Members::Plain(control) = &mut self.members {
+            return Ok(control.take().map_or_else(|| ("data.tar".to_owned(), u64::MAX), |size| ("control.tar".to_owned(), size)));
+        }
         let mut header = [0; 60];
         self.read_exact(&mut header)?;
         let text = |range: std::ops::Range<usize>| std::str::from_utf8(&header[range]).ok().map(str::trim_end);
@@ -136,6 +183,30 @@ impl<'r> Deb<'r> {
 pub fn control_fields(name: &str, input: impl Read, len: u64) -> Result<Vec<(String, String)>, Error> {
     let origin = Origin::named(name);
     Ok(Deb::from_reader(origin, Box::new(BufReader::new(input)), len)?.control()?.stanza.into_fields())
+}
+
+/// Hands the bytes of a plain package to `keep` ([`crate::root`] reads it as the package itself); none where the package is decompressed fast enough as it is.
+/// What was kept is not to be used if the package turns out to be damaged after all. `name` and `len` as for [`control_fields`].
+///
+/// # Errors
+/// What is no package, or one that cannot be read.
+pub fn decompressed<T>(name: &str, input: impl Read, len: u64, keep: impl FnOnce(&mut dyn Read) -> T) -> Result<Option<T>, Error> {
+    let mut deb = Deb::from_reader(Origin::named(name), Box::new(BufReader::with_capacity(1 << 17, input)), len)?;
+    let mut beginning = [PLAIN, [0; 8]].concat();
+    let control = deb.control_part(|origin, input| {
+        let size = input.take(CONTROL_LIMIT + 1).read_to_end(&mut beginning).map_err(|source| origin.unreadable(source))? as u64;
+        if size > CONTROL_LIMIT { Err(origin.bad("its control part is too large")) } else { Ok(size) }
+    })?;
+    beginning[PLAIN.len()..][..8].copy_from_slice(&control.to_le_bytes());
+    let (compression, size) = deb.data_member()?;
+    if !SLOW.contains(&compression.as_str()) {
+        return Ok(None);
+    }
+    beginning.resize(beginning.len().next_multiple_of(2), 0);
+    let data = decoder(&deb.origin, &compression, (&mut deb.input).take(size), size.min(len))?;
+    let kept = keep(&mut beginning.as_slice().chain(data));
+    deb.finish()?;
+    Ok(Some(kept))
 }
 
 fn read_control(origin: &Origin, input: Box<dyn Read + '_>) -> Result<BTreeMap<String, Vec<u8>>, Error> {
@@ -204,6 +275,52 @@ mod tests {
         let (zeros, noise) = (vec![0; 60 << 20], crate::store::tests::noise(200 << 10, 1));
         let deb = DebBuilder::new("demo", "1").file("zeros", &zeros, 0o644).file("noise", &noise, 0o644).compression(".zst").build();
         examine(deb).unwrap();
+    }
+
+    fn plain(deb: &[u8]) -> Option<Vec<u8>> {
+        let mut plain = Vec::new();
+        let kept = decompressed("demo 1", deb, deb.len() as u64, |input| input.read_to_end(&mut plain)).unwrap();
+        kept.map(|length| {
+            assert_eq!(length.unwrap(), plain.len());
+            plain
+        })
+    }
+
+    #[test]
+    fn a_plain_package_is_read_as_the_package_itself() {
+        for (compression, is_slow) in [("", false), (".gz", false), (".zst", false), (".xz", true)] {
+            let builder = DebBuilder::new("demo", "1").control_file("preinst", b"#!/bin/sh\n").file("usr/bin/demo", &vec![7; 100_000], 0o755);
+            let deb = builder.compression(compression).build();
+            let plain = plain(&deb);
+            assert_eq!(plain.is_some(), is_slow, "{compression}");
+            let Some(plain) = plain else { continue };
+            let parts = |bytes: &[u8]| {
+                let (mut deb, mut data) = (Deb::from_bytes(bytes.to_vec()).unwrap(), Vec::new());
+                let control = deb.control().unwrap();
+                deb.data().unwrap().read_to_end(&mut data).unwrap();
+                deb.finish().unwrap();
+                (control.stanza.into_fields(), control.files, data)
+            };
+            assert_eq!(parts(&plain), parts(&deb));
+            assert!(plain.len() > 100_000 && deb.len() < 2000, "{} {}", plain.len(), deb.len());
+            for cut in [9, 20, 2000] {
+                let read = Deb::from_bytes(plain[..cut].to_vec()).and_then(|mut deb| deb.control().map(drop));
+                assert!(matches!(read, Err(Error::Unreadable { .. })), "{cut}");
+            }
+            // It is no package outside of the store.
+            let error = control_fields("demo", plain.as_slice(), plain.len() as u64).unwrap_err();
+            assert!(error.to_string().contains("no ar archive"), "{error}");
+        }
+    }
+
+    #[test]
+    fn nothing_plain_is_made_of_a_damaged_package() {
+        let deb = DebBuilder::new("demo", "1").file("usr/bin/demo", &crate::store::tests::noise(100_000, 1), 0o755).compression(".xz").build();
+        for broken in [deb[..deb.len() / 2].to_vec(), [&deb[..deb.len() / 2], &[0xff; 64], &deb[deb.len() / 2 + 64..]].concat()] {
+            let length = broken.len() as u64;
+            let made = decompressed("demo 1", broken.as_slice(), length, |input| io::copy(input, &mut io::sink()));
+            assert!(made.is_err() || made.is_ok_and(|kept| kept.is_some_and(|kept| kept.is_err())));
+        }
     }
 
     #[test]

@@ -41,9 +41,9 @@ mod wsl;
 
 use std::path::Path;
 
-pub use deb::control_fields;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use deb::examine;
+pub use deb::{control_fields, decompressed};
 pub use error::Error;
 pub use plan::{Content, File, Package, Packaging, PasswordHash, Plan, Platform, Source, Supply, User};
 #[cfg(any(test, feature = "fuzzing"))]

@@ -95,6 +95,13 @@ pub enum Source {
         /// What its raw bytes must be.
         digest: Digest,
     },
+    /// The same of a plain package ([`super::decompressed`]).
+    Plain {
+        /// The blob file.
+        path: PathBuf,
+        /// What its raw bytes must be.
+        digest: Digest,
+    },
     /// The package file itself, already checked.
     File(PathBuf),
     /// Nowhere: it is installed already.

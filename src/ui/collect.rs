@@ -4,6 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use image_composer::build::Collection;
+use image_composer::cache::PlainPackages;
 use image_composer::cache::collect::{Collected, Entry, Limit, Name, Plan, Reason};
 use image_composer::units::{ByteSize, human_duration};
 
@@ -134,8 +135,9 @@ fn listed(parts: &[String]) -> Option<String> {
 }
 
 /// The classes, and what one of each is.
-const NOUNS: [(&str, &str); 7] = [
+const NOUNS: [(&str, &str); 8] = [
     ("packages", "package"),
+    ("plain", "decompressed package"),
     ("metadata", "metadata file"),
     ("images", "image"),
     ("roots", "root"),
@@ -147,6 +149,7 @@ const NOUNS: [(&str, &str); 7] = [
 fn class(name: &Name) -> &'static str {
     match name {
         Name::Package(_) => "packages",
+        Name::Metadata { path, .. } if PlainPackages::has_path(path) => "plain",
         Name::Metadata { .. } => "metadata",
         Name::Image { .. } => "images",
         Name::Root { .. } => "roots",

@@ -62,6 +62,7 @@ fn classes(used: &DiskUse, stream: Stream) -> String {
     let rows = [
         class("packages", &used.packages),
         class("metadata", &used.metadata),
+        class("plain", &used.plain),
         class("names", &used.names),
         class("images", &used.images),
         ["roots".to_owned(), used.roots.to_string(), dash(), dash(), dash(), dash(), dash()],
@@ -131,6 +132,7 @@ mod tests {
         DiskUse {
             packages: class(148, 80),
             metadata: class(9, 12),
+            plain: class(74, 110),
             names: class(2, 0),
             images: class(3, 900),
             roots: 2,
@@ -138,7 +140,7 @@ mod tests {
             packs: 3,
             lost: 2,
             beside: Beside { index: 1 << 20, partials: Files { count: 1, len: 5_000 }, quarantine: Files { count: 2, len: 3_000 } },
-            on_disk: 993 << 20,
+            on_disk: 1103 << 20,
             free: 20 << 30,
         }
     }

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use serde::Deserialize;
 
-use crate::cache::{Coordinates, Result, SpecHash, package};
+use crate::cache::{Coordinates, Result, SpecHash, package, plain};
 use crate::digest::Digest;
 use crate::format::cbor;
 use crate::format::record::{ImageDocument, RECORD_LIMIT};
@@ -25,12 +25,22 @@ pub(super) struct Candidate {
     pub(super) last_used: u64,
     pub(super) uses: u32,
     pub(super) pinned: bool,
-    /// Known to be of no use: goes first.
-    damaged: bool,
-    /// A kept image's lock names it: goes last.
-    named: bool,
+    pub(super) worth: Worth,
     /// The blobs that it refers to. The first stands for it.
     pub(super) blobs: Vec<Digest>,
+}
+
+/// What a name is worth: what is worth less goes before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Worth {
+    /// It is damaged, and of no use.
+    Nothing,
+    /// It saves time, and was made here of a package: a plain one.
+    Time,
+    /// No kept image has it.
+    Some,
+    /// A kept image's lock names it, or it is an image.
+    Most,
 }
 
 /// Where the name stands.
@@ -46,7 +56,7 @@ impl Candidate {
     pub(super) fn package(key: &[u8], row: &PackageRow) -> Self {
         let blobs = [Some(row.blob), row.alias].into_iter().flatten().collect();
         let (last_used, uses, pinned) = (row.last_used, row.uses, row.pinned);
-        Self { key: key.to_owned(), table: Table::Packages, last_used, uses, pinned, damaged: false, named: false, blobs }
+        Self { key: key.to_owned(), table: Table::Packages, last_used, uses, pinned, worth: Worth::Some, blobs }
     }
 
     pub(super) fn metadata(key: &[u8], row: &MetadataRow) -> Self {
@@ -60,23 +70,31 @@ impl Candidate {
             last_used: row.last_used,
             uses: if is_needed { u32::MAX } else { 0 },
             pinned: false,
-            damaged: false,
-            named: is_needed,
+            worth: match () {
+                () if is_needed => Worth::Most,
+                () if plain::is_one(key, row) => Worth::Time,
+                () => Worth::Some,
+            },
             blobs,
         }
     }
 
     pub(super) fn image(key: &[u8], row: &ImageRow) -> Self {
         let blobs = vec![row.manifest, row.record, row.lock, row.annotations];
-        let (last_used, uses, pinned, damaged) = (row.last_used, row.uses, row.pinned, row.damaged);
+        let (last_used, uses, pinned) = (row.last_used, row.uses, row.pinned);
         // A root saves time, and nothing that cannot be made again from packages: it goes as they do.
         let table = if row.tree { Table::Roots } else { Table::Images };
-        Self { key: key.to_owned(), table, last_used, uses, pinned, damaged, named: !row.tree, blobs }
+        let worth = match table {
+            _ if row.damaged => Worth::Nothing,
+            Table::Roots => Worth::Some,
+            _ => Worth::Most,
+        };
+        Self { key: key.to_owned(), table, last_used, uses, pinned, worth, blobs }
     }
 
     /// The order in which names go.
     pub(super) fn turn(&self) -> impl Ord + use<'_> {
-        (!self.damaged, self.named, self.last_used, self.uses, self.table, &self.key)
+        (self.worth, self.last_used, self.uses, self.table, &self.key)
     }
 
     /// What it is called; nothing if nobody could have called it so.
@@ -147,6 +165,6 @@ pub(super) fn mark_named(store: &Store, packages: &mut [Candidate], images: &[Ca
         keys.extend(named.into_iter().flat_map(|named| named.packages).map(|package| package::key(&package.coordinates)));
     }
     for package in packages.iter_mut().filter(|package| package.table == Table::Packages) {
-        package.named = keys.contains(&package.key);
+        package.worth = if keys.contains(&package.key) { Worth::Most } else { package.worth };
     }
 }

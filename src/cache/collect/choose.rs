@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use super::candidates::{self, Candidate, Table};
+use super::candidates::{self, Candidate, Table, Worth};
 use super::plan::{Entry, Limit, Name, Plan, Reason, Sizes};
 use super::{Clean, Limits};
-use crate::cache::{Pinnable, Result, package};
+use crate::cache::{Pinnable, Result, package, plain};
 use crate::format::blob::BlobKind;
 use crate::format::totals::{Class, State};
 use crate::store::{self, Foresight, Object, ReadTxn, Store, Stray, StrayKind};
@@ -60,7 +60,8 @@ pub fn plan_clean(store: &Store, clean: &Clean) -> Result<Plan> {
     let mut names = if clean.images { images } else { Vec::new() };
     names.extend(roots.into_iter().filter(|_| clean.roots));
     if clean.packages || clean.rest {
-        let wanted = |candidate: &Candidate| if candidate.table == Table::Packages { clean.packages } else { clean.rest };
+        let is_of_package = |candidate: &Candidate| candidate.table == Table::Packages || candidate.worth == Worth::Time;
+        let wanted = |candidate: &Candidate| if is_of_package(candidate) { clean.packages } else { clean.rest };
         names.extend(candidates::packages(&txn, None)?.into_iter().filter(wanted));
     }
     for candidate in names {
@@ -80,16 +81,18 @@ pub fn plan_removal(store: &Store, names: &[Pinnable]) -> Result<Plan> {
     let txn = store.read()?;
     let held = store.held_now(&txn)?;
     let mut choice = Choice::begin(store, &txn, &held)?;
-    let keys: HashSet<(Table, Vec<u8>)> = names
-        .iter()
-        .map(|name| match name {
-            Pinnable::Image(image) => (Table::Images, image.spec_hash.digest().as_bytes().to_vec()),
-            Pinnable::Package(coordinates) => (Table::Packages, package::key(coordinates)),
-        })
-        .collect();
+    let key = |name: &Pinnable| match name {
+        Pinnable::Image(image) => (Table::Images, image.spec_hash.digest().as_bytes().to_vec()),
+        Pinnable::Package(coordinates) => (Table::Packages, package::key(coordinates)),
+    };
+    let mut keys: HashSet<(Table, Vec<u8>)> = names.iter().map(key).collect();
+    // Packages come before what was made of them, which goes with them.
     for candidate in candidates::images(&txn)?.0.into_iter().chain(candidates::packages(&txn, None)?) {
-        if keys.contains(&(candidate.table, candidate.key.clone())) {
-            choice.remove(&candidate, Reason::Asked)?;
+        if keys.contains(&(candidate.table, candidate.key.clone()))
+            && choice.remove(&candidate, Reason::Asked)?
+            && let Some(Name::Package(coordinates)) = candidate.name(store)
+        {
+            keys.insert((Table::Metadata, plain::key(&coordinates)?));
         }
     }
     Ok(choice.end())

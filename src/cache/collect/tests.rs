@@ -10,8 +10,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::cache::{
-    Coordinates, ImageCache, MadeFrom, MetadataAttributes, MetadataCache, NewImage, NewRoot, PackageCache, RootCache, RootKey, SpecHash, disk_use,
-    package,
+    Coordinates, ImageCache, MadeFrom, MetadataAttributes, MetadataCache, NewImage, NewRoot, PackageCache, Pinnable, PlainPackages, RootCache,
+    RootKey, SpecHash, disk_use, package,
 };
 use crate::digest::{Digest, Sha256};
 use crate::format::blob::BlobKind;
@@ -389,6 +389,42 @@ fn what_was_made_of_an_index_goes_with_the_packages_and_the_index_last() {
     let first = |key: &[u8]| String::from_utf8_lossy(key).replace('\0', " ");
     let order: Vec<String> = all.iter().map(|candidate| first(&candidate.key)).collect();
     assert_eq!(order, ["a 1 amd64 debian", "debian Packages for amd64", "debian Packages"]);
+}
+
+/// It can be made again, which the package cannot.
+#[test]
+fn what_was_made_of_a_package_goes_before_it_and_with_it() {
+    let scene = Scene::new();
+    MetadataCache::new(&scene.store).insert("debian", "InRelease", b"signed", &MetadataAttributes::default()).unwrap();
+    let of = |name: &str| scene.package(name, 1000, 9, 1);
+    let packages = [of("a"), of("b")];
+    for coordinates in &packages {
+        let plain = PlainPackages::new(&scene.store);
+        let from = MadeFrom { sha256: Sha256::of(b"package"), blob: Digest::of(b"package") };
+        let staged = plain.stage(coordinates, from, &mut noise(9000, coordinates.name().len() as u64 + 7).as_slice()).unwrap();
+        plain.keep(&staged).unwrap();
+    }
+    scene.store.flush().unwrap();
+    let gone = |plan: &Plan| {
+        let name = |entry: &Entry| match &entry.name {
+            Name::Package(coordinates) => coordinates.name().to_owned(),
+            Name::Metadata { path, .. } => path.clone(),
+            _ => panic!("{entry:?}"),
+        };
+        plan.entries.iter().map(name).collect::<Vec<_>>()
+    };
+    let asked = plan_removal(&scene.store, &[Pinnable::Package(packages[0].clone())]).unwrap();
+    assert_eq!(gone(&asked), ["a", "a_1_amd64.deb decompressed"]);
+    let clean = |clean| gone(&plan_clean(&scene.store, &clean).unwrap());
+    assert_eq!(clean(Clean { packages: true, ..Clean::default() }), ["a", "b", "a_1_amd64.deb decompressed", "b_1_amd64.deb decompressed"]);
+    assert_eq!(clean(Clean { rest: true, ..Clean::default() }), ["InRelease"]);
+    scene.package("older", 1000, 20, 1);
+    let mut all = candidates::packages(&scene.store.read().unwrap(), None).unwrap();
+    all.sort_by(|a, b| a.turn().cmp(&b.turn()));
+    let order: Vec<String> = all.iter().map(|candidate| String::from_utf8_lossy(&candidate.key).replace('\0', " ")).collect();
+    let plain = ["a", "b"].map(|name| format!("debian {name}_1_amd64.deb decompressed"));
+    assert_eq!(order[..2], plain);
+    assert_eq!(order[2..], ["older 1 amd64 debian", "a 1 amd64 debian", "b 1 amd64 debian", "debian InRelease"]);
 }
 
 #[test]

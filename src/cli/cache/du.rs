@@ -11,7 +11,8 @@ use crate::cli::{Result, Session};
 ///
 /// For each class: how many, bytes before compression, bytes on disk, and of those what one name or image needs (own), what several need (shared), and what
 /// nothing needs any more (unused). Of images, several means several images; their count is that of images, and their bytes are those of all their chunks,
-/// each once. All of it comes from counters: it takes no longer for a large store.
+/// each once. Plain are packages that are kept decompressed, too, because they were installed again. All but these comes from counters: it takes no longer for a
+/// large store.
 ///
 /// On a terminal a table. Elsewhere a line for each class, without headings, with these columns separated by tabs: class, count, raw, on disk, own, shared,
 /// unused; sizes in bytes.
@@ -28,7 +29,7 @@ Examples:
   image-composer cache du
   image-composer cache du --json | jq .gc_would_free
 
-JSON: {packages: {count, raw, on_disk, own, shared, unused}, metadata, names and images likewise, chunks, packs, lost, index, \
+JSON: {packages: {count, raw, on_disk, own, shared, unused}, metadata, plain, names and images likewise, chunks, packs, lost, index, \
 partials: {count, bytes}, quarantine: {count, bytes}, on_disk, free, gc_would_free}. Names are further names of packages and \
 metadata; chunks and packs are how many the images have; lost counts what was found damaged and was not mended since; \
 index is the size of the index; free is what the file system has left, null where there is no store; gc_would_free is what \

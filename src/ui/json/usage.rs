@@ -10,6 +10,8 @@ use serde::Serialize;
 pub(in crate::ui) struct DiskUse {
     packages: ClassUse,
     metadata: ClassUse,
+    /// Packages that are kept decompressed, too.
+    plain: ClassUse,
     /// Further names of packages and metadata.
     names: ClassUse,
     /// With the roots, whose packs they share.
@@ -63,6 +65,7 @@ impl DiskUse {
         Self {
             packages: used.packages.into(),
             metadata: used.metadata.into(),
+            plain: used.plain.into(),
             names: used.names.into(),
             images: used.images.into(),
             roots: used.roots,

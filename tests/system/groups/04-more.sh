@@ -40,5 +40,6 @@ check "what was there counts as hits" at_least "$(from_json "$OUT" packages.hits
 composer list cache list --json
 check "there are two images now" equals "$(from_json "$OUT" images.#)" 2
 note "the second image made the store $(du -sm --apparent-size "$SEED/store" | cut -f 1) → $(du -sm --apparent-size "$STORE" | cut -f 1) MiB"
+# Without the packages that are kept decompressed from the second time on.
 check "a second, similar image takes a fraction of the first" \
-    at_most "$(du -sm "$STORE" | cut -f 1)" "$(($(du -sm "$SEED/store" | cut -f 1) * 14 / 10))"
+    at_most "$(du -sm "$STORE/packs" | cut -f 1)" "$(($(du -sm "$SEED/store/packs" | cut -f 1) * 14 / 10))"
