@@ -13,7 +13,7 @@ use super::retry::Retry;
 use super::route::{Proxies, proxies, shown, without_credentials};
 use super::tls::Tls;
 use super::transfer::{Head, Transfer};
-use crate::progress::Cancel;
+use crate::progress::{Cancel, Cancelled};
 
 /// The most that is reserved for a body before its bytes come.
 const RESERVE: u64 = 16 << 20;
@@ -172,6 +172,15 @@ impl Client {
             Error::Request { url, trouble: Trouble::Tls, source } if http.no_roots => Error::Request { url, trouble: Trouble::NoRoots, source },
             error => error,
         })
+    }
+
+    /// Waits until a server whose files do not fit together may have changed, before they are asked for anew: the first time with `retry` 0, then 1, and so on.
+    /// Says whether that is worth another try.
+    ///
+    /// # Errors
+    /// The user's wish to stop.
+    pub fn may_change(&self, url: &str, retry: u32, cancel: &Cancel) -> Result<bool, Cancelled> {
+        self.retry().settle(url, retry, cancel)
     }
 
     pub(super) fn retry(&self) -> Retry {

@@ -33,6 +33,15 @@ impl Retry {
         }
     }
 
+    /// Pauses before retry number `retry` of what came whole, and is wrong: twice, and four times as long as for what did not come. Says whether there is one.
+    pub(super) fn settle(&self, url: &str, retry: u32, cancel: &Cancel) -> Result<bool, Cancelled> {
+        let is_one = retry < self.retries.min(2);
+        if is_one {
+            pause(self.delay(url, retry + 2, None), cancel)?;
+        }
+        Ok(is_one)
+    }
+
     /// The pause before retry number `retry`: between half and the whole of a power of two, by the address, so that the transfers that broke together do
     /// not all come back together. What the server asks for is kept to, within reason.
     fn delay(&self, url: &str, retry: u32, asked: Option<Duration>) -> Duration {

@@ -170,6 +170,17 @@ impl Error {
         std::iter::once(&**cause).chain(others).any(|failure| is_old(&failure.cause))
     }
 
+    /// Whether a file is not there, or not the one that is vouched for: a mirror may have it of another state of the repository. (A folder has one state.)
+    pub(super) fn is_of_two_states(&self) -> bool {
+        let Self::Suite { cause, others, .. } = self else { return false };
+        let is_other = |cause: &Cause| match cause {
+            Cause::Digest { .. } | Cause::TooLong { .. } => true,
+            Cause::Fetch(error) => error.is_not_found(),
+            _ => false,
+        };
+        std::iter::once(&**cause).chain(others).any(|failure| !failure.url.starts_with("file:") && is_other(&failure.cause))
+    }
+
     /// Whether something that the user has configured cannot be used.
     pub fn is_of_configuration(&self) -> bool {
         matches!(self, Self::Suite { cause, .. } if matches!(&cause.cause, Cause::Fetch(fetch::Error::Certificate { .. })))

@@ -3,6 +3,7 @@
 use std::error::Error as _;
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use image_composer::cache::{MadeFrom, MetadataAttributes, MetadataCache};
 use image_composer::digest::{Digest, Sha256};
@@ -507,6 +508,37 @@ fn a_truncated_index_is_refused() {
     }
     let (cause, _) = refused(World::new().load(&archive(&[&server.url()])));
     assert!(matches!(cause, Cause::Digest { found_len: 40, .. }), "{cause:?}");
+}
+
+/// A mirror that changes, or one of whose machines is behind: what vouches for the index is asked for again, too.
+#[test]
+fn an_index_of_another_state_is_asked_for_again() {
+    let tree = repository().build(&key());
+    let indexes: Vec<&String> = tree.keys().filter(|path| path.contains("binary-amd64")).collect();
+    let options = ClientOptions { retries: 4, retry_delay: Duration::from_millis(1), ..ClientOptions::default() };
+    let patient = || World { client: Client::new(&options).unwrap(), ..World::new() };
+    let asked = |server: &Server| server.asked().iter().filter(|asked| asked.path == INRELEASE).count();
+    for fault in [Fault::Status(404), Fault::Truncate(40)] {
+        let server = Server::new(tree.clone());
+        for path in &indexes {
+            server.fail_times(path, fault, 1);
+        }
+        let world = patient();
+        assert_eq!(world.load(&archive(&[&server.url()])).unwrap().packages.len(), 2);
+        assert_eq!((asked(&server), world.warnings()), (2, vec![]), "{fault:?}");
+
+        // Not for ever.
+        for path in &indexes {
+            server.fail(path, fault);
+        }
+        server.forget();
+        patient().load(&archive(&[&server.url()])).unwrap_err();
+        assert_eq!(asked(&server), 3, "{fault:?}");
+    }
+    // What is not there at all is no matter of states.
+    let server = Server::new(Tree::new());
+    patient().load(&archive(&[&server.url()])).unwrap_err();
+    assert_eq!(asked(&server), 1);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Loading RPM repositories: which lists are believed, and from whom.
 
+use std::time::Duration;
+
 use image_composer::cache::MetadataCache;
 use image_composer::digest::Sha256;
 use image_composer::distro::Packaging;
@@ -10,7 +12,7 @@ use image_composer::store::Store;
 
 use crate::support::keys::{SignOptions, TestKey};
 use crate::support::repository::NOW;
-use crate::support::server::Server;
+use crate::support::server::{Fault, Server};
 use crate::support::{Compression, Tree, write_tree};
 
 const REPOMD: &str = "repodata/repomd.xml";
@@ -153,6 +155,22 @@ fn the_kept_list_is_used_where_the_mirror_has_an_older_one() {
     // What only an older list's key has signed is nobody's.
     let stranger = ArchiveConfig { trust: Trust::Keys(Keyring::parse("test.gpg", &TestKey::new(2).public()).unwrap()), ..archive };
     assert!(matches!(cause(load(&store, &stranger, false)), Cause::Signature(_)));
+}
+
+#[test]
+fn a_list_of_another_state_is_asked_for_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path()).unwrap();
+    let tree = repository(None);
+    let list = tree.keys().find(|path| path.contains("primary")).unwrap().clone();
+    let server = Server::new(tree);
+    server.fail_times(&list, Fault::Status(404), 1);
+    let client = Client::new(&ClientOptions { retry_delay: Duration::from_millis(1), ..ClientOptions::default() }).unwrap();
+    let options = LoadOptions { offline: false, now: NOW, check_age: true };
+    let archives = [archive(&server.url(), Trust::Unverified)];
+    let universe = repo::load(&archives, "x86_64", &client, Some(&MetadataCache::new(&store)), &options, &Silent, &Cancel::default()).unwrap();
+    assert!(!universe.packages.is_empty());
+    assert_eq!(server.asked().iter().filter(|asked| asked.path == REPOMD).count(), 2);
 }
 
 #[test]

@@ -89,6 +89,22 @@ impl Load<'_> {
         Ok(kept)
     }
 
+    /// What vouches for the files of a suite, and what `ask` made of these. Where they do not belong together, both are asked for again, a few times: a mirror
+    /// that changes has files of two states, and so have several machines behind one address.
+    pub(super) fn of_one_state<P, T>(&self, suite: &str, ask: impl Fn() -> Result<(P, Result<T, Error>), Error>) -> Result<(P, T), Error> {
+        let mut retry = 0;
+        loop {
+            let (proven, files) = ask()?;
+            match files {
+                Err(error) if error.is_of_two_states() && self.client.may_change(suite, retry, self.cancel)? => {
+                    self.progress.report(Event::Talk(&format!("{error}: its mirror may be changing, and is asked again")));
+                    retry += 1;
+                }
+                files => return files.map(|files| (proven, files)),
+            }
+        }
+    }
+
     /// A file, where it is not the one that was kept: then that.
     pub(super) fn current(&self, url: &str, limit: u64, old: Option<KeptFile>) -> Result<Current, fetch::Error> {
         Ok(match (self.get(url, limit, old.as_ref().map(|old| &old.validators))?, old) {

@@ -42,13 +42,16 @@ impl Load<'_> {
     pub(super) fn rpm_repository(&self, config: &ArchiveConfig, archive: &Arc<Archive>, suite: &SuiteConfig) -> Result<Loaded, Error> {
         self.cancel.check()?;
         let kept = Kept { cache: self.cache, archive: &config.id };
-        let old = self.kept_repomd(config, suite, kept, AsOf::Fetched)?;
-        let proven = match old {
-            Some(old) if self.options.offline => old?,
-            None if self.options.offline => return Err(Error::Offline(vec![missing(config, suite.path(REPOMD))])),
-            old => self.fetched_repomd(config, suite, kept, old.and_then(Result::ok).map_or(0, |old| old.repomd.date))?,
-        };
-        let Listed { records, head, made, proof } = self.primary((config, archive), suite, kept, &proven)?;
+        let (proven, Listed { records, head, made, proof }) = self.of_one_state(&suite.name, || {
+            let old = self.kept_repomd(config, suite, kept, AsOf::Fetched)?;
+            let proven = match old {
+                Some(old) if self.options.offline => old?,
+                None if self.options.offline => return Err(Error::Offline(vec![missing(config, suite.path(REPOMD))])),
+                old => self.fetched_repomd(config, suite, kept, old.and_then(Result::ok).map_or(0, |old| old.repomd.date))?,
+            };
+            let listed = self.primary((config, archive), suite, kept, &proven);
+            Ok((proven, listed))
+        })?;
         self.warn_of_unproven(&config.id, &head.unproven);
         if let Some((name, problem)) = head.unusable.first() {
             let others = head.unusable.len() - 1;

@@ -43,25 +43,22 @@ impl Load<'_> {
     ) -> Result<(ReleaseInfo, Vec<PackageRecord>), Error> {
         self.cancel.check()?;
         let kept = Kept { cache: self.cache, archive: &config.id };
-        let proven =
-            if self.options.offline { self.kept_release(config, suite, kept, AsOf::Fetched)? } else { self.fetched_release(config, suite, kept)? };
-        let wanted = self.wanted(config, suite, &proven)?;
-        let results = in_parallel(&wanted, |index| self.listed((config, archive), suite, &proven, kept, index));
-        let (mut all, mut missing, mut proofs, mut lists) = (Vec::new(), Vec::new(), proven.proofs, Vec::new());
-        for result in results {
-            match result {
-                Ok(Listed { records, head, made, proof }) => {
-                    self.warn_of_unproven(&config.id, &head.unproven);
-                    append(&mut all, records);
-                    proofs.push(proof);
-                    lists.extend(made);
-                }
-                Err(Error::Offline(more)) => missing.extend(more),
-                Err(error) => return Err(error),
-            }
-        }
-        if !missing.is_empty() {
-            return Err(Error::Offline(missing));
+        let (proven, listed) = self.of_one_state(&suite.name, || {
+            let proven = if self.options.offline {
+                self.kept_release(config, suite, kept, AsOf::Fetched)?
+            } else {
+                self.fetched_release(config, suite, kept)?
+            };
+            let wanted = self.wanted(config, suite, &proven)?;
+            let listed = all_listed(in_parallel(&wanted, |index| self.listed((config, archive), suite, &proven, kept, index)));
+            Ok((proven, listed))
+        })?;
+        let (mut all, mut proofs, mut lists) = (Vec::new(), proven.proofs, Vec::new());
+        for Listed { records, head, made, proof } in listed {
+            self.warn_of_unproven(&config.id, &head.unproven);
+            append(&mut all, records);
+            proofs.push(proof);
+            lists.extend(made);
         }
         if let Some(folder) = suite.flat() {
             // The files of a flat repository lie beneath its folder.
@@ -213,4 +210,16 @@ impl Load<'_> {
         }
         Ok(Proven { release, digest, mirror: 0, signers: signers.clone(), proofs })
     }
+}
+
+/// All indexes, or what is wrong with the first; offline all that is missing.
+fn all_listed(results: Vec<Result<Listed, Error>>) -> Result<Vec<Listed>, Error> {
+    let (mut listed, mut missing) = (Vec::with_capacity(results.len()), Vec::new());
+    for result in results {
+        match result {
+            Err(Error::Offline(more)) => missing.extend(more),
+            other => listed.push(other?),
+        }
+    }
+    if missing.is_empty() { Ok(listed) } else { Err(Error::Offline(missing)) }
 }
