@@ -121,9 +121,9 @@ fn read(record: &PackageRecord, source: &Source, packaging: root::Packaging, arc
     let name = record.coordinates.to_string();
     let contradicts = |problem: &dyn std::fmt::Display| Error::LockedPackage { package: name.clone(), problem: problem.to_string() };
     let input: Box<dyn Read> = match source {
-        Source::Blob { path, digest } => Box::new(store::open_file(path, digest)?),
+        Source::Blob { path, digest } | Source::Plain { path, digest } => Box::new(store::open_file(path, digest)?),
         Source::File(path) => Box::new(File::open(path).map_err(|error| contradicts(&error))?),
-        Source::Plain { .. } | Source::Installed => return Err(contradicts(&"it is not there")),
+        Source::Installed => return Err(contradicts(&"it is not there")),
     };
     let unreadable = |error: root::Error| contradicts(&super::error::with_causes(&error));
     let (filename, size, sha256, archive) = (&record.filename, record.size, record.sha256, &record.archive);

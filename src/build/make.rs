@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::mpsc;
 
+use super::error::with_causes;
 use super::output::OutputDir;
 use super::packages::Gathering;
 use super::plain::Plain;
@@ -38,7 +39,7 @@ pub(super) struct Made {
 /// The packages that a worker installs.
 #[derive(Default)]
 struct Supplies<'a> {
-    /// Where each is, by their places in the plan; none where it is still to be fetched.
+    /// Where each is, by their places in the plan; none where it is still to be fetched, or decompressed.
     sources: Vec<Option<Source>>,
     /// Those that are not installed yet; none where all had been gathered before.
     rest: Option<Rest<'a>>,
@@ -53,6 +54,13 @@ struct Rest<'a> {
     places: Vec<usize>,
     /// When each is wanted.
     turns: Vec<usize>,
+}
+
+impl Supplies<'_> {
+    /// Whether the worker failed because of a package that it had decompressed.
+    fn gave_plain(&self, failure: &worker::WorkerFailure) -> bool {
+        self.plain.as_ref().zip(failure.unreadable_blob.as_ref()).is_some_and(|(plain, blob)| plain.gave(blob))
+    }
 }
 
 impl Rest<'_> {
@@ -104,7 +112,7 @@ impl Build<'_> {
         let mut counts = PackageCounts { total: records.len(), ..PackageCounts::default() };
         let mut attempts = ATTEMPTS;
         let (mut taken, claims) = roots.as_ref().map(root::Roots::take_or_claim).transpose()?.unwrap_or_default();
-        let (mut defers, mut all_are_whole) = (true, true);
+        let (mut defers, mut takes_plain) = (true, true);
         loop {
             let places = roots.as_ref().map(|roots| roots.places(scratch, installed, &taken)).unwrap_or_default();
             let tree = taken.tree.as_ref().map(|(_, parts)| parts.clone());
@@ -117,8 +125,8 @@ impl Build<'_> {
             } else {
                 self.supplies(client, &records, taken.stages, scratch)?
             };
-            let supplies = if all_are_whole { self.plainly(supplies, &records)? } else { supplies };
-            let task = task(if taken.is_whole { &[] } else { &records }, supplies.sources, start);
+            let mut supplies = if takes_plain { self.plainly(supplies, &records) } else { supplies };
+            let task = task(if taken.is_whole { &[] } else { &records }, std::mem::take(&mut supplies.sources), start);
             let keeping = roots.as_ref().map(|roots| root::Keeping::new(roots, &lock, &records, &places, &claims));
             let keep = |stage, problem: Option<String>| keeping.iter().for_each(|keeping| keeping.keep(stage, problem.as_deref()));
             let outcome = self.run(mapping, &task, (supplies.rest.as_ref(), supplies.plain.as_ref()), &keep);
@@ -144,7 +152,11 @@ impl Build<'_> {
                     return Ok(Made { lock, facts, counts, root, matched, shared, worker });
                 }
                 // The store has damaged bytes: they are marked as lost, and the package is fetched again.
-                Err(Error::Worker(failure)) if attempts > 1 && self.lost(&failure)? => (attempts, all_are_whole) = (attempts - 1, false),
+                Err(Error::Worker(failure)) if supplies.gave_plain(&failure) => {
+                    self.lost(&failure)?;
+                    takes_plain = false;
+                }
+                Err(Error::Worker(failure)) if attempts > 1 && self.lost(&failure)? => attempts -= 1,
                 Err(Error::Worker(failure)) if failure.unreadable_root && taken.tree.is_some() => {
                     taken = roots.as_ref().map(|roots| roots.take_instead_of(&taken)).transpose()?.unwrap_or_default();
                 }
@@ -218,14 +230,17 @@ impl Build<'_> {
     }
 
     /// With packages that are decompressed already, and others that are to be kept so, where the store is one that keeps.
-    fn plainly<'a>(&'a self, mut supplies: Supplies<'a>, records: &'a [PackageRecord]) -> Result<Supplies<'a>, Error> {
+    fn plainly<'a>(&'a self, mut supplies: Supplies<'a>, records: &'a [PackageRecord]) -> Supplies<'a> {
         // RPM packages are read by rpm itself.
         if let Some(store) = self.packages.filter(|_| self.request.spec.profile.packaging == Packaging::Deb) {
             let relations = plan::relations(&self.request.spec, records);
             let turn = |place: usize| relations[place].turn();
-            supplies.plain = Some(Plain::begin(self.request, store, records, turn, &mut supplies.sources)?);
+            match Plain::begin(self.request, store, records, turn, &mut supplies.sources) {
+                Ok(plain) => supplies.plain = Some(plain),
+                Err(error) => self.journal.note(&format!("no package is kept decompressed: {}", with_causes(&error))),
+            }
         }
-        Ok(supplies)
+        supplies
     }
 
     /// The same for a store that has no room for what the build needs: it is only looked at then, and the rest lies among the temporary files.

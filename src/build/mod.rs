@@ -9,7 +9,8 @@
 //! ```
 //!
 //! Packages that are not there are fetched while the worker installs the first of them ([`worker::Arrival`]). Those that their signatures must prove wait for
-//! each other, and those of a lock are all there before the worker begins, because what they are to each other stands in them.
+//! each other, and those of a lock are all there before the worker begins, because what they are to each other stands in them. Packages that are there, and are
+//! kept decompressed from now on, come to the worker in the same way.
 
 mod annotations;
 mod archives;

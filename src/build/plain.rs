@@ -1,6 +1,10 @@
-//! Packages that take long to decompress: those that were used before and are installed again are kept plain, for all times after it.
+//! Packages that take long to decompress: those that a command before has used are kept plain when they are installed, for all times after it.
+//!
+//! It saves time and nothing else: whatever goes wrong with it, the packages themselves are there.
 
+use std::collections::HashSet;
 use std::io::{self, Read};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -28,8 +32,8 @@ const MOST_GROWTH: u64 = 4;
 /// less, and all but one of 200 that it is 32 and less.)
 const MOST_LENGTH: u64 = 32;
 
-/// How many packages are decompressed at a time at most: each takes 100 MiB of memory at worst.
-const MOST_THREADS: usize = 3;
+/// How many packages are decompressed at a time at most: each takes 100 MiB of memory where xz has its largest dictionary.
+const MOST_THREADS: usize = 2;
 
 /// What becomes plain, and what has become so.
 pub(super) struct Plain<'a> {
@@ -38,6 +42,8 @@ pub(super) struct Plain<'a> {
     records: &'a [PackageRecord],
     /// By their places among the records, the one that is wanted first last.
     left: Vec<(usize, Source)>,
+    /// The blobs that were handed on.
+    given: Mutex<HashSet<Digest>>,
     /// Those that became plain, and those that could not.
     made: Mutex<Vec<(usize, Result<CachedPackage, Flaw>)>>,
 }
@@ -60,11 +66,16 @@ impl<'a> Plain<'a> {
         let there: Vec<(usize, MadeFrom)> = sources.iter().enumerate().filter_map(from).collect();
         let wanted: Vec<_> = there.iter().map(|(number, from)| (&records[*number].coordinates, *from)).collect();
         let used = packages.used_before(wanted.iter().map(|(coordinates, _)| *coordinates))?;
-        let mut left = Vec::new();
+        let (mut left, mut given) = (Vec::new(), HashSet::new());
         for ((&(number, _), plain), used) in there.iter().zip(packages.take(&wanted)?).zip(used) {
+            let record = &records[number];
             match plain {
-                Some(plain) => sources[number] = Some(Source::Plain { path: plain.path, digest: plain.digest }),
-                None => left.extend(used.then_some(number)),
+                Some(plain) => {
+                    given.insert(plain.digest);
+                    sources[number] = Some(Source::Plain { path: plain.path, digest: plain.digest });
+                }
+                None if used && record.installed_size <= record.size.saturating_mul(MOST_LENGTH) => left.push(number),
+                None => {}
             }
         }
         if !has_room(request, store, (records, sources), &left)? {
@@ -72,7 +83,8 @@ impl<'a> Plain<'a> {
         }
         left.sort_by_key(|&number| (std::cmp::Reverse(turn(number)), records[number].size));
         let left = left.into_iter().filter_map(|number| Some((number, sources[number].take()?))).collect();
-        Ok(Self { packages, threads: request.workers.unpack.clamp(1, MOST_THREADS), records, left, made: Mutex::default() })
+        let threads = request.workers.unpack.clamp(1, MOST_THREADS);
+        Ok(Self { packages, threads, records, left, given: Mutex::new(given), made: Mutex::default() })
     }
 
     /// Makes plain what is left, and hands on each package with its place as soon as it is. One with which that does not go well is handed on as it is.
@@ -83,17 +95,21 @@ impl<'a> Plain<'a> {
             for _ in 0..self.threads.min(self.left.len()) {
                 scope.spawn(|| {
                     while let Some((number, source)) = next().filter(|_| cancel.check().is_ok()) {
-                        let made = if is_over.load(Ordering::Relaxed) { Ok(None) } else { self.make_one(&self.records[*number], source, cancel) };
-                        let source = match &made {
-                            Ok(Some(plain)) => Source::Plain { path: plain.path.clone(), digest: plain.digest },
-                            _ => source.clone(),
-                        };
-                        if made.as_ref().is_err_and(Flaw::is_of_store) {
+                        let plain = if is_over.load(Ordering::Relaxed) { Ok(None) } else { self.find_or_make(*number, source, cancel) };
+                        if plain.as_ref().is_err_and(Flaw::is_of_store) {
                             is_over.store(true, Ordering::Relaxed);
                         }
-                        if let Some(outcome) = made.transpose() {
-                            self.made.lock().unwrap_or_else(PoisonError::into_inner).push((*number, outcome));
-                        }
+                        let source = match plain {
+                            Ok(Some(plain)) => {
+                                self.given.lock().unwrap_or_else(PoisonError::into_inner).insert(plain.digest);
+                                Source::Plain { path: plain.path, digest: plain.digest }
+                            }
+                            Ok(None) => source.clone(),
+                            Err(flaw) => {
+                                self.note_outcome(*number, Err(flaw));
+                                source.clone()
+                            }
+                        };
                         arrived(*number, source);
                     }
                 });
@@ -101,25 +117,44 @@ impl<'a> Plain<'a> {
         });
     }
 
-    /// None where the package is decompressed fast enough as it is.
-    fn make_one(&self, record: &PackageRecord, source: &Source, cancel: &Cancel) -> Result<Option<CachedPackage>, Flaw> {
-        let Source::Blob { path, digest } = source else { return Ok(None) };
-        let (name, coordinates) = (record.coordinates.to_string(), &record.coordinates);
+    /// Whether this blob was handed on as a plain package.
+    pub(super) fn gave(&self, blob: &Digest) -> bool {
+        self.given.lock().unwrap_or_else(PoisonError::into_inner).contains(blob)
+    }
+
+    /// None where the package is to be handed on as it is.
+    fn find_or_make(&self, number: usize, source: &Source, cancel: &Cancel) -> Result<Option<CachedPackage>, Flaw> {
+        let (record, Source::Blob { path, digest }) = (&self.records[number], source) else { return Ok(None) };
+        // Another build may have been faster.
+        if let Some(plain) = self.packages.take(&[(&record.coordinates, made_from(record, digest))])?.pop().flatten() {
+            return Ok(Some(plain));
+        }
+        match self.make_one(record, path, digest, cancel) {
+            Ok(Some(plain)) => {
+                self.note_outcome(number, Ok(plain.clone()));
+                Ok(Some(plain))
+            }
+            // What was stopped is not worth a word.
+            Err(_) if cancel.check().is_err() => Ok(None),
+            none => none,
+        }
+    }
+
+    /// None where the package is decompressed fast enough.
+    fn make_one(&self, record: &PackageRecord, path: &Path, digest: &Digest, cancel: &Cancel) -> Result<Option<CachedPackage>, Flaw> {
         let input = store::open_file(path, digest).map_err(cache::Error::from)?;
         let keep = |plain: &mut dyn Read| {
             let mut plain = Bounded { input: plain, left: record.size.saturating_mul(MOST_LENGTH), cancel };
-            self.packages.stage(coordinates, made_from(record, digest), &mut plain)
+            self.packages.stage(&record.coordinates, made_from(record, digest), record.size.saturating_mul(MOST_GROWTH), &mut plain)
         };
-        let staged = match root::decompressed(&name, input, record.size, keep) {
-            // What the user stops is not worth a word.
-            _ if cancel.check().is_err() => return Ok(None),
-            staged => staged?.transpose()?,
-        };
-        match staged {
-            Some(staged) if staged.stored_len() > record.size.saturating_mul(MOST_GROWTH) => Err(Flaw::Large),
-            Some(staged) => Ok(Some(self.packages.keep(&staged)?)),
+        match root::decompressed(&record.coordinates.to_string(), input, record.size, keep)? {
+            Some(staged) => Ok(Some(self.packages.keep(&staged?)?)),
             None => Ok(None),
         }
+    }
+
+    fn note_outcome(&self, number: usize, outcome: Result<CachedPackage, Flaw>) {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner).push((number, outcome));
     }
 
     /// Notes what became plain. As for [`Gathering::note_fetched`](super::packages::Gathering::note_fetched).
@@ -141,8 +176,6 @@ enum Flaw {
     Package(#[from] root::Error),
     #[error(transparent)]
     Cache(#[from] cache::Error),
-    #[error("it would take more than {MOST_GROWTH} times what it takes now")]
-    Large,
 }
 
 impl Flaw {
@@ -175,7 +208,7 @@ fn has_room(request: &Request, store: &Store, (records, sources): (&[PackageReco
     Ok(fits && store.free_bytes()? >= needed)
 }
 
-/// Ends in an error where there is more than may be, and once the user wants to stop.
+/// Ends in an error where there is more than may be, and once the work is to stop.
 struct Bounded<'a> {
     input: &'a mut dyn Read,
     /// In bytes.

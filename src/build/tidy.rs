@@ -13,6 +13,8 @@ use crate::units::ByteSize;
 pub struct Collection {
     /// Packages.
     pub packages: usize,
+    /// Packages that were kept decompressed, too.
+    pub plain: usize,
     /// Images.
     pub images: usize,
     /// Roots that went.
@@ -66,8 +68,14 @@ fn room(gc: Option<u64>, clean: Option<u64>) -> Option<String> {
 }
 
 fn summary(plan: &Plan, freed: u64) -> Option<Collection> {
-    let collection =
-        Collection { packages: plan.packages(), images: plan.images(), roots: plan.roots(), freed: ByteSize(freed), unmet: plan.unmet.clone() };
+    let collection = Collection {
+        packages: plan.packages(),
+        plain: plan.plain(),
+        images: plan.images(),
+        roots: plan.roots(),
+        freed: ByteSize(freed),
+        unmet: plan.unmet.clone(),
+    };
     (collection != Collection::default()).then_some(collection)
 }
 

@@ -59,7 +59,7 @@ pub struct Start {
     pub save: BTreeMap<usize, PathBuf>,
 }
 
-/// A package that was on its way when the worker began has come.
+/// A package that was on its way when the worker began, or was still to be decompressed, has come.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Arrival {
     /// Its place in the plan.

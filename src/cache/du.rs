@@ -9,7 +9,7 @@ use crate::format::blob::BlobKind;
 use crate::format::pack;
 use crate::format::row::{BlobRow, MetadataRow, Row as _};
 use crate::format::totals::{Amount, Class, State, Total};
-use crate::store::{Beside, Store};
+use crate::store::{Beside, ReadTxn, Store};
 
 /// What a class takes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -77,8 +77,8 @@ impl ClassUse {
 }
 
 /// What each plain package has added to the counters.
-fn plain_shares(store: &Store) -> Result<Vec<(Total, Amount)>> {
-    let (txn, mut blobs) = (store.read()?, HashSet::new());
+fn plain_shares(txn: &ReadTxn<'_>) -> Result<Vec<(Total, Amount)>> {
+    let mut blobs = HashSet::new();
     txn.scan::<MetadataRow>(&[], |key, row| {
         blobs.extend(plain::is_one(key, &row).then_some(row.blob));
         Ok(ControlFlow::Continue(()))
@@ -92,7 +92,8 @@ fn plain_shares(store: &Store) -> Result<Vec<(Total, Amount)>> {
 /// # Errors
 /// An index that cannot be read, a directory that cannot be listed.
 pub fn disk_use(store: &Store) -> Result<DiskUse> {
-    let (mut totals, plain) = (store.totals()?, plain_shares(store)?);
+    let txn = store.read()?;
+    let (mut totals, plain) = (txn.totals()?, plain_shares(&txn)?);
     for (of, share) in &plain {
         for (_, amount) in totals.iter_mut().filter(|(total, _)| total == of) {
             amount.count = amount.count.saturating_sub(share.count);

@@ -17,12 +17,12 @@ pub struct PackageCache<'a> {
     store: &'a Store,
 }
 
-/// A package file in the cache.
+/// A package file in the cache, or what was made of one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CachedPackage {
     /// The digest of its bytes: what [`crate::store::open_file`] wants to know.
     pub digest: Digest,
-    /// The length of the package file in bytes.
+    /// Its length in bytes.
     pub raw_len: u64,
     /// What it takes in the store, in bytes.
     pub stored_len: u64,

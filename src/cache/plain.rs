@@ -13,8 +13,8 @@ use crate::store::{self, Object, StagedBlob, Store, Used};
 /// The zstd level: that of documents takes three times as long, and saves a tenth.
 const LEVEL: i32 = 1;
 
-/// What the paths of all plain packages end with. (In paths of a repository there are no spaces.)
-const ENDING: &str = ".deb decompressed";
+/// What the paths of all plain packages end with: which they are, and the version of their format. (In paths of a repository there are no spaces.)
+const ENDING: &str = ".deb decompressed 1";
 
 /// Plain packages by the coordinates of the package.
 #[derive(Debug)]
@@ -30,25 +30,13 @@ pub(crate) struct StagedPlain {
     attributes: MetadataAttributes,
 }
 
-impl StagedPlain {
-    /// What it would take in the store, in bytes.
-    pub(crate) fn stored_len(&self) -> u64 {
-        self.blob.stored_len
-    }
-}
-
 impl<'a> PlainPackages<'a> {
     /// Those of this store.
     pub fn new(store: &'a Store) -> Self {
         Self { store }
     }
 
-    /// Whether what stands at this path among the files of repositories is a plain package.
-    pub fn has_path(path: &str) -> bool {
-        path.ends_with(ENDING)
-    }
-
-    /// Which of these packages, in their order, a command before this one has used.
+    /// Which of these packages, in their order, a command before this one has used: a build, or one that only fetches.
     ///
     /// # Errors
     /// An index that cannot be read.
@@ -70,7 +58,8 @@ impl<'a> PlainPackages<'a> {
         }
         match self.store.hold(&held) {
             Ok(()) => {}
-            Err(error) if error.is_full() => return Ok(vec![None; wanted.len()]),
+            // As for the packages themselves.
+            Err(error) if error.is_full() => return Ok(found),
             Err(error) => return Err(error.into()),
         }
         // What is still there now stays.
@@ -100,16 +89,16 @@ impl<'a> PlainPackages<'a> {
         digests.into_iter().map(plain).collect()
     }
 
-    /// Reads one to be [kept](PlainPackages::keep).
+    /// Reads one to be [kept](PlainPackages::keep), if it takes no more than `limit` bytes in the store.
     ///
     /// # Errors
-    /// [`store::Error::Source`] when `source` fails; a store that cannot be written to.
-    pub(crate) fn stage(&self, coordinates: &Coordinates, from: MadeFrom, source: &mut dyn Read) -> Result<StagedPlain> {
+    /// [`store::Error::Source`] when `source` fails, or takes more; a store that cannot be written to.
+    pub(crate) fn stage(&self, coordinates: &Coordinates, from: MadeFrom, limit: u64, source: &mut dyn Read) -> Result<StagedPlain> {
         let attributes = MetadataAttributes::of_made(from);
         let (archive, path) = name(coordinates);
         let key = metadata::key(archive, &path)?;
         let name = MetadataName { archive: archive.to_owned(), path, fetched_at: store::now(), attributes: attributes.clone() };
-        Ok(StagedPlain { key, blob: self.store.stage(Header::metadata(name), LEVEL, source)?, attributes })
+        Ok(StagedPlain { key, blob: self.store.stage_within(limit, Header::metadata(name), LEVEL, source)?, attributes })
     }
 
     /// Keeps one, from being collected too until [`Store::flush`].
@@ -127,10 +116,20 @@ impl<'a> PlainPackages<'a> {
     }
 }
 
+/// The package that the plain package at this path was made from, as `NAME_VERSION_ARCHITECTURE`.
+pub(super) fn package_of(path: &str) -> Option<&str> {
+    path.strip_suffix(ENDING)
+}
+
 /// The key of the plain package that was made of the package with these coordinates.
 pub(super) fn key(coordinates: &Coordinates) -> Result<Vec<u8>> {
     let (archive, path) = name(coordinates);
     metadata::key(archive, &path)
+}
+
+/// The same of what [`package_of`] says.
+pub(super) fn key_of(archive: &str, package: &str) -> Result<Vec<u8>> {
+    metadata::key(archive, &format!("{package}{ENDING}"))
 }
 
 /// Whether this row of a file of a repository is that of a plain package.
@@ -160,7 +159,7 @@ mod tests {
 
     fn keep(store: &Store, coordinates: &Coordinates, of: &[u8], mut bytes: &[u8]) -> CachedPackage {
         let plain = PlainPackages::new(store);
-        let staged = plain.stage(coordinates, made(of), &mut bytes).unwrap();
+        let staged = plain.stage(coordinates, made(of), u64::MAX, &mut bytes).unwrap();
         plain.keep(&staged).unwrap()
     }
 
@@ -181,10 +180,40 @@ mod tests {
         // The same of another repository is a name more, and no more bytes.
         let again = keep(&store, &other, b"package", &[7; 9000]);
         assert_eq!((again.digest, taken(&store, &demo, b"package").is_some()), (kept.digest, true));
+        // Who takes one holds it.
+        store.flush().unwrap();
+        let is_held = || store.held_now(&store.read().unwrap()).unwrap().contains(&Object::Blob(kept.digest));
+        assert!(!is_held() && taken(&store, &demo, b"package").is_some() && is_held());
         // Made again of another file, it is that.
         keep(&store, &demo, b"another", &[8; 9000]);
         assert_eq!((taken(&store, &demo, b"package"), taken(&store, &demo, b"another").is_some()), (None, true));
-        assert!(store.held_now(&store.read().unwrap()).unwrap().contains(&Object::Blob(kept.digest)));
+    }
+
+    #[test]
+    fn what_takes_too_much_is_not_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let noise = crate::store::tests::noise(9000, 1);
+        let stage = |limit| PlainPackages::new(&store).stage(&demo(), made(b"package"), limit, &mut noise.as_slice());
+        let error = stage(8000).err().unwrap();
+        assert!(matches!(error, crate::cache::Error::Store(store::Error::Source(_))), "{error}");
+        assert!(stage(10_000).is_ok());
+    }
+
+    #[test]
+    fn a_package_counts_as_used_once_the_command_is_over_that_used_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let (packages, demo) = (PackageCache::new(&store), demo());
+        let is_used = || PlainPackages::new(&store).used_before([&demo].into_iter()).unwrap();
+        assert_eq!(is_used(), [false]);
+        packages.insert(&demo, &Sha256::of(b"package"), &mut b"package".as_slice()).unwrap();
+        store.flush().unwrap();
+        assert_eq!(is_used(), [false], "it was imported");
+        packages.mark_used([&demo]);
+        assert_eq!(is_used(), [false], "the build goes on");
+        store.flush().unwrap();
+        assert_eq!(is_used(), [true]);
     }
 
     #[test]

@@ -106,7 +106,7 @@ Examples:
 
 JSON: one object with spec_hash, name, version, image {outcome: hit|built, …}, packages {total, fetched, \
 fetched_bytes, present} or null, root {outcome: hit|base|installed, …} or null, matched [{wanted, packages}] (what patterns of package names and a kernel's version meant), releases [{archive, suite, date}], image_digest, disk_size, \
-outputs [{path, size, allocated}], seconds, phases [{phase, seconds}], warnings, collection {packages, images, roots, freed, \
+outputs [{path, size, allocated}], seconds, phases [{phase, seconds}], warnings, collection {packages, plain, images, roots, freed, \
 unmet} (what went so that the caches keep to their limits) or null. Sizes are bytes, dates are seconds since 1970. \
 JSON with --check: {outcome: same|differs, spec_hash, name, version, image_digest, built_digest, packages, difference, seconds}, where difference is what \
 “diff --times --json” has of the kept image and the one built beside it, or null. Fields may be added, none goes. An error is told on standard error only.";

@@ -36,7 +36,7 @@ pub(super) struct Control {
 pub(super) struct Deb<'r> {
     origin: Origin,
     input: Box<dyn Read + 'r>,
-    /// The length of the package's file in bytes, as it was promised; no member is longer.
+    /// The length of the package's file in bytes, as it was promised; what is compressed in it is no longer.
     len: u64,
     members: Members,
 }
@@ -67,7 +67,9 @@ impl<'r> Deb<'r> {
         deb.read_exact(&mut magic)?;
         deb.read_exact(&mut control)?;
         if magic != PLAIN {
-            return Err(deb.bad("what the store has decompressed of it begins otherwise"));
+            return Err(deb
+                .origin
+                .unreadable(io::Error::new(io::ErrorKind::InvalidData, "it begins otherwise than what the store keeps decompressed")));
         }
         deb.members = Members::Plain(Some(u64::from_le_bytes(control)));
         Ok(deb)
@@ -313,9 +315,22 @@ mod tests {
         }
     }
 
+    struct Failing;
+
+    impl Read for Failing {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Err(io::Error::other("other bytes than promised"))
+        }
+    }
+
     #[test]
     fn nothing_plain_is_made_of_a_damaged_package() {
         let deb = DebBuilder::new("demo", "1").file("usr/bin/demo", &crate::store::tests::noise(100_000, 1), 0o755).compression(".xz").build();
+        // Its last byte is behind all that is decompressed.
+        let trailing = [&deb[..], b"trailing"].concat();
+        let input = trailing.as_slice().chain(Failing);
+        let made = decompressed("demo 1", input, trailing.len() as u64, |input| io::copy(input, &mut io::sink()).unwrap());
+        assert!(matches!(made, Err(Error::Unreadable { .. })), "{made:?}");
         for broken in [deb[..deb.len() / 2].to_vec(), [&deb[..deb.len() / 2], &[0xff; 64], &deb[deb.len() / 2 + 64..]].concat()] {
             let length = broken.len() as u64;
             let made = decompressed("demo 1", broken.as_slice(), length, |input| io::copy(input, &mut io::sink()));

@@ -11,6 +11,7 @@ use super::{layout, open_file};
 use crate::digest::Digest;
 use crate::format::blob::{self, FRAME_RAW_LEN, Header};
 use crate::format::row::{BlobRow, TrashRow};
+use crate::units::ByteSize;
 use crate::writing;
 
 /// The zstd level of packages and other files that are compressed already: they gain next to nothing from more.
@@ -40,9 +41,14 @@ impl Drop for StagedBlob {
 impl Store {
     /// Compresses and digests `source` into a file under `tmp/`, and makes the file durable.
     pub(crate) fn stage(&self, header: Header, level: i32, source: &mut dyn Read) -> Result<StagedBlob> {
+        self.stage_within(u64::MAX, header, level, source)
+    }
+
+    /// [`Store::stage`] of what may take so many bytes in the store. What takes more is [`Error::Source`].
+    pub(crate) fn stage_within(&self, limit: u64, header: Header, level: i32, source: &mut dyn Read) -> Result<StagedBlob> {
         let path = self.lease()?.fresh("b");
         let mut staged = StagedBlob { digest: Digest::of(b""), header, raw_len: 0, stored_len: 0, path };
-        let Err(error) = fill(&mut staged, level, source) else { return Ok(staged) };
+        let Err(error) = fill(&mut staged, limit, level, source) else { return Ok(staged) };
         if !error.is_full() {
             return Err(error);
         }
@@ -59,7 +65,7 @@ impl Store {
 }
 
 /// Writes the file of a staged blob, and completes what is known of it.
-fn fill(staged: &mut StagedBlob, level: i32, source: &mut dyn Read) -> Result<()> {
+fn fill(staged: &mut StagedBlob, limit: u64, level: i32, source: &mut dyn Read) -> Result<()> {
     let path = staged.path.clone();
     let write_error = || Error::io("write", &path);
     failpoint!("store::blob::create");
@@ -90,6 +96,9 @@ fn fill(staged: &mut StagedBlob, level: i32, source: &mut dyn Read) -> Result<()
         failpoint!("store::blob::write");
         writing::write_all(&mut file, &frame).map_err(write_error())?;
         staged.stored_len += frame.len() as u64;
+        if staged.stored_len > limit {
+            return Err(Error::Source(io::Error::other(format!("it takes more than {} compressed", ByteSize(limit)))));
+        }
         if raw.len() < FRAME_RAW_LEN {
             break;
         }

@@ -234,7 +234,7 @@ mod tests {
 
     #[test]
     fn the_json_of_a_build_is_a_promise() {
-        let collection = Collection { packages: 3, images: 1, roots: 0, freed: ByteSize(1 << 30), unmet: vec![Limit::PackageSize] };
+        let collection = Collection { packages: 3, plain: 0, images: 1, roots: 0, freed: ByteSize(1 << 30), unmet: vec![Limit::PackageSize] };
         let both = [hit(), Report { collection: Some(collection), ..built(MissReason::NotThere, true, 3) }];
         insta::assert_json_snapshot!(both.each_ref().map(json::Build::from));
     }

@@ -4,7 +4,6 @@ use std::io;
 use std::time::Duration;
 
 use image_composer::build::Collection;
-use image_composer::cache::PlainPackages;
 use image_composer::cache::collect::{Collected, Entry, Limit, Name, Plan, Reason};
 use image_composer::units::{ByteSize, human_duration};
 
@@ -84,12 +83,14 @@ impl Ui {
 
 /// `limits: removed 3 packages and 1 image, 1.20 GiB`; nothing where only a limit is still not met.
 fn limits_line(collection: &Collection) -> Option<String> {
-    let Collection { packages, images, roots, freed, .. } = collection;
+    let Collection { packages, plain, images, roots, freed, .. } = collection;
     // Leftovers that no limit asked for are worth a line only where they took room.
-    if *packages + *images + *roots == 0 && freed.0 < ByteSize::MIB.0 {
+    if *packages + *plain + *images + *roots == 0 && freed.0 < ByteSize::MIB.0 {
         return None;
     }
-    let names = [(*packages, "package"), (*images, "image"), (*roots, "root")].into_iter().filter(|(number, _)| *number > 0);
+    let names = [(*packages, "package"), (*plain, "decompressed package"), (*images, "image"), (*roots, "root")]
+        .into_iter()
+        .filter(|(number, _)| *number > 0);
     let what = listed(&names.map(|(number, noun)| text::count(number as u64, noun)).collect::<Vec<_>>());
     Some(format!("limits: removed {}, {freed}", what.as_deref().unwrap_or("what nothing needs")))
 }
@@ -149,7 +150,7 @@ const NOUNS: [(&str, &str); 8] = [
 fn class(name: &Name) -> &'static str {
     match name {
         Name::Package(_) => "packages",
-        Name::Metadata { path, .. } if PlainPackages::has_path(path) => "plain",
+        Name::Plain { .. } => "plain",
         Name::Metadata { .. } => "metadata",
         Name::Image { .. } => "images",
         Name::Root { .. } => "roots",
@@ -230,6 +231,7 @@ fn name(name: &Name) -> String {
     match name {
         Name::Package(coordinates) => coordinates.to_string(),
         Name::Metadata { archive, path } => format!("{archive} {path}"),
+        Name::Plain { archive, package } => format!("{package} ({archive})"),
         Name::Root { key, name } => format!("{} {name}", key.short()).trim_end().to_owned(),
         Name::Image { spec_hash, name, version } => format!("{} {name} {version}", spec_hash.short()).trim_end().to_owned(),
         Name::Partial(path) | Name::Quarantined(path) | Name::Orphan(path) => path.display().to_string(),
@@ -321,7 +323,7 @@ mod tests {
 
     #[test]
     fn other_commands_say_it_in_one_line_or_not_at_all() {
-        let collection = |packages, images, freed| Collection { packages, images, roots: 0, freed: ByteSize(freed), unmet: Vec::new() };
+        let collection = |packages, images, freed| Collection { packages, plain: 0, images, roots: 0, freed: ByteSize(freed), unmet: Vec::new() };
         assert_eq!(limits_line(&collection(3, 1, 1_288_490_189)).as_deref(), Some("limits: removed 3 packages and 1 image, 1.20 GiB"));
         assert_eq!(limits_line(&collection(0, 2, 1 << 20)).as_deref(), Some("limits: removed 2 images, 1.00 MiB"));
         assert_eq!(limits_line(&collection(0, 0, 558)), None);

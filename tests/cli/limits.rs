@@ -253,14 +253,14 @@ fn room_is_told_from_counters_that_are_true() {
     let used = du();
     let of = |class: &str, field: &str| used[class][field].as_u64().unwrap();
     assert_eq!((of("packages", "count"), of("images", "count"), &used["partials"]), (2, 3, &json!({"count": 1, "bytes": 4})));
-    let classes = ["packages", "metadata", "names", "images"].map(|class| of(class, "on_disk")).iter().sum::<u64>();
+    let classes = ["packages", "metadata", "plain", "names", "images"].map(|class| of(class, "on_disk")).iter().sum::<u64>();
     assert_eq!(classes, on_disk(&store.join("blobs")) + on_disk(&store.join("packs")));
     assert_eq!(used["on_disk"].as_u64().unwrap(), classes + 4 + used["index"].as_u64().unwrap());
     assert!((3 * MIB..3 * MIB + 200_000).contains(&of("images", "own")), "{used}");
     assert!((MIB - 600_000..=MIB).contains(&of("images", "shared")), "{used}");
     assert_eq!((of("images", "unused"), &used["gc_would_free"]), (0, &json!(0)));
     let (status, out, err) = run(home.path(), &["cache", "du"]);
-    assert_eq!((status, out.lines().count()), (0, 9));
+    assert_eq!((status, out.lines().count()), (0, 10));
     assert!(err.starts_with("“cache gc” would free nothing; the file system has "), "{err}");
 
     let mut limited = program(home.path(), &["cache", "du", "--json"]);

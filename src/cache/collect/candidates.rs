@@ -35,12 +35,12 @@ pub(super) struct Candidate {
 pub(super) enum Worth {
     /// It is damaged, and of no use.
     Nothing,
-    /// It saves time, and was made here of a package: a plain one.
-    Time,
-    /// No kept image has it.
-    Some,
-    /// A kept image's lock names it, or it is an image.
-    Most,
+    /// A plain package: made here of the package itself, to save time.
+    Plain,
+    /// What no kept image has.
+    Spare,
+    /// What a kept image's lock names, or an image itself.
+    Needed,
 }
 
 /// Where the name stands.
@@ -56,7 +56,7 @@ impl Candidate {
     pub(super) fn package(key: &[u8], row: &PackageRow) -> Self {
         let blobs = [Some(row.blob), row.alias].into_iter().flatten().collect();
         let (last_used, uses, pinned) = (row.last_used, row.uses, row.pinned);
-        Self { key: key.to_owned(), table: Table::Packages, last_used, uses, pinned, worth: Worth::Some, blobs }
+        Self { key: key.to_owned(), table: Table::Packages, last_used, uses, pinned, worth: Worth::Spare, blobs }
     }
 
     pub(super) fn metadata(key: &[u8], row: &MetadataRow) -> Self {
@@ -71,9 +71,9 @@ impl Candidate {
             uses: if is_needed { u32::MAX } else { 0 },
             pinned: false,
             worth: match () {
-                () if is_needed => Worth::Most,
-                () if plain::is_one(key, row) => Worth::Time,
-                () => Worth::Some,
+                () if is_needed => Worth::Needed,
+                () if plain::is_one(key, row) => Worth::Plain,
+                () => Worth::Spare,
             },
             blobs,
         }
@@ -86,8 +86,8 @@ impl Candidate {
         let table = if row.tree { Table::Roots } else { Table::Images };
         let worth = match table {
             _ if row.damaged => Worth::Nothing,
-            Table::Roots => Worth::Some,
-            _ => Worth::Most,
+            Table::Roots => Worth::Spare,
+            _ => Worth::Needed,
         };
         Self { key: key.to_owned(), table, last_used, uses, pinned, worth, blobs }
     }
@@ -103,7 +103,10 @@ impl Candidate {
             Table::Packages => package::parse_key(&self.key).map(Name::Package),
             Table::Metadata => {
                 let (archive, path) = std::str::from_utf8(&self.key).ok()?.split_once('\0')?;
-                Some(Name::Metadata { archive: archive.to_owned(), path: path.to_owned() })
+                match plain::package_of(path).filter(|_| self.worth == Worth::Plain) {
+                    Some(package) => Some(Name::Plain { archive: archive.to_owned(), package: package.to_owned() }),
+                    None => Some(Name::Metadata { archive: archive.to_owned(), path: path.to_owned() }),
+                }
             }
             Table::Images | Table::Roots => {
                 let spec_hash = SpecHash::from(Digest::from_bytes(self.key.as_slice().try_into().ok()?));
@@ -165,6 +168,6 @@ pub(super) fn mark_named(store: &Store, packages: &mut [Candidate], images: &[Ca
         keys.extend(named.into_iter().flat_map(|named| named.packages).map(|package| package::key(&package.coordinates)));
     }
     for package in packages.iter_mut().filter(|package| package.table == Table::Packages) {
-        package.worth = if keys.contains(&package.key) { Worth::Most } else { package.worth };
+        package.worth = if keys.contains(&package.key) { Worth::Needed } else { package.worth };
     }
 }

@@ -2,7 +2,7 @@
 
 use super::candidates::Candidate;
 use super::plan::{Entry, Name, Plan};
-use crate::cache::{Result, metadata, package};
+use crate::cache::{Result, metadata, package, plain};
 use crate::format::row::{ImageRow, MetadataRow, PackageRow};
 use crate::progress::{Cancel, Event, Phase, Progress, Silent};
 use crate::store::{Object, Store, StrayKind, WriteTxn, failpoint};
@@ -59,7 +59,7 @@ fn stray(entry: &Entry) -> Option<(&std::path::Path, StrayKind)> {
         Name::Orphan(path) => Some((path, StrayKind::Orphan)),
         Name::Partial(path) => Some((path, StrayKind::Partial)),
         Name::Quarantined(path) => Some((path, StrayKind::Quarantined)),
-        Name::Package(_) | Name::Metadata { .. } | Name::Image { .. } | Name::Root { .. } => None,
+        Name::Package(_) | Name::Metadata { .. } | Name::Plain { .. } | Name::Image { .. } | Name::Root { .. } => None,
     }
 }
 
@@ -73,6 +73,11 @@ fn remove(txn: &WriteTxn<'_>, name: &Name, goes: impl Fn(&Candidate) -> bool) ->
         }
         Name::Metadata { archive, path } => {
             let key = metadata::key(archive, path)?;
+            let found = txn.get::<MetadataRow>(&key)?.map(|row| Candidate::metadata(&key, &row));
+            (key, found)
+        }
+        Name::Plain { archive, package } => {
+            let key = plain::key_of(archive, package)?;
             let found = txn.get::<MetadataRow>(&key)?.map(|row| Candidate::metadata(&key, &row));
             (key, found)
         }
@@ -91,7 +96,7 @@ fn remove(txn: &WriteTxn<'_>, name: &Name, goes: impl Fn(&Candidate) -> bool) ->
     let Some(candidate) = found.filter(goes) else { return Ok(false) };
     match name {
         Name::Package(_) => txn.table::<PackageRow>()?.remove(&key)?,
-        Name::Metadata { .. } => txn.table::<MetadataRow>()?.remove(&key)?,
+        Name::Metadata { .. } | Name::Plain { .. } => txn.table::<MetadataRow>()?.remove(&key)?,
         _ => txn.table::<ImageRow>()?.remove(&key)?,
     }
     for blob in &candidate.blobs {

@@ -60,7 +60,7 @@ pub fn plan_clean(store: &Store, clean: &Clean) -> Result<Plan> {
     let mut names = if clean.images { images } else { Vec::new() };
     names.extend(roots.into_iter().filter(|_| clean.roots));
     if clean.packages || clean.rest {
-        let is_of_package = |candidate: &Candidate| candidate.table == Table::Packages || candidate.worth == Worth::Time;
+        let is_of_package = |candidate: &Candidate| candidate.table == Table::Packages || candidate.worth == Worth::Plain;
         let wanted = |candidate: &Candidate| if is_of_package(candidate) { clean.packages } else { clean.rest };
         names.extend(candidates::packages(&txn, None)?.into_iter().filter(wanted));
     }

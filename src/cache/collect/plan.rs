@@ -61,6 +61,13 @@ pub enum Name {
         /// The path within it.
         path: String,
     },
+    /// A package that is kept decompressed.
+    Plain {
+        /// The identity of its archive.
+        archive: String,
+        /// Its name, version and architecture, as `NAME_VERSION_ARCHITECTURE`.
+        package: String,
+    },
     /// An image.
     Image {
         /// Its key.
@@ -150,6 +157,11 @@ impl Plan {
     /// How many root trees go.
     pub fn roots(&self) -> usize {
         self.entries.iter().filter(|entry| matches!(entry.name, Name::Root { .. })).count()
+    }
+
+    /// How many packages go that are kept decompressed.
+    pub fn plain(&self) -> usize {
+        self.entries.iter().filter(|entry| matches!(entry.name, Name::Plain { .. })).count()
     }
 
     /// How many packages go.

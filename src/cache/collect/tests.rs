@@ -211,6 +211,7 @@ fn names(plan: &Plan) -> Vec<(String, Reason)> {
     let name = |name: &Name| match name {
         Name::Package(coordinates) => coordinates.name().to_owned(),
         Name::Metadata { path, .. } => path.clone(),
+        Name::Plain { package, .. } => package.clone(),
         Name::Image { name, .. } | Name::Root { name, .. } => name.clone(),
         Name::Partial(path) | Name::Quarantined(path) | Name::Orphan(path) => path.file_name().unwrap().to_string_lossy().into_owned(),
     };
@@ -401,7 +402,7 @@ fn what_was_made_of_a_package_goes_before_it_and_with_it() {
     for coordinates in &packages {
         let plain = PlainPackages::new(&scene.store);
         let from = MadeFrom { sha256: Sha256::of(b"package"), blob: Digest::of(b"package") };
-        let staged = plain.stage(coordinates, from, &mut noise(9000, coordinates.name().len() as u64 + 7).as_slice()).unwrap();
+        let staged = plain.stage(coordinates, from, u64::MAX, &mut noise(9000, coordinates.name().as_bytes()[0].into()).as_slice()).unwrap();
         plain.keep(&staged).unwrap();
     }
     scene.store.flush().unwrap();
@@ -409,20 +410,21 @@ fn what_was_made_of_a_package_goes_before_it_and_with_it() {
         let name = |entry: &Entry| match &entry.name {
             Name::Package(coordinates) => coordinates.name().to_owned(),
             Name::Metadata { path, .. } => path.clone(),
+            Name::Plain { package, .. } => package.clone(),
             _ => panic!("{entry:?}"),
         };
         plan.entries.iter().map(name).collect::<Vec<_>>()
     };
     let asked = plan_removal(&scene.store, &[Pinnable::Package(packages[0].clone())]).unwrap();
-    assert_eq!(gone(&asked), ["a", "a_1_amd64.deb decompressed"]);
+    assert_eq!(gone(&asked), ["a", "a_1_amd64"]);
     let clean = |clean| gone(&plan_clean(&scene.store, &clean).unwrap());
-    assert_eq!(clean(Clean { packages: true, ..Clean::default() }), ["a", "b", "a_1_amd64.deb decompressed", "b_1_amd64.deb decompressed"]);
+    assert_eq!(clean(Clean { packages: true, ..Clean::default() }), ["a", "b", "a_1_amd64", "b_1_amd64"]);
     assert_eq!(clean(Clean { rest: true, ..Clean::default() }), ["InRelease"]);
     scene.package("older", 1000, 20, 1);
     let mut all = candidates::packages(&scene.store.read().unwrap(), None).unwrap();
     all.sort_by(|a, b| a.turn().cmp(&b.turn()));
     let order: Vec<String> = all.iter().map(|candidate| String::from_utf8_lossy(&candidate.key).replace('\0', " ")).collect();
-    let plain = ["a", "b"].map(|name| format!("debian {name}_1_amd64.deb decompressed"));
+    let plain = ["a", "b"].map(|name| format!("debian {name}_1_amd64.deb decompressed 1"));
     assert_eq!(order[..2], plain);
     assert_eq!(order[2..], ["older 1 amd64 debian", "a 1 amd64 debian", "b 1 amd64 debian", "debian InRelease"]);
 }

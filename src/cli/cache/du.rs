@@ -11,8 +11,8 @@ use crate::cli::{Result, Session};
 ///
 /// For each class: how many, bytes before compression, bytes on disk, and of those what one name or image needs (own), what several need (shared), and what
 /// nothing needs any more (unused). Of images, several means several images; their count is that of images, and their bytes are those of all their chunks,
-/// each once. Plain are packages that are kept decompressed, too, because they were installed again. All but these comes from counters: it takes no longer for a
-/// large store.
+/// each once. Plain are packages that are kept decompressed, too, because they were used more than once; they are counted one by one. All else comes from counters: it
+/// takes no longer for a large store.
 ///
 /// On a terminal a table. Elsewhere a line for each class, without headings, with these columns separated by tabs: class, count, raw, on disk, own, shared,
 /// unused; sizes in bytes.

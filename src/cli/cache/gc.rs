@@ -14,7 +14,7 @@ use crate::ui::{Asked, Outcome};
 /// Remove what is over the limits, and what nothing needs
 ///
 /// The limits are those of the configuration, which hold after every build as well; options win over them. Packages go by last use, then by number of uses,
-/// those that no kept image has before the others; images by last use. A cache that is too large goes down to nine tenths of its limit. What is pinned or in
+/// those that no kept image has before the others, and what is kept of them decompressed before all; images by last use. A cache that is too large goes down to nine tenths of its limit. What is pinned or in
 /// use stays. Then goes what nothing refers to: chunks of images that are gone, interrupted downloads of a week ago, leftovers of crashes.
 ///
 /// Prints what goes and why, summed up; with --verbose each of it. On a terminal a table; elsewhere columns separated by tabs, without headings: what, why, how

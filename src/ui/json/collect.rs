@@ -47,6 +47,7 @@ struct Gone<'a> {
 enum What<'a> {
     Package { name: &'a str, version: &'a str, arch: &'a str, repository: &'a str },
     Metadata { archive: &'a str, path: &'a str },
+    Plain { archive: &'a str, package: &'a str },
     Image { spec_hash: String, name: &'a str, version: &'a str },
     Root { key: String, name: &'a str },
     Partial { path: String },
@@ -121,6 +122,7 @@ impl<'a> From<&'a Entry> for Gone<'a> {
                 What::Package { name, version, arch, repository }
             }
             Name::Metadata { archive, path } => What::Metadata { archive, path },
+            Name::Plain { archive, package } => What::Plain { archive, package },
             Name::Image { spec_hash, name, version } => What::Image { spec_hash: spec_hash.to_string(), name, version },
             Name::Root { key, name } => What::Root { key: key.to_string(), name },
             Name::Partial(file) => What::Partial { path: path(file) },

@@ -57,7 +57,6 @@ check "the next build, by a lock, keeps it anew" eval 'ended_with 0 && install a
 composer verify cache verify
 check "then the store is whole" ended_with 0
 
-check "fetching keeps none" eval 'composer fetch fetch "$MINIMAL" && equals "$(use_of plain.count)" "$KEPT"'
 composer index cache rebuild-index
 check "an index that is made again knows them" eval 'ended_with 0 && equals "$(use_of plain.count)" "$KEPT"'
 composer removed cache clean libc6 --verbose
