@@ -51,7 +51,8 @@ check "these were configured before all were fetched" \
     awk '/^configuring packages/ { begun = 1 } /^fetching packages: .* in / { done = begun } END { exit !done }' "$ERR"
 check "no output, and no process, is left of it" eval 'holds_only "$PLACE/out-overlapping" && is_empty "$("$PYTHON" "$HERE/processes.py" left /dev/null "$PLACE")"'
 stop_mirror
-composer again build "$MINIMAL" -o "$PLACE/out-overlapping" --json
+# (With no room for decompressed packages: what is damaged below shall be what is read.)
+IMAGE_COMPOSER_STORAGE_PACKAGE_CACHE_MAX_SIZE_GB=0.15 composer again build "$MINIMAL" -o "$PLACE/out-overlapping" --json
 check "the next run fetches that package alone" eval 'ended_with 0 && equals "$(fetched)" 1'
 AGAIN=$PLACE/out-overlapping/$ARTIFACT
 seed || return
@@ -64,7 +65,7 @@ DAMAGED=$(for blob in "$STORE"/blobs/*/*.zst; do if head -c 400 "$blob" | grep -
 check "a package is there to be damaged" test -f "$DAMAGED" || return
 printf '\377\377\377\377' | dd of="$DAMAGED" bs=1 seek=$(($(stat -c %s "$DAMAGED") / 2)) conv=notrunc status=none
 start_mirror 'stall:/systemd_:1' || return
-composer damaged build "$MINIMAL" -o "$PLACE/out-overlapping" "${MIRROR[@]}" --rebuild --json
+IMAGE_COMPOSER_STORAGE_PACKAGE_CACHE_MAX_SIZE_GB=0.15 composer damaged build "$MINIMAL" -o "$PLACE/out-overlapping" "${MIRROR[@]}" --rebuild --json
 check "both are fetched again" eval 'ended_with 0 && equals "$(fetched)" 2 && says "$ERR" "warning: .*damaged"'
 check "the one that stalled from where it stopped" grep -qE '/systemd_.*"range": "bytes=[1-9]' "$MIRROR_LOG"
 # A silent connection is given up after half a minute.
