@@ -57,7 +57,7 @@ struct Rest<'a> {
 }
 
 impl Supplies<'_> {
-    /// Whether the worker failed because of a package that it had decompressed.
+    /// Whether the worker failed because of a package that it was given decompressed.
     fn gave_plain(&self, failure: &worker::WorkerFailure) -> bool {
         self.plain.as_ref().zip(failure.unreadable_blob.as_ref()).is_some_and(|(plain, blob)| plain.gave(blob))
     }
@@ -231,8 +231,9 @@ impl Build<'_> {
 
     /// With packages that are decompressed already, and others that are to be kept so, where the store is one that keeps.
     fn plainly<'a>(&'a self, mut supplies: Supplies<'a>, records: &'a [PackageRecord]) -> Supplies<'a> {
-        // RPM packages are read by rpm itself.
-        if let Some(store) = self.packages.filter(|_| self.request.spec.profile.packaging == Packaging::Deb) {
+        // RPM packages are read by rpm itself; with the whole root kept, there are none.
+        let is_wanted = self.request.spec.profile.packaging == Packaging::Deb && !supplies.sources.is_empty();
+        if let Some(store) = self.packages.filter(|_| is_wanted) {
             let relations = plan::relations(&self.request.spec, records);
             let turn = |place: usize| relations[place].turn();
             match Plain::begin(self.request, store, records, turn, &mut supplies.sources) {

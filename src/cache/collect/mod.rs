@@ -6,8 +6,8 @@
 //!
 //! A [`Plan`] is a value: a dry run shows it, carrying it out takes it. What has changed by then (was used again, pinned, taken by a build) stays.
 //!
-//! *Order*: what is damaged, plain packages, packages that no kept image's lock names before those that one does, each by last use, then by number of uses; images by last use. Pinned names
-//! stay, and so does what a live process uses. A cache that is over its size goes down to nine tenths of it, so that a full one is not collected at every
+//! *Order*: what is damaged, plain packages, packages that no kept image's lock names before those that one does, each by last use, then by number of uses;
+//! images by last use. Pinned names stay, and so does what a live process uses. A cache that is over its size goes down to nine tenths of it, so that a full one is not collected at every
 //! build; a limit of age or number is met exactly. Sizes are bytes on disk.
 
 mod candidates;
