@@ -128,9 +128,13 @@ fn check(package: &Coordinates, source: &Source, len: u64, keyring: &Keyring, no
 
 #[cfg(test)]
 mod tests {
+    use pgp::composed::{ArmorOptions, KeyType};
+    use pgp::crypto::hash::HashAlgorithm;
+    use pgp::packet::SignatureType;
+
     use super::*;
     use crate::repo::signature::Reason;
-    use crate::repo::signature::tests::keys::{KEY_BIRTH, SignOptions, TestKey};
+    use crate::repo::signature::tests::keys::{KEY_BIRTH, KeyOptions, SignOptions, TestKey};
     use crate::root::RpmBuilder;
 
     fn judged(package: &[u8], key: &TestKey) -> Result<(), Flaw> {
@@ -155,6 +159,25 @@ mod tests {
         assert!(matches!(judged(&package.build(), &other), Err(Flaw::Signature(SignatureError::Refused(_)))));
         let unsigned = RpmBuilder::new("demo", "1", "1").build();
         assert!(matches!(judged(&unsigned, &key), Err(Flaw::Signature(SignatureError::Unsigned))));
+    }
+
+    /// As Red Hat and others sign.
+    #[test]
+    fn a_package_is_proven_by_a_signature_of_version_3() {
+        let key = TestKey::with(KeyOptions { kind: KeyType::Rsa(2048), ..KeyOptions::default() });
+        let package = RpmBuilder::new("demo", "1", "1").file("/usr/share/demo", b"demo", 0o644);
+        let signed = |header: &[u8], digest| {
+            let signature = key.sign_version_3(header, SignatureType::Binary, &SignOptions { digest, ..SignOptions::default() });
+            package.clone().signed(signature.to_armored_string(ArmorOptions::default()).unwrap()).build()
+        };
+        judged(&signed(&package.header(), HashAlgorithm::Sha256), &key).unwrap();
+        for (refused, reason) in [
+            (signed(b"of another package", HashAlgorithm::Sha256), Reason::Mismatch),
+            (signed(&package.header(), HashAlgorithm::Sha1), Reason::WeakDigest("SHA1".to_owned())),
+        ] {
+            let Err(Flaw::Signature(SignatureError::Refused(rejections))) = judged(&refused, &key) else { panic!("not refused") };
+            assert_eq!(rejections[0].reason, reason);
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! The rule: at least one good signature by a key of the keyring. Good means that the signature holds over exactly the text that is returned, was
 //! made with an accepted digest algorithm, has not expired and is not from the future, and that its key was valid when it was made and may sign
 //! (`keyring.rs`). Signatures by keys that the keyring does not have are ignored, as long as there is a good one: archives sign with several keys.
+//! Signatures of version 3 are held to the same, wherever they stand: many RPM packages have no other. `gpgv` and rpm accept them, too.
 
 use std::io;
 
@@ -71,9 +72,15 @@ pub enum Reason {
     /// It rests on a digest algorithm that can be made to collide.
     #[error("it rests on {0}, which is too weak")]
     WeakDigest(String),
-    /// It is of a type or version that signs no files, or demands what this program does not know.
-    #[error("it is not of a kind that signs files")]
+    /// Its type, in its version, is not one that this program accepts for files.
+    #[error("it is of a type or version that is not accepted")]
     Kind,
+    /// It demands what this program does not know.
+    #[error("it demands what this program does not know")]
+    Demand,
+    /// It has no time.
+    #[error("it does not say when it was made")]
+    Undated,
     /// It was made after now.
     #[error("it is from the future ({})", utc(*.0))]
     FromTheFuture(u64),
@@ -265,23 +272,28 @@ fn judge_one<'a>(signature: &Signature, text: &[u8], keyring: &'a Keyring, now: 
 }
 
 fn check(signature: &Signature, key: &Key, text: &[u8], now: u64) -> Result<(), Reason> {
-    // Of the other types some are computed over no text at all.
-    let config = signature.config().filter(|config| matches!(config.typ(), SignatureType::Binary | SignatureType::Text)).ok_or(Reason::Kind)?;
-    // Version 3 cannot say when a signature expires, nor demand anything.
-    if !matches!(config.version(), SignatureVersion::V4 | SignatureVersion::V6) {
+    // Of the other types some are computed over no text at all. What version 3 says of itself is its type and time (RFC 4880 §5.2.2): it cannot expire,
+    // nor demand anything. It is there for packages, which are signed as bytes.
+    let config = signature.config().ok_or(Reason::Kind)?;
+    let signs_files = match config.version() {
+        SignatureVersion::V3 => config.typ() == SignatureType::Binary,
+        SignatureVersion::V4 | SignatureVersion::V6 => matches!(config.typ(), SignatureType::Binary | SignatureType::Text),
+        _ => false,
+    };
+    if !signs_files {
         return Err(Reason::Kind);
     }
     // “Critical” means: refuse the signature if you do not know this (RFC 9580 §5.2.3.7).
     let unknown = |data: &SubpacketData| matches!(data, SubpacketData::Other(..) | SubpacketData::Experimental(..) | SubpacketData::Notation(_));
     if config.hashed_subpackets().any(|subpacket| subpacket.is_critical && unknown(&subpacket.data)) {
-        return Err(Reason::Kind);
+        return Err(Reason::Demand);
     }
     if !is_accepted(Some(config.hash_alg)) {
         return Err(Reason::WeakDigest(config.hash_alg.to_string()));
     }
     key.verify(signature, text).map_err(|_| Reason::Mismatch)?;
     // From here on the signature's own statements are known to be its key's.
-    let made = created(signature).ok_or(Reason::Kind)?;
+    let made = created(signature).ok_or(Reason::Undated)?;
     if made > now.saturating_add(CLOCK_TOLERANCE) {
         return Err(Reason::FromTheFuture(made));
     }
@@ -293,6 +305,8 @@ fn check(signature: &Signature, key: &Key, text: &[u8], now: u64) -> Result<(), 
     if let Some(flaw) = flaw {
         return Err(flaw.clone().into());
     }
+    // This also refuses a signature of GnuPG's version 5 that is dressed up as one of version 3: what it hashes ends in a zero and a short length, which
+    // then pass for the type and for a time soon after 1970.
     if made < key.created() {
         return Err(Reason::OlderThanKey);
     }

@@ -1,6 +1,6 @@
 //! Each rule, with a signature that breaks only this one.
 
-use pgp::composed::{DetachedSignature, KeyType};
+use pgp::composed::{ArmorOptions, DetachedSignature, KeyType};
 use pgp::crypto::hash::HashAlgorithm;
 use pgp::packet::{Notation, Subpacket, SubpacketData};
 use pgp::ser::Serialize as _;
@@ -212,8 +212,60 @@ fn what_a_signature_demands_and_we_do_not_know_refuses_it() {
     let key = TestKey::new(1);
     let notation = Notation { readable: true, name: "demand@example.org".into(), value: "yes".into() };
     let with = |subpacket| check(&key, &SignOptions { more: vec![subpacket], ..SignOptions::default() });
-    assert_eq!(reason(with(Subpacket::critical(SubpacketData::Notation(notation.clone())).unwrap())), Reason::Kind);
+    assert_eq!(reason(with(Subpacket::critical(SubpacketData::Notation(notation.clone())).unwrap())), Reason::Demand);
     assert!(with(Subpacket::regular(SubpacketData::Notation(notation)).unwrap()).is_ok());
+}
+
+#[test]
+fn a_signature_without_a_time_is_refused() {
+    let key = TestKey::new(1);
+    let undated = key.sign_undated(TEXT.as_bytes()).to_bytes().unwrap();
+    assert_eq!(reason(verify_detached(TEXT.as_bytes(), &undated, &keyring(&key), NOW)), Reason::Undated);
+}
+
+#[test]
+fn signatures_of_version_3_follow_the_same_rules() {
+    let key = TestKey::with(KeyOptions { kind: KeyType::Rsa(2048), expires_after: Some(5000), ..KeyOptions::default() });
+    let text = b"of one line";
+    let sign = |kind, how: &SignOptions| key.sign_version_3(text, kind, how).to_bytes().unwrap();
+    let check = |text: &[u8], signature: &[u8]| verify_detached(text, signature, &keyring(&key), NOW);
+    let how = SignOptions { digest: HashAlgorithm::Sha256, ..SignOptions::default() };
+
+    let good = sign(SignatureType::Binary, &how);
+    assert_eq!(check(text, &good).unwrap(), Verified { text: text.to_vec(), signers: vec![key.fingerprint()] });
+    assert_eq!(reason(check(b"of another", &good)), Reason::Mismatch);
+    assert_eq!(reason(verify_detached(text, &good, &keyring(&TestKey::new(2)), NOW)), Reason::UnknownKey);
+    assert_eq!(reason(check(text, &sign(SignatureType::Text, &how))), Reason::Kind);
+    for digest in [HashAlgorithm::Sha1, HashAlgorithm::Md5, HashAlgorithm::Ripemd160] {
+        let weak = sign(SignatureType::Binary, &SignOptions { digest, ..how.clone() });
+        assert_eq!(reason(check(text, &weak)), Reason::WeakDigest(digest.to_string()));
+    }
+    for (created, expected) in [
+        (KEY_BIRTH - 1, Reason::OlderThanKey),
+        (KEY_BIRTH + 5000, Reason::KeyExpired(u64::from(KEY_BIRTH) + 5000)),
+        (NOW as u32 + 3600, Reason::FromTheFuture(NOW + 3600)),
+    ] {
+        assert_eq!(reason(check(text, &sign(SignatureType::Binary, &SignOptions { created, ..how.clone() }))), expected);
+    }
+
+    // After the head of the packet: its version, the five of the bytes that follow and are signed, the type, the time.
+    assert_eq!(good[3..6], [3, 5, 0]);
+    let changed = |at: usize, byte: u8| [&good[..at], &[byte], &good[at + 1..]].concat();
+    assert_eq!(reason(check(text, &changed(9, good[9] ^ 1))), Reason::Mismatch, "the time is signed");
+    // Version 2 hashes the same, and is not accepted.
+    assert_eq!(reason(check(text, &changed(3, 2))), Reason::Kind);
+}
+
+#[test]
+fn a_signature_of_version_3_in_a_frame_is_as_good() {
+    let key = TestKey::new(1);
+    let framed = |kind| {
+        let sign = |text: &str| Ok(vec![key.sign_version_3(text.as_bytes(), kind, &SignOptions::default()).signature]);
+        let message = CleartextSignedMessage::new_many(TEXT, sign).unwrap().to_armored_string(ArmorOptions::default()).unwrap();
+        verify_cleartext(message.as_bytes(), &keyring(&key), NOW)
+    };
+    assert_eq!(framed(SignatureType::Binary).unwrap().text, TEXT.as_bytes());
+    assert_eq!(reason(framed(SignatureType::Text)), Reason::Kind);
 }
 
 #[test]

@@ -143,6 +143,24 @@ impl TestKey {
         DetachedSignature::new(self.signature(text, how)).to_armored_string(ArmorOptions::default()).unwrap()
     }
 
+    /// A signature beside the text that does not say when it was made.
+    pub(crate) fn sign_undated(&self, text: &[u8]) -> DetachedSignature {
+        let key = &self.primary;
+        let finish = |config: SignatureConfig| config.sign(key, &Password::empty(), text);
+        DetachedSignature::new(sign(key, SignatureType::Binary, HashAlgorithm::Sha512, Vec::new(), &[], finish))
+    }
+
+    /// A signature of version 3 beside the text, by the primary key. Of `how` it has the time and the digest, and room for nothing else.
+    pub(crate) fn sign_version_3(&self, text: &[u8], kind: SignatureType, how: &SignOptions) -> DetachedSignature {
+        let key = &self.primary;
+        // The library writes such packets and signs none: what is hashed is put together here, as RFC 4880 §5.2.2 has it.
+        let hashed = [text, &[kind.into()], &how.created.to_be_bytes()].concat();
+        let digest = how.digest.digest(&hashed).unwrap();
+        let signature = key.sign(&Password::empty(), how.digest, &digest).unwrap();
+        let config = SignatureConfig::v3(kind, key.algorithm(), how.digest, Timestamp::from_secs(how.created), key.legacy_key_id());
+        DetachedSignature::new(Signature::from_config(config, [digest[0], digest[1]], signature).unwrap())
+    }
+
     fn signature(&self, text: &[u8], how: &SignOptions) -> Signature {
         let mut statements = vec![SubpacketData::SignatureCreationTime(Timestamp::from_secs(how.created))];
         statements.extend(how.expires_after.map(|after| SubpacketData::SignatureExpirationTime(Duration::from_secs(after))));
