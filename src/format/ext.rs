@@ -34,6 +34,9 @@ const RO_COMPAT_CHECKSUMS: u32 = 0x10 | 0x400;
 /// The features of ext4 that ext3 has not: large files of many blocks, checksums, many folders, inodes with more fields.
 const RO_COMPAT_EXT4: u32 = 0x8 | 0x10 | 0x20 | 0x40 | 0x400;
 
+/// Blocks of a group at least, where there is more than one: what `mke2fs -g` lets pass, in eights. With fewer, a small file would claim groups without end.
+const LEAST_BLOCKS_PER_GROUP: u64 = 256;
+
 const MAGIC: u16 = 0xef53;
 const EXTENT_MAGIC: u16 = 0xf30a;
 const BG_INODE_UNINIT: u16 = 1;
@@ -105,7 +108,10 @@ impl Superblock {
         let descriptor_len = if wide { u64::from(short(bytes, 254)?) } else { 32 };
         // A block of bits each says which are in use; with clusters of blocks it counts more of them.
         let counts = 1..=8 * block;
+        let groups = blocks.saturating_sub(first).div_ceil(blocks_per_group.max(1));
         let consistent = blocks_per_group > 0
+            && blocks_per_group.is_multiple_of(8)
+            && (blocks_per_group >= LEAST_BLOCKS_PER_GROUP || groups <= 1)
             && counts.contains(&inodes_per_group)
             && blocks < 1 << 48
             && free_blocks <= blocks
@@ -127,7 +133,7 @@ impl Superblock {
             block,
             blocks,
             free_blocks,
-            groups: blocks.saturating_sub(first).div_ceil(blocks_per_group),
+            groups,
             inodes_per_group,
             inode_len,
             descriptor_len,
@@ -333,5 +339,22 @@ mod tests {
         bytes[96] = 0x10;
         assert_eq!(Superblock::decode(&bytes).unwrap_err(), Refusal::Unsupported(0x10));
         assert_eq!(Superblock::decode(&bytes[..60]).unwrap_err(), Refusal::Foreign);
+    }
+
+    #[test]
+    fn groups_are_as_large_as_real_ones() {
+        let groups = |blocks: u32, per_group: u32| {
+            let mut bytes = vec![0; 1024];
+            // Blocks of 4 KiB, 32 inodes of 128 bytes in a group.
+            for (at, number) in [(4, blocks), (24, 2), (32, per_group), (40, 32)] {
+                bytes[at..at + 4].copy_from_slice(&number.to_le_bytes());
+            }
+            bytes[56..58].copy_from_slice(&MAGIC.to_le_bytes());
+            Superblock::decode(&bytes).map(|superblock| superblock.groups).ok()
+        };
+        assert_eq!([256, 264, 32_768].map(|per_group| groups(1 << 20, per_group)), [Some(4096), Some(3972), Some(32)]);
+        assert_eq!([0, 1, 8, 248, 255, 257, 260].map(|per_group| groups(1 << 28, per_group)), [None; 7]);
+        // A small file system that is one group.
+        assert_eq!([groups(64, 64), groups(65, 64), groups(64, 60)], [Some(1), None, None]);
     }
 }

@@ -122,7 +122,7 @@ impl Store {
     fn stage_with(&self, raw: &Path, known: Known, progress: &dyn Progress, cancel: &Cancel) -> Result<Option<StagedImage>> {
         let file = File::open(raw).map_err(Error::io("open", raw))?;
         let allocated = file.metadata().map_err(Error::io("inspect", raw))?.blocks().saturating_mul(512);
-        let mut cutter = Cutter::new(file, raw.to_owned(), known)?;
+        let mut cutter = Cutter::new(file, raw.to_owned(), known, cancel)?;
         progress.report(Event::Start { phase: Phase::Keep, total: Some(cutter.len()) });
         let mut ingest = Ingest {
             store: self,

@@ -10,6 +10,7 @@ use std::os::unix::fs::FileExt;
 use super::{BLOCK, ext4};
 use crate::format::number::{huge, long};
 use crate::format::tree::{self, HEAD_LEN, Head};
+use crate::progress::{Cancel, Cancelled};
 
 /// Extents at most: those of 2 million files take 32 MiB. The rest of a disk with more is cut as if nothing were known of it.
 pub(super) const EXTENT_LIMIT: usize = 1 << 21;
@@ -30,15 +31,15 @@ pub(super) struct Files(Vec<Range<u64>>);
 impl Files {
     /// The files in the file systems of a disk of `len` bytes; none where it has no file system that we can read. What cannot be read is no file here,
     /// and an error when the disk is cut.
-    pub(super) fn on(disk: &File, len: u64) -> Self {
+    pub(super) fn on(disk: &File, len: u64, cancel: &Cancel) -> Result<Self, Cancelled> {
         if let Some(extents) = of_tree(disk, len) {
-            return Self::new(extents, len);
+            return Ok(Self::new(extents, len));
         }
-        let mut extents = Vec::new();
+        let mut search = ext4::Search::new(cancel);
         for partition in partitions(disk, len) {
-            ext4::find_files(&Volume { disk, start: partition.start, len: partition.end - partition.start }, &mut extents);
+            search.visit(&Volume { disk, start: partition.start, len: partition.end - partition.start })?;
         }
-        Self::new(extents, len)
+        Ok(Self::new(search.into_extents(), len))
     }
 
     /// Takes what is within `len` bytes and does not overlap with what begins before it.
@@ -95,7 +96,7 @@ fn of_tree(disk: &File, len: u64) -> Option<Vec<Range<u64>>> {
     Some(extents)
 }
 
-/// The partitions of a disk by its GUID partition table (UEFI 2.10, §5.3); all of it where it has none.
+/// The partitions of a disk by its GUID partition table (UEFI 2.10, §5.3), but those that overlap an earlier one; all of it where it has none.
 fn partitions(disk: &File, len: u64) -> Vec<Range<u64>> {
     let whole = Volume { disk, start: 0, len };
     let entries = || {
@@ -109,5 +110,11 @@ fn partitions(disk: &File, len: u64) -> Vec<Range<u64>> {
         let range = first.checked_mul(SECTOR)?..last.checked_add(1)?.checked_mul(SECTOR)?;
         (entry[..16] != [0; 16] && range.start < range.end && range.end <= len).then_some(range)
     };
-    entries.chunks_exact(ENTRY_LEN).filter_map(range).collect()
+    let mut partitions: Vec<Range<u64>> = Vec::new();
+    for range in entries.chunks_exact(ENTRY_LEN).filter_map(range) {
+        if partitions.iter().all(|other| range.end <= other.start || other.end <= range.start) {
+            partitions.push(range);
+        }
+    }
+    partitions
 }

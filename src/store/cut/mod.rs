@@ -64,6 +64,9 @@ const WINDOW: usize = 16 << 20;
 /// How much is read at once.
 const READ_LEN: usize = 1 << 20;
 
+/// How much of a hole is taken in at once, in bytes: where its zeros must be hashed, that takes its time.
+const HOLE_LEN: u64 = 1 << 30;
+
 static ZEROS: [u8; READ_LEN] = [0; READ_LEN];
 
 /// Which chunks a byte belongs to.
@@ -241,10 +244,10 @@ pub(crate) struct Cutter {
 }
 
 impl Cutter {
-    /// Cuts the file as long as it is now.
-    pub(crate) fn new(file: File, path: PathBuf, known: Known) -> Result<Self> {
+    /// Cuts the file as long as it is now. First looks for the files on it, until `cancel`.
+    pub(crate) fn new(file: File, path: PathBuf, known: Known, cancel: &Cancel) -> Result<Self> {
         let len = file.metadata().map_err(Error::io("inspect", &path))?.len();
-        let files = Files::on(&file, len);
+        let files = Files::on(&file, len, cancel)?;
         Ok(Self { known, ..Self::with_files(file, path, len, files) })
     }
 
@@ -305,14 +308,16 @@ impl Cutter {
         Ok((!done).then_some(window))
     }
 
-    /// Takes in the next hole of the file system, or up to [`READ_LEN`] bytes of data.
+    /// Takes in up to [`HOLE_LEN`] bytes of the next hole of the file system, or up to [`READ_LEN`] bytes of data.
     fn step(&mut self, window: &mut Window) -> Result<()> {
         if self.at >= self.data_end {
             let found = self.seek(SeekFrom::Data(self.at))?;
             let data = if found == self.len { found } else { found / BLOCK * BLOCK };
             if data > self.at {
-                self.hasher.update_zeros(data - self.at);
-                self.at = data;
+                // Up to a multiple of that length: so units of zeros whose values are known stay whole.
+                let end = data.min((self.at / HOLE_LEN + 1) * HOLE_LEN);
+                self.hasher.update_zeros(end - self.at);
+                self.at = end;
                 while self.done < self.at {
                     let length = self.to_border().min(self.at - self.done);
                     if self.is_known {

@@ -47,7 +47,7 @@ fn cut_as(bytes: &[u8], sparse: bool, files: Option<Files>, window: usize) -> Cu
         }
     }
     let len = bytes.len() as u64;
-    let files = files.unwrap_or_else(|| Files::on(&file, len));
+    let files = files.unwrap_or_else(|| Files::on(&file, len, &Cancel::default()).unwrap());
     let mut cutter = Cutter { window, ..Cutter::with_files(file, PathBuf::new(), len, files) };
     let mut all = Window::default();
     let mut cut = Cut { pieces: Vec::new(), files: Vec::new(), rest: Vec::new() };
@@ -212,7 +212,7 @@ fn disk_with_ext4() -> (Vec<u8>, Vec<Range<u64>>) {
 fn files_on(disk: &[u8]) -> Files {
     let file = tempfile::tempfile().unwrap();
     file.write_all_at(disk, 0).unwrap();
-    Files::on(&file, disk.len() as u64)
+    Files::on(&file, disk.len() as u64, &Cancel::default()).unwrap()
 }
 
 #[test]
@@ -222,6 +222,65 @@ fn files_of_ext4_are_found() {
     // The same without a partition table.
     let moved = extents.iter().map(|extent| extent.start - (1 << 20)..extent.end - (1 << 20)).collect();
     assert_eq!(files_on(&disk[1 << 20..3 << 20]), Files::new(moved, 2 << 20));
+}
+
+#[test]
+fn groups_that_no_file_system_has_are_not_looked_at() {
+    let (mut disk, extents) = disk_with_ext4();
+    let per_group = (1 << 20) + 1024 + 32;
+    for (blocks, found) in [(256_u32, true), (1, false), (128, false), (260, false)] {
+        disk[per_group..per_group + 4].copy_from_slice(&blocks.to_le_bytes());
+        let files = if found { Files::new(extents.clone(), disk.len() as u64) } else { Files::default() };
+        assert_eq!(files_on(&disk), files, "{blocks}");
+    }
+}
+
+#[test]
+fn a_partition_that_overlaps_an_earlier_one_is_not_looked_at() {
+    let (mut disk, extents) = disk_with_ext4();
+    let mut put = |entry: usize, sectors: Range<u64>| {
+        let at = 1024 + entry * 128;
+        disk[at..at + 32].fill(7);
+        disk[at + 32..at + 40].copy_from_slice(&sectors.start.to_le_bytes());
+        disk[at + 40..at + 48].copy_from_slice(&(sectors.end - 1).to_le_bytes());
+        files_on(&disk)
+    };
+    // The file system is in the second entry, from sector 2048 on to 6144.
+    let all = Files::new(extents, 4 << 20);
+    assert_eq!(put(2, 2048..6144), all);
+    assert_eq!(put(0, 1024..2048), all);
+    assert_eq!(put(0, 1024..2049), Files::default());
+    assert_eq!(put(0, 6144..6145), all);
+    assert_eq!(put(0, 6143..6144), Files::default());
+}
+
+#[test]
+fn the_search_for_files_can_be_stopped() {
+    let cancel = Cancel::default();
+    cancel.cancel();
+    let file = tempfile::tempfile().unwrap();
+    file.write_all_at(&disk_with_ext4().0, 0).unwrap();
+    assert!(matches!(Cutter::new(file, PathBuf::new(), Known::new(), &cancel), Err(Error::Cancelled(_))));
+}
+
+#[test]
+fn a_long_hole_is_taken_in_step_by_step() {
+    let (file, at, len) = (tempfile::tempfile().unwrap(), HOLE_LEN + 3 * BLOCK, 3 * HOLE_LEN);
+    file.set_len(len).unwrap();
+    file.write_all_at(&noise(BLOCK as usize, 11), at).unwrap();
+    let mut cutter = Cutter::with_files(file, PathBuf::new(), len, Files::default());
+    let mut window = Window::default();
+    let mut steps = 0;
+    while cutter.at < len {
+        let before = cutter.at;
+        cutter.step(&mut window).unwrap();
+        assert!(cutter.at - before <= HOLE_LEN);
+        steps += 1;
+    }
+    assert!(steps >= 4, "{steps}");
+    // The borders of steps are none of the hole.
+    cutter.end_zeros(&mut window);
+    assert_eq!(window.pieces, [Piece::Hole(at), Piece::Data(Kind::Rest, BLOCK), Piece::Hole(len - at - BLOCK)]);
 }
 
 #[test]
