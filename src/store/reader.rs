@@ -7,6 +7,8 @@ use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
+
 use super::error::{Damage, Error, Object, Problem, Result};
 use crate::digest::Digest;
 use crate::format::blob::{self, FRAME_WINDOW_LOG, Header};
@@ -37,9 +39,18 @@ enum State {
 /// Opens a blob file by its path, for processes that have no index. Nothing is trusted but `expected`.
 ///
 /// # Errors
-/// [`Error::Damaged`] for a missing file and for one that does not begin as a blob does.
+/// [`Error::Damaged`] for a missing file and for one that does not begin as a blob does; [`Error::Io`] for one that this process may not open, or for which
+/// it has no room.
 pub fn open_file(path: &Path, expected: &Digest) -> Result<BlobReader> {
-    BlobReader::open(path, expected).map_err(|problem| damage(path, expected, problem).into())
+    BlobReader::open(path, expected).map_err(|problem| match problem {
+        Problem::Unreadable(error) if is_of_process(&error) => Error::io("open", path)(error),
+        problem => damage(path, expected, problem).into(),
+    })
+}
+
+/// Whether an error says nothing of the file: another user, or this process a moment later, can read it.
+fn is_of_process(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::ACCESS | Errno::PERM | Errno::MFILE | Errno::NFILE | Errno::NOMEM))
 }
 
 fn damage(path: &Path, digest: &Digest, problem: Problem) -> Damage {
@@ -134,4 +145,16 @@ fn read_exactly(file: &mut File, buffer: &mut [u8]) -> Result<(), Problem> {
         io::ErrorKind::UnexpectedEof => Problem::Format(crate::format::FormatError::CutOff { what: "blob header" }),
         _ => Problem::Unreadable(error),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_another_user_can_read_is_not_damaged() {
+        for (errno, of_process) in [(Errno::ACCESS, true), (Errno::MFILE, true), (Errno::IO, false), (Errno::ISDIR, false)] {
+            assert_eq!(is_of_process(&errno.into()), of_process, "{errno}");
+        }
+    }
 }

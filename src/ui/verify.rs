@@ -4,6 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use image_composer::cache::verify::{Owner, Verification, owner_of};
+use image_composer::digest::Digest;
 use image_composer::store::{Checked, Findings, Object, Repaired, WrongRow};
 use image_composer::units::{ByteSize, human_duration};
 use serde::Serialize;
@@ -55,7 +56,7 @@ fn lines(outcome: &Verification) -> Vec<String> {
         let name = owner_of(&wrong.name, &outcome.findings).map_or_else(|| "a name".to_owned(), |owner| called(&owner));
         lines.push(format!("wrong in the index: {name}: {}", wrong.reason));
     }
-    for key in images {
+    for (key, _) in images {
         if let Some(owner) = owner_of(&image_composer::store::Name::Image(*key), &outcome.findings) {
             lines.push(format!("incomplete: {}: {}", called(&owner), owner.remedy()));
         }
@@ -255,7 +256,7 @@ impl Report {
             let kind = belongs.as_ref().map_or("unknown", |belongs| belongs.kind);
             WrongName { kind, name: belongs.and_then(|belongs| belongs.name.or(belongs.spec_hash)), problem: wrong.reason }
         };
-        let image = |key: &image_composer::digest::Digest| owner_of(&image_composer::store::Name::Image(*key), findings).as_ref().map(Belongs::from);
+        let image = |(key, _): &(Digest, Digest)| owner_of(&image_composer::store::Name::Image(*key), findings).as_ref().map(Belongs::from);
         let count = |count: &image_composer::store::WrongCount| {
             let (object, digest) = object(&count.object);
             Count { object, digest, found: count.found, counted: count.counted }

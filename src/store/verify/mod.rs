@@ -43,8 +43,8 @@ pub struct Findings {
     pub rows: Vec<WrongRow>,
     /// Names that point to nothing, or that their file contradicts.
     pub names: Vec<WrongName>,
-    /// Images that are served and have parts that are lost, by their keys.
-    pub images: Vec<Digest>,
+    /// Images that are served and have parts that are lost: their keys and records, sorted.
+    pub images: Vec<(Digest, Digest)>,
     /// Counts of references that are wrong.
     pub counts: Vec<WrongCount>,
     /// How many counters of the index (totals, live bytes of packs) are not what its rows add up to.
@@ -113,6 +113,8 @@ pub enum Name {
 pub struct WrongName {
     /// Which.
     pub name: Name,
+    /// What it stands for: of an image its record.
+    pub(crate) blob: Digest,
     /// Why not.
     pub reason: &'static str,
 }

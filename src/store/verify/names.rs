@@ -13,29 +13,29 @@ pub(super) fn check(snapshot: &Snapshot, blobs: &Blobs, findings: &mut Findings)
     for (key, row) in &snapshot.packages {
         let says = |header: &Header| header.package.as_ref().filter(|name| name.key() == *key).map(|name| name.sha256);
         let found = claims(snapshot, blobs, &row.blob, row.alias.as_ref(), |header| says(header).map(|sha256| sha256 == row.sha256));
-        note(&found, Name::Package(key.clone()), findings);
+        note(&found, Name::Package(key.clone()), row.blob, findings);
     }
     for (key, row) in &snapshot.metadata {
         let says = |header: &Header| header.metadata.as_ref().filter(|name| name.key() == *key).map(|_| true);
-        note(&claims(snapshot, blobs, &row.blob, row.alias.as_ref(), says), Name::Metadata(key.clone()), findings);
+        note(&claims(snapshot, blobs, &row.blob, row.alias.as_ref(), says), Name::Metadata(key.clone()), row.blob, findings);
     }
     for (key, row) in &snapshot.images {
         let Some(record) = blobs.records.get(&row.record) else {
             if !snapshot.blobs.contains_key(&row.record) {
-                findings.names.push(WrongName { name: Name::Image(*key), reason: DANGLING });
+                findings.names.push(WrongName { name: Name::Image(*key), blob: row.record, reason: DANGLING });
             } else if !row.damaged {
-                findings.images.push(*key);
+                findings.images.push((*key, row.record));
             }
             continue;
         };
         let lost = |digest: &Digest| blobs.unreadable.contains(digest) || !snapshot.blobs.contains_key(digest);
         if record.spec_hash != *key {
-            findings.names.push(WrongName { name: Name::Image(*key), reason: CONTRADICTED });
+            findings.names.push(WrongName { name: Name::Image(*key), blob: row.record, reason: CONTRADICTED });
         } else if (record.manifest, record.lock, record.annotations) != (row.manifest, row.lock, row.annotations) {
             findings.rows.push(WrongRow::Image(*key));
         } else if !row.damaged && (lost(&row.manifest) || blobs.incomplete.contains(&row.manifest)) {
             // A lost lock is no reason not to serve the disk.
-            findings.images.push(*key);
+            findings.images.push((*key, row.record));
         }
     }
     findings.images.sort();
@@ -67,10 +67,10 @@ fn claims(snapshot: &Snapshot, blobs: &Blobs, blob: &Digest, alias: Option<&Dige
     }
 }
 
-fn note(claim: &Claim, name: Name, findings: &mut Findings) {
+fn note(claim: &Claim, name: Name, blob: Digest, findings: &mut Findings) {
     match claim {
         Claim::Held => {}
         Claim::Unwritten => findings.unwritten.push(name),
-        Claim::Wrong(reason) => findings.names.push(WrongName { name, reason }),
+        Claim::Wrong(reason) => findings.names.push(WrongName { name, blob, reason }),
     }
 }

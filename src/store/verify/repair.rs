@@ -4,7 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 
 use super::count::Recount;
-use super::{Findings, Framing, Name, WrongRow, inspect};
+use super::{Findings, Framing, Name, WrongName, WrongRow, inspect};
 use crate::digest::Digest;
 use crate::format::blob::{Alias, BlobKind, Header, MetadataName, PackageName};
 use crate::format::pack::{self, HEAD_LEN};
@@ -64,10 +64,11 @@ impl Store {
             done.given_up += u64::from(given_up);
         }
         for wrong in &findings.names {
-            done.names_removed += u64::from(remove_name(&txn, &wrong.name)?);
+            done.names_removed += u64::from(remove_name(&txn, wrong)?);
         }
-        for key in &findings.images {
-            if let Some(row) = txn.get::<ImageRow>(key.as_bytes())?.filter(|row| !row.damaged) {
+        for (key, record) in &findings.images {
+            // One that was built again meanwhile is another one.
+            if let Some(row) = txn.get::<ImageRow>(key.as_bytes())?.filter(|row| !row.damaged && row.record == *record) {
                 txn.put(key.as_bytes(), &ImageRow { damaged: true, ..row })?;
                 done.images_marked += 1;
             }
@@ -260,7 +261,16 @@ impl Drop for Reframed {
     }
 }
 
-fn remove_name(txn: &WriteTxn<'_>, name: &Name) -> Result<bool> {
+/// Takes a name away, unless it was given to something else meanwhile.
+fn remove_name(txn: &WriteTxn<'_>, WrongName { name, blob, .. }: &WrongName) -> Result<bool> {
+    let now = match name {
+        Name::Package(key) => txn.get::<PackageRow>(key)?.map(|row| row.blob),
+        Name::Metadata(key) => txn.get::<MetadataRow>(key)?.map(|row| row.blob),
+        Name::Image(key) => txn.get::<ImageRow>(key.as_bytes())?.map(|row| row.record),
+    };
+    if now != Some(*blob) {
+        return Ok(false);
+    }
     match name {
         Name::Package(key) => txn.table::<PackageRow>()?.remove(key)?,
         Name::Metadata(key) => txn.table::<MetadataRow>()?.remove(key)?,
@@ -299,4 +309,43 @@ fn is_orphan(txn: &WriteTxn<'_>, object: &Object) -> Result<bool> {
         Object::Chunk(_) => true,
     };
     Ok(!known)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::cache::{ImageCache, NewImage, SpecHash};
+    use crate::progress::{Cancel, Silent};
+    use crate::store::Store;
+
+    #[test]
+    fn an_image_that_was_built_again_meanwhile_is_served() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("store")).unwrap();
+        let (raw, spec) = (dir.path().join("raw"), SpecHash::of_canonical(b"a"));
+        let keep = |bytes: &[u8]| {
+            std::fs::write(&raw, bytes).unwrap();
+            let text = str::to_owned;
+            let new = NewImage {
+                name: text("minimal"),
+                version: text("1.0"),
+                dist: text("debian12"),
+                arch: text("x86_64"),
+                annotations: Vec::new(),
+                lock: Vec::new(),
+                build_time: std::time::Duration::from_secs(1),
+                source_date: 0,
+                releases: Vec::new(),
+                imported: None,
+            };
+            ImageCache::new(&store).insert(&spec, &new, &raw, &Silent, &Cancel::default()).unwrap()
+        };
+        let image = keep(b"first");
+        std::fs::write(store.blob_path(&image.manifest), "damaged").unwrap();
+        let findings = store.check(&Silent, &Cancel::default()).unwrap();
+        assert_eq!(findings.images.len(), 1);
+        keep(b"second");
+        assert_eq!(store.repair(&findings, &Cancel::default()).unwrap().images_marked, 0);
+        assert!(ImageCache::new(&store).lookup(&spec).unwrap().is_some());
+        assert!(!store.check(&Silent, &Cancel::default()).unwrap().is_damaged());
+    }
 }
