@@ -296,15 +296,15 @@ impl Build<'_> {
 
     fn client(&self) -> Result<Client, Error> {
         let proxies = match &self.request.proxy {
-            Some(proxy) => Some(Proxies::all(proxy)),
-            None if self.request.offline => None,
-            // Where apt has none, the environment may have.
-            None => Some(repo::deb::sources::proxies(Path::new("/"))?).filter(|proxies| *proxies != Proxies::default()),
+            Some(proxy) => Proxies::all(proxy),
+            // Nobody is asked, so it does not matter what the host has.
+            None if self.request.offline => Proxies::default(),
+            None => repo::deb::sources::proxies(Path::new("/"), Proxies::of_environment(|name| std::env::var(name).ok()))?,
         };
         let home = std::env::var_os("HOME").map(std::path::PathBuf::from);
         let credentials = if self.request.offline { Credentials::default() } else { Credentials::of_host(Path::new("/"), home.as_deref())? };
         let (tls, workers) = (self.request.tls.clone(), self.request.workers.fetch);
-        Ok(Client::new(&ClientOptions { proxies, credentials, tls, workers, ..ClientOptions::default() })?)
+        Ok(Client::new(&ClientOptions { proxies: Some(proxies), credentials, tls, workers, ..ClientOptions::default() })?)
     }
 
     fn load_options(&self) -> LoadOptions {

@@ -9,6 +9,7 @@ use reqwest::redirect::{Action, Attempt, Policy};
 
 use super::credentials::Credentials;
 use super::error::{Error, Trouble};
+use super::pace::Pace;
 use super::retry::Retry;
 use super::route::{Proxies, proxies, shown, without_credentials};
 use super::tls::Tls;
@@ -34,7 +35,11 @@ pub struct ClientOptions {
     pub connect_timeout: Duration,
     /// How long to wait for the next byte.
     pub idle_timeout: Duration,
-    /// How many more tries there are for what may pass: broken connections, timeouts, servers in trouble.
+    /// The least that all running transfers together have to bring, in bytes a second. One that brings less than its share over `rate_window` is given up.
+    pub least_rate: u64,
+    /// Over how long the rate is measured, from the first bytes on. Time in which no server is waited for does not count.
+    pub rate_window: Duration,
+    /// How many more tries there are for what may pass: broken connections, timeouts, slow transfers, servers in trouble.
     pub retries: u32,
     /// The pause before the first of them; each next one is twice as long, up to 30 s.
     pub retry_delay: Duration,
@@ -51,6 +56,8 @@ impl Default for ClientOptions {
             workers: 8,
             connect_timeout: Duration::from_secs(15),
             idle_timeout: Duration::from_secs(30),
+            least_rate: 1_000,
+            rate_window: Duration::from_secs(60),
             retries: 4,
             retry_delay: Duration::from_millis(500),
             user_agent: concat!("image-composer/", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -85,6 +92,7 @@ pub enum Response {
 #[derive(Debug)]
 pub struct Client {
     options: ClientOptions,
+    pace: Pace,
     /// One for each certificate that servers are shown, in their order, and one that shows none.
     http: Vec<OnceLock<Http>>,
 }
@@ -105,7 +113,8 @@ impl Client {
         proxies(options.proxies.as_ref(), |name| std::env::var(name).ok())?;
         let options = ClientOptions { workers: options.workers.max(1), ..options.clone() };
         let http = (0..=options.tls.certificates.len()).map(|_| OnceLock::new()).collect();
-        Ok(Self { options, http })
+        let pace = Pace::new(options.least_rate, options.rate_window);
+        Ok(Self { options, pace, http })
     }
 
     /// The file at `url`, unless it is longer than `limit` bytes, or has not changed since `validators`. Files of the host are always read.
@@ -168,7 +177,8 @@ impl Client {
             request = request.basic_auth(login, Some(password));
         }
         let request = request.build().map_err(|error| Error::Start(Box::new(error.without_url())))?;
-        Transfer::request(&http.client, request, self.patience(), self.options.idle_timeout, cancel).map_err(|error| match error {
+        let answer = Transfer::request(&http.client, request, self.patience(), self.options.idle_timeout, &self.pace, cancel);
+        answer.map_err(|error| match error {
             Error::Request { url, trouble: Trouble::Tls, source } if http.no_roots => Error::Request { url, trouble: Trouble::NoRoots, source },
             error => error,
         })

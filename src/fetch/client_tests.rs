@@ -94,6 +94,17 @@ fn does_not_wait_for_a_silent_server_for_ever() {
 }
 
 #[test]
+fn a_file_that_comes_too_slowly_is_given_up_and_asked_for_again() {
+    let server = Server::new(|_, answer| answer.send("200 OK", &[], &vec![7; 1 << 20]));
+    // More than any server brings.
+    let client = Client::new(&ClientOptions { least_rate: u64::MAX, rate_window: Duration::ZERO, ..options() }).unwrap();
+    let error = client.get(&server.url("/"), 1 << 20, None, &Cancel::default()).unwrap_err();
+    assert!(matches!(error, Error::Slow { .. }) && error.is_transient(), "{error:?}");
+    assert!(error.to_string().ends_with(" bytes a second came for 0 s, so it was left for another try or the next mirror"), "{error}");
+    assert_eq!((error.url(), server.asked()), (Some(server.url("/").as_str()), 3));
+}
+
+#[test]
 fn stops_within_a_second_of_being_asked() {
     let cancel = Cancel::default();
     let stop = cancel.clone();

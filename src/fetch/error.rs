@@ -20,13 +20,13 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
-    /// The proxy's address is not usable.
-    #[error("the proxy address “{proxy}” is not usable")]
+    /// What is named as a proxy is none that this program can use.
+    #[error("“{proxy}” is not the address of a proxy")]
     Proxy {
         /// As it was given, without user name and password.
         proxy: String,
-        /// What is wrong with it.
-        source: reqwest::Error,
+        /// What is wrong with it; none where it is spoken to in another way than `http` or `https`.
+        source: Option<reqwest::Error>,
     },
     /// The HTTP client itself cannot start (no threads, no descriptors, no TLS).
     #[error("the HTTP client cannot start")]
@@ -67,6 +67,16 @@ pub enum Error {
         url: String,
         /// For how long.
         idle: Duration,
+    },
+    /// The body came too slowly to go on with this connection.
+    #[error("{url}: only {rate} bytes a second came for {} s, so it was left for another try or the next mirror", .window.as_secs_f64())]
+    Slow {
+        /// What was asked for.
+        url: String,
+        /// Bytes a second.
+        rate: u64,
+        /// For how long.
+        window: Duration,
     },
     /// The connection broke while the body came.
     #[error("{url}: the connection broke after {received} bytes")]
@@ -175,6 +185,7 @@ impl Error {
             | Self::Request { url, .. }
             | Self::Status { url, .. }
             | Self::Idle { url, .. }
+            | Self::Slow { url, .. }
             | Self::CutOff { url, .. }
             | Self::TooLarge { url, .. }
             | Self::WrongSize { url, .. }
@@ -214,7 +225,7 @@ impl Error {
         match self {
             Self::Address { .. } => Some("addresses begin with http://, https:// or file:///".to_owned()),
             Self::Proxy { .. } => {
-                Some("write it as http://host:port (apt's Acquire::http::Proxy, http_proxy, https_proxy and all_proxy are read)".to_owned())
+                Some("it looks like http://host:3128 (apt's Acquire::http::Proxy, http_proxy, https_proxy and all_proxy are read)".to_owned())
             }
             Self::Certificate { path, flaw } => Some(flaw.hint(path)),
             Self::Request { trouble: Trouble::Tls, .. } => Some(
@@ -252,7 +263,7 @@ impl Error {
                 matches!(trouble, Trouble::Connect | Trouble::Broken) && !source.is_redirect() && !source.is_builder()
             }
             Self::Status { status, .. } => matches!(status, 408 | 425 | 429 | 500 | 502..=504),
-            Self::Idle { .. } | Self::CutOff { .. } => true,
+            Self::Idle { .. } | Self::Slow { .. } | Self::CutOff { .. } => true,
             Self::Address { .. }
             | Self::Proxy { .. }
             | Self::Start(_)

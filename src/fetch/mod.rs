@@ -8,6 +8,7 @@ mod credentials;
 mod download_error;
 mod error;
 mod hosts;
+mod pace;
 mod packages;
 mod partial;
 mod retry;

@@ -153,6 +153,31 @@ fn goes_on_after_a_broken_connection_and_after_a_silent_one() {
 }
 
 #[test]
+fn the_next_mirror_is_asked_for_the_rest_of_what_comes_too_slowly() {
+    let whole = body(14, 2_000_000);
+    let asked_for = Arc::new(Mutex::new(Vec::new()));
+    let mirror = || {
+        let (bytes, seen) = (whole.clone(), Arc::clone(&asked_for));
+        Server::new(move |asked, answer| {
+            seen.lock().unwrap().push(asked.from());
+            serve(asked, answer, &bytes);
+        })
+    };
+    let (first, next) = (mirror(), mirror());
+    let requests = [request("p", &whole, vec![first.url("/p"), next.url("/p")])];
+    // More than any mirror brings: each try ends after two pieces.
+    let options = ClientOptions { least_rate: u64::MAX, rate_window: Duration::ZERO, retries: 1, ..ClientOptions::default() };
+    let bench = Bench { client: Client::new(&options).unwrap(), ..Bench::new() };
+    let error = bench.run(&requests).unwrap_err();
+    assert_eq!(error.to_string().matches("bytes a second").count(), 2, "{error}");
+    assert_eq!((first.asked(), next.asked(), bench.partials()), (2, 2, 1));
+    let bench = Bench { client: Bench::new().client, ..bench };
+    assert_eq!(bench.run(&requests).unwrap(), [whole]);
+    let asked_for = asked_for.lock().unwrap();
+    assert!(asked_for.len() == 5 && asked_for.is_sorted_by(|one, two| one < two), "each goes on from where the last one ended: {asked_for:?}");
+}
+
+#[test]
 fn goes_on_from_what_an_earlier_run_left() {
     let whole = body(2, 50_000);
     let bytes = whole.clone();

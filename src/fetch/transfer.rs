@@ -2,7 +2,7 @@
 //!
 //! A thread of its own talks to the server and hands the pieces over a short queue, so that the receiver can look ten times a second whether the user wants to
 //! stop, whatever the server does, and hashes or writes one piece while the next one comes. A receiver that goes away ends the thread at its next piece, or
-//! when the server has been silent for the idle timeout.
+//! when the server has been silent for the idle timeout. The thread also measures how fast the body comes: it alone knows how long it waited for the server.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -13,6 +13,7 @@ use reqwest::Url;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderMap, HeaderName, LAST_MODIFIED, LOCATION, RETRY_AFTER};
 
 use super::error::{Error, Trouble};
+use super::pace::{Pace, TooSlow};
 use super::route::shown;
 use crate::progress::Cancel;
 
@@ -85,25 +86,28 @@ enum Message {
     Head(Head),
     Piece(Vec<u8>),
     Broken(io::Error),
+    Slow(TooSlow),
     End,
 }
 
 impl Transfer {
-    /// Sends a request, and waits for the answer's head: `patience` for the connection and the first byte, `idle` between any two later ones.
+    /// Sends a request, and waits for the answer's head: `patience` for the connection and the first byte, `idle` between any two later ones, which
+    /// have to keep `pace`.
     pub(super) fn request(
         http: &reqwest::blocking::Client,
         request: reqwest::blocking::Request,
         patience: Duration,
         idle: Duration,
+        pace: &Pace,
         cancel: &Cancel,
     ) -> Result<(Head, Self), Error> {
         cancel.check()?;
         let (sender, messages) = sync_channel(QUEUE);
         let url = request.url().clone();
-        let http = http.clone();
+        let (http, pace) = (http.clone(), pace.clone());
         std::thread::Builder::new()
             .name("fetch".to_owned())
-            .spawn(move || talk(&http, request, &sender))
+            .spawn(move || talk(&http, request, &pace, &sender))
             .map_err(|source| Error::Start(Box::new(source)))?;
         let head = match wait(&messages, &url, patience, cancel)? {
             Some(Message::Head(head)) => head,
@@ -137,6 +141,7 @@ impl Transfer {
             Source::Server { messages, idle } => match wait(messages, &self.url, *idle, cancel)? {
                 Some(Message::Piece(piece)) => Some(piece),
                 Some(Message::End) => None,
+                Some(Message::Slow(TooSlow { rate, window })) => return Err(Error::Slow { url: shown(&self.url), rate, window }),
                 Some(Message::Broken(source)) => {
                     return Err(Error::CutOff { url: shown(&self.url), received: self.received, source: Some(source) });
                 }
@@ -178,7 +183,7 @@ fn wait(messages: &Receiver<Message>, url: &Url, patience: Duration, cancel: &Ca
 }
 
 /// What the thread does. Sending fails only when nobody listens any more: then there is nothing left to do.
-fn talk(http: &reqwest::blocking::Client, request: reqwest::blocking::Request, sender: &SyncSender<Message>) {
+fn talk(http: &reqwest::blocking::Client, request: reqwest::blocking::Request, pace: &Pace, sender: &SyncSender<Message>) {
     let mut response = match http.execute(request) {
         Ok(response) => response,
         Err(error) => {
@@ -186,16 +191,27 @@ fn talk(http: &reqwest::blocking::Client, request: reqwest::blocking::Request, s
             return;
         }
     };
-    let mut message = Message::Head(Head::of(&response));
+    let head = Head::of(&response);
+    let mut meter = pace.measure(head.length);
+    let (mut message, mut too_slow) = (Message::Head(head), None);
     let mut buffer = vec![0; PIECE];
     loop {
         let last = matches!(message, Message::End | Message::Broken(_));
         if sender.send(message).is_err() || last {
             return;
         }
+        // What came last is of use all the same.
+        if let Some(too_slow) = too_slow {
+            let _ = sender.send(Message::Slow(too_slow));
+            return;
+        }
+        let asked = Instant::now();
         message = match response.read(&mut buffer) {
             Ok(0) => Message::End,
-            Ok(length) => Message::Piece(buffer[..length].to_vec()),
+            Ok(length) => {
+                too_slow = meter.count(length, asked.elapsed());
+                Message::Piece(buffer[..length].to_vec())
+            }
             Err(error) => Message::Broken(error),
         };
     }

@@ -10,11 +10,11 @@ use crate::fetch::Proxies;
 const DEPTH_LIMIT: usize = 32;
 
 /// The proxies of the host whose file system is at `root`: `apt.conf.d` by name, then `apt.conf`, and the last word counts.
-/// As apt does it, `https` takes the proxy for `http` where it has no setting of its own.
+/// As apt does it, `https` takes the proxy for `http` where it has no setting of its own, and where there is no setting the `environment` holds.
 ///
 /// # Errors
 /// Files that cannot be read, and configuration that apt would not understand either.
-pub fn proxies(root: &Path) -> Result<Proxies, SourcesError> {
+pub fn proxies(root: &Path, environment: Proxies) -> Result<Proxies, SourcesError> {
     let mut settings = BTreeMap::new();
     let parts = files(&root.join("etc/apt/apt.conf.d"), &["", "conf"])?;
     for path in parts.into_iter().chain([root.join("etc/apt/apt.conf")]) {
@@ -22,10 +22,13 @@ pub fn proxies(root: &Path) -> Result<Proxies, SourcesError> {
             read(&text, &mut settings).map_err(|fault| fault.at(&path))?;
         }
     }
-    // “DIRECT” switches a proxy off, and so does an empty value.
-    let usable = |value: &String| Some(value.clone()).filter(|value| !value.is_empty() && !value.eq_ignore_ascii_case("DIRECT") && value != "false");
-    let http = settings.get("acquire::http::proxy").and_then(usable);
-    let https = settings.get("acquire::https::proxy").map_or_else(|| http.clone(), usable);
+    // An empty value says nothing.
+    settings.retain(|_, value: &mut String| !value.is_empty());
+    // “DIRECT” switches a proxy off.
+    let usable = |value: &String| Some(value.clone()).filter(|value| !value.eq_ignore_ascii_case("DIRECT") && value != "false");
+    let of_http = settings.get("acquire::http::proxy");
+    let http = of_http.map_or(environment.http, usable);
+    let https = settings.get("acquire::https::proxy").or(of_http).map_or(environment.https, usable);
     let of_host = |(name, value): (&String, &String)| {
         let host = name.strip_prefix("acquire::http::proxy::").or_else(|| name.strip_prefix("acquire::https::proxy::"))?;
         Some((host.to_owned(), usable(value)))

@@ -26,7 +26,7 @@ fn problem(name: &str, text: &str) -> String {
 fn a_host_without_apt_has_no_sources() {
     let root = tempfile::tempdir().unwrap();
     assert_eq!(read(root.path()).unwrap(), []);
-    assert_eq!(proxies(root.path()).unwrap(), Proxies::default());
+    assert_eq!(proxies(root.path(), Proxies::default()).unwrap(), Proxies::default());
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn finds_the_mirrors_of_an_archive() {
 
 #[test]
 fn reads_the_proxy_in_every_spelling() {
-    let proxied = |text: &str| proxies(host(&[("apt.conf", text)]).path()).unwrap();
+    let proxied = |text: &str| proxies(host(&[("apt.conf", text)]).path(), Proxies::default()).unwrap();
     for text in [
         "Acquire::http::Proxy \"http://p:3142\";",
         "acquire::HTTP::proxy \"http://p:3142\";",
@@ -141,19 +141,37 @@ fn reads_the_proxy_in_every_spelling() {
 }
 
 #[test]
+fn the_environment_has_the_proxies_that_apt_says_nothing_about() {
+    let of = |text: &str| {
+        let found = proxies(host(&[("apt.conf", text)]).path(), Proxies::all("http://env")).unwrap();
+        (found.http, found.https)
+    };
+    let (env, apt) = (|| Some("http://env".to_owned()), || Some("http://apt".to_owned()));
+    for text in ["", "Acquire::http::Proxy \"\";", "Acquire::https::Proxy \"\"; Acquire::http::Proxy \"\";"] {
+        assert_eq!(of(text), (env(), env()), "{text}");
+    }
+    assert_eq!(of("Acquire::http::Proxy \"http://apt\"; Acquire::https::Proxy \"\";"), (apt(), apt()));
+    assert_eq!(of("Acquire::http::Proxy::repo.internal \"DIRECT\";"), (env(), env()));
+    assert_eq!(of("Acquire::http::Proxy \"DIRECT\";"), (None, None));
+    assert_eq!(of("Acquire::https::Proxy \"DIRECT\";"), (env(), None));
+    assert_eq!(of("Acquire::https::Proxy \"http://apt\";"), (env(), apt()));
+    assert_eq!(of("Acquire::http::Proxy \"http://apt\"; Acquire::https::Proxy \"DIRECT\";"), (apt(), None));
+}
+
+#[test]
 fn the_last_proxy_counts() {
     let root = host(&[
         ("apt.conf.d/10a", "Acquire::http::Proxy \"http://first\";"),
         ("apt.conf.d/90b.conf", "Acquire::http::Proxy \"http://second\";"),
         ("apt.conf.d/95c.dpkg-old", "Acquire::http::Proxy \"http://never\";"),
     ]);
-    assert_eq!(proxies(root.path()).unwrap().http.as_deref(), Some("http://second"));
+    assert_eq!(proxies(root.path(), Proxies::default()).unwrap().http.as_deref(), Some("http://second"));
 }
 
 #[test]
 fn refuses_configuration_that_apt_would_refuse() {
     for text in ["Acquire { http { Proxy \"p\"; };", "};", "A \"open;", "{ };", "/* open", &"a { ".repeat(100)] {
-        let error = proxies(host(&[("apt.conf", text)]).path()).unwrap_err();
+        let error = proxies(host(&[("apt.conf", text)]).path(), Proxies::default()).unwrap_err();
         assert!(matches!(error, SourcesError::Malformed { .. }), "{text}: {error}");
         assert!(error.hint().unwrap().contains("IMAGE_COMPOSER_PROXY"));
     }
