@@ -144,9 +144,15 @@ impl<'a> ImageCache<'a> {
     /// # Errors
     /// An index that cannot be read.
     pub fn lookup(&self, spec: &SpecHash) -> Result<Option<ImageRecord>> {
+        self.lookup_kind(spec, false)
+    }
+
+    /// The image of this spec, or the root tree with this key: what one of them is kept as is never taken for the other, for a bundle can bring an image under
+    /// any key.
+    fn lookup_kind(&self, key: &SpecHash, tree: bool) -> Result<Option<ImageRecord>> {
         let txn = self.store.read()?;
-        let Some(row) = txn.get::<ImageRow>(spec.digest().as_bytes())? else { return Ok(None) };
-        self.record(&txn, &row)
+        let row = txn.get::<ImageRow>(key.digest().as_bytes())?.filter(|row| row.tree == tree);
+        row.map_or(Ok(None), |row| self.record(&txn, &row))
     }
 
     /// [`ImageCache::lookup`], and keeps what is found from being collected until [`Store::flush`].
@@ -154,11 +160,20 @@ impl<'a> ImageCache<'a> {
     /// # Errors
     /// An index that cannot be read.
     pub fn take(&self, spec: &SpecHash) -> Result<Option<ImageRecord>> {
-        let mut found = self.lookup(spec)?;
+        self.take_kind(spec, false)
+    }
+
+    /// The same for the root tree with this key.
+    pub(super) fn take_tree(&self, key: &RootKey) -> Result<Option<ImageRecord>> {
+        self.take_kind(&SpecHash::from(*key.digest()), true)
+    }
+
+    fn take_kind(&self, key: &SpecHash, tree: bool) -> Result<Option<ImageRecord>> {
+        let mut found = self.lookup_kind(key, tree)?;
         loop {
             let Some(image) = found else { return Ok(None) };
             match self.store.hold(&[Object::Blob(image.manifest)]) {
-                Ok(()) => found = self.lookup(spec)?,
+                Ok(()) => found = self.lookup_kind(key, tree)?,
                 // A store without room can be read all the same. A collection that comes in between makes a miss of it.
                 Err(error) if error.is_full() => return Ok(Some(image)),
                 Err(error) => return Err(error.into()),
@@ -231,7 +246,7 @@ impl<'a> ImageCache<'a> {
         for _ in 0..ATTEMPTS {
             let image = self.store.stage_image(raw, shared, progress, cancel)?;
             let spec = key.of(image.raw_digest);
-            if let Some(before) = self.lookup(&spec)?
+            if let Some(before) = self.lookup_kind(&spec, key.is_root())?
                 && let Some(record) = present(before, &image.raw_digest)?
             {
                 return Ok((record, true));

@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Error, ImageCache, ImageKey, ImageRecord, NewImage, Result, RootKey, SpecHash};
+use super::{Error, ImageCache, ImageKey, ImageRecord, NewImage, Result, RootKey};
 use crate::format::totals::UsageRow;
 use crate::progress::{Cancel, Silent};
 use crate::store::{Counted, Parts, Store};
@@ -42,7 +42,7 @@ impl<'a> RootCache<'a> {
     /// # Errors
     /// An index that cannot be read.
     pub fn take(&self, key: &RootKey) -> Result<Option<ImageRecord>> {
-        ImageCache::new(self.store).take(&SpecHash::from(*key.digest()))
+        ImageCache::new(self.store).take_tree(key)
     }
 
     /// Keeps the tree in the file `archive` (`root::save` writes it), in place of one with the same key.

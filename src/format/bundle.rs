@@ -319,6 +319,17 @@ impl Table {
         if named != known {
             return Err(inconsistent("its names and its blobs do not belong together"));
         }
+        // What a store counts, and how it reads a blob, goes by what the blob is.
+        let records: HashSet<Digest> = images.iter().map(|image| image.record).collect();
+        let manifests: HashSet<Digest> = images.iter().map(|image| image.manifest).collect();
+        let mut others = images
+            .iter()
+            .flat_map(|image| [image.lock, image.annotations])
+            .chain(packages.iter().map(|item| item.blob))
+            .chain(metadata.iter().map(|item| item.blob));
+        if !records.is_disjoint(&manifests) || others.any(|blob| records.contains(&blob) || manifests.contains(&blob)) {
+            return Err(inconsistent("a part of an image has another name, too"));
+        }
         let of_disk = self.frames.iter().any(|frame| frame.kind != FrameKind::Beside);
         match (disk, images.as_slice()) {
             (Some(disk), [image]) if image.spec_hash == *disk => Ok(()),

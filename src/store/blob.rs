@@ -9,7 +9,7 @@ use super::index::WriteTxn;
 use super::{Store, failpoint};
 use super::{layout, open_file};
 use crate::digest::Digest;
-use crate::format::blob::{self, FRAME_RAW_LEN, Header};
+use crate::format::blob::{self, BlobKind, FRAME_RAW_LEN, Header};
 use crate::format::row::{BlobRow, TrashRow};
 use crate::units::ByteSize;
 use crate::writing;
@@ -121,12 +121,14 @@ pub(crate) enum Published {
     Mended,
     /// The blob was there, but for its file, which nobody had noticed: it is right now.
     Replaced,
+    /// The blob was there, and nobody knew that it is a manifest: its file says so now.
+    Recognized,
 }
 
 impl Published {
     /// Whether what the blob says counts from now on, and did not before: of a manifest, the chunks that it names.
     pub(crate) fn counts_anew(self) -> bool {
-        matches!(self, Self::New | Self::Mended)
+        matches!(self, Self::New | Self::Mended | Self::Recognized)
     }
 }
 
@@ -137,7 +139,9 @@ impl WriteTxn<'_> {
         let known = blobs.get(staged.digest.as_bytes())?;
         let path = store.layout.blob(&staged.digest);
         let whole = |row: BlobRow| !row.lost && fs::metadata(&path).is_ok_and(|file| file.len() == row.stored_len);
-        let intact = known.is_some_and(whole) && open_file(&path, &staged.digest).is_ok();
+        let is_manifest = |kind| kind == BlobKind::Manifest;
+        let recognized = known.is_some_and(|row| is_manifest(staged.header.kind) && !is_manifest(row.kind));
+        let intact = !recognized && known.is_some_and(whole) && open_file(&path, &staged.digest).is_ok();
         let mut row = match known {
             Some(row) if intact => row,
             _ => {
@@ -154,6 +158,7 @@ impl WriteTxn<'_> {
             None => Published::New,
             Some(_) if intact => Published::Known,
             Some(row) if row.lost => Published::Mended,
+            Some(_) if recognized => Published::Recognized,
             Some(_) => Published::Replaced,
         })
     }

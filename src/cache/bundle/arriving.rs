@@ -2,16 +2,21 @@
 
 use std::collections::HashMap;
 use std::io::{self, Write};
+use std::rc::Rc;
 
 use sha2::Digest as _;
 
 use crate::cache::{Coordinates, metadata};
 use crate::digest::{Digest, Sha256};
+use crate::format::FormatError;
 use crate::format::blob::{BlobKind, Header, MetadataAttributes, MetadataName, PackageName};
 use crate::format::bundle::{BlobEntry, Contents, ImageItem, MetadataItem};
 use crate::format::manifest::{Extent, MANIFEST_LIMIT, Manifest};
 use crate::format::record::{ImageDocument, RECORD_LIMIT};
 use crate::store::{Arrived, BundleError, Problem};
+
+/// How long all records of a bundle may be together, in bytes: they are in memory at the same time. (Those of images that were built here have some hundred.)
+const RECORDS_LIMIT: u64 = 64 << 20;
 
 /// Refuses names that nothing can have, before anything is written.
 pub(super) fn check_names(contents: &Contents) -> Result<(), BundleError> {
@@ -49,7 +54,7 @@ pub(super) struct Look {
 
 impl Look {
     pub(super) fn new(entry: &BlobEntry, arriving: &Arriving) -> Result<Self, BundleError> {
-        let limit = arriving.documents.get(&entry.digest).copied();
+        let limit = arriving.documents.get(&entry.digest).map(|part| part.limit());
         if let Some(limit) = limit.filter(|limit| entry.raw_len > *limit) {
             let problem = Problem::Length { expected: limit, found: entry.raw_len };
             return Err(BundleError::Blob { digest: entry.digest, problem });
@@ -98,10 +103,51 @@ pub(super) struct Arriving {
     pub(super) arrived: Arrived,
     /// The header that the file of each blob gets here.
     pub(super) headers: HashMap<Digest, Header>,
-    /// Records and manifests, with the longest that each may be.
-    documents: HashMap<Digest, u64>,
-    understood: HashMap<Digest, Vec<u8>>,
+    /// What each record and manifest is.
+    documents: HashMap<Digest, Part>,
+    records: HashMap<Digest, ImageDocument>,
+    /// How many bytes further records may have together.
+    records_left: u64,
+    manifests: HashMap<Digest, Disk>,
     promised: HashMap<Digest, Vec<PackageName>>,
+}
+
+/// A part of an image that is to be understood.
+#[derive(Clone, Copy)]
+enum Part {
+    Record,
+    Manifest,
+}
+
+impl Part {
+    /// The longest that it may be, in bytes.
+    fn limit(self) -> u64 {
+        match self {
+            Self::Record => RECORD_LIMIT as u64,
+            Self::Manifest => MANIFEST_LIMIT as u64,
+        }
+    }
+}
+
+/// What a manifest says of a disk.
+struct Disk {
+    raw_len: u64,
+    raw_digest: Digest,
+    chunks: Rc<[(Digest, u64)]>,
+}
+
+impl Disk {
+    fn of(manifest: &Manifest) -> Self {
+        let mut needed: HashMap<Digest, u64> = HashMap::new();
+        for extent in &manifest.extents {
+            if let Extent::Chunk { digest, offset, length } = *extent {
+                let end = u64::from(offset) + u64::from(length);
+                let known = needed.entry(digest).or_default();
+                *known = end.max(*known);
+            }
+        }
+        Self { raw_len: manifest.raw_len, raw_digest: manifest.raw_digest, chunks: needed.into_iter().collect() }
+    }
 }
 
 /// An image of the bundle, its parts proven to belong together.
@@ -109,13 +155,13 @@ pub(super) struct Image {
     pub(super) item: ImageItem,
     pub(super) record: ImageDocument,
     /// Its chunks, and how long each must be at least.
-    pub(super) chunks: Vec<(Digest, u64)>,
+    pub(super) chunks: Rc<[(Digest, u64)]>,
 }
 
 impl Arriving {
     pub(super) fn new(contents: &Contents) -> Self {
-        let records = contents.images.iter().map(|image| (image.record, RECORD_LIMIT as u64));
-        let manifests = contents.images.iter().map(|image| (image.manifest, MANIFEST_LIMIT as u64));
+        let records = contents.images.iter().map(|image| (image.record, Part::Record));
+        let manifests = contents.images.iter().map(|image| (image.manifest, Part::Manifest));
         let mut promised: HashMap<Digest, Vec<PackageName>> = HashMap::new();
         for item in &contents.packages {
             promised.entry(item.blob).or_default().push(item.name.clone());
@@ -124,7 +170,9 @@ impl Arriving {
             arrived: Arrived::default(),
             headers: headers(contents),
             documents: records.chain(manifests).collect(),
-            understood: HashMap::new(),
+            records: HashMap::new(),
+            records_left: RECORDS_LIMIT,
+            manifests: HashMap::new(),
             promised,
         }
     }
@@ -137,7 +185,17 @@ impl Arriving {
                 return Err(BundleError::Package { name: coordinates(name)?.to_string(), expected: name.sha256, found });
             }
         }
-        self.understood.extend(look.document.map(|document| (entry.digest, document)));
+        let (Some(document), Some(part)) = (look.document, self.documents.get(&entry.digest)) else { return Ok(()) };
+        // At once, so that no more is kept of it than is asked for later.
+        match part {
+            Part::Record => {
+                let (what, found) = ("length of the records in a bundle", document.len() as u64);
+                let too_long = FormatError::Limit { what, found: RECORDS_LIMIT - self.records_left + found, limit: RECORDS_LIMIT };
+                self.records_left = self.records_left.checked_sub(found).ok_or(too_long)?;
+                self.records.insert(entry.digest, ImageDocument::decode(&document)?);
+            }
+            Part::Manifest => drop(self.manifests.insert(entry.digest, Disk::of(&Manifest::decode(&document)?))),
+        }
         Ok(())
     }
 
@@ -148,24 +206,16 @@ impl Arriving {
 
     fn image(&self, item: &ImageItem) -> Result<Image, BundleError> {
         let contradiction = |reason| BundleError::Image { image: item.spec_hash.0.short(), reason };
-        let understood = |digest: &Digest| self.understood.get(digest).map_or(&[][..], Vec::as_slice);
-        let record = ImageDocument::decode(understood(&item.record))?;
-        let manifest = Manifest::decode(understood(&item.manifest))?;
+        let (Some(record), Some(disk)) = (self.records.get(&item.record), self.manifests.get(&item.manifest)) else {
+            return Err(contradiction("a part of it is missing"));
+        };
         if record.spec_hash != item.spec_hash.0 || [record.manifest, record.lock, record.annotations] != [item.manifest, item.lock, item.annotations]
         {
             return Err(contradiction("its record names other parts"));
         }
-        if (record.raw_len, record.raw_digest) != (manifest.raw_len, manifest.raw_digest) {
+        if (record.raw_len, record.raw_digest) != (disk.raw_len, disk.raw_digest) {
             return Err(contradiction("its record and its manifest describe different disks"));
         }
-        let mut needed: HashMap<Digest, u64> = HashMap::new();
-        for extent in &manifest.extents {
-            if let Extent::Chunk { digest, offset, length } = *extent {
-                let end = u64::from(offset) + u64::from(length);
-                let known = needed.entry(digest).or_default();
-                *known = end.max(*known);
-            }
-        }
-        Ok(Image { item: item.clone(), record, chunks: needed.into_iter().collect() })
+        Ok(Image { item: item.clone(), record: record.clone(), chunks: Rc::clone(&disk.chunks) })
     }
 }

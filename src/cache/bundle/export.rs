@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::io::Write;
 use std::ops::ControlFlow;
 
+use super::suites;
 use crate::cache::{Coordinates, Error, Result, SpecHash, package};
 use crate::digest::Digest;
 use crate::format::blob::MetadataName;
@@ -92,7 +93,7 @@ fn metadata(txn: &ReadTxn<'_>, selection: &Selection) -> Result<Vec<MetadataItem
             // Whoever gets the file that it was made from makes it himself.
             return Ok(ControlFlow::Continue(()));
         }
-        let of_suite = |(of, suite): &(String, String)| of == archive && is_of_suite(path, suite);
+        let of_suite = |(of, suite): &(String, String)| of == archive && suites::has(suite, path);
         if selection.all || selection.suites.iter().any(of_suite) {
             let (archive, path) = (archive.to_owned(), path.to_owned());
             let name = MetadataName { archive, path, fetched_at: row.fetched_at, attributes: row.attributes };
@@ -108,33 +109,7 @@ fn metadata(txn: &ReadTxn<'_>, selection: &Selection) -> Result<Vec<MetadataItem
         .collect()
 }
 
-/// Whether a file of an archive belongs to a suite: it lies beneath `dists/` there, and for a flat repository, whose name ends with a slash, in its folder.
-fn is_of_suite(path: &str, suite: &str) -> bool {
-    if suite.ends_with('/') {
-        let folder = suite.strip_prefix("./").unwrap_or(suite);
-        return path.strip_prefix(folder).is_some_and(|file| !file.contains('/'));
-    }
-    path.strip_prefix("dists/").and_then(|rest| rest.strip_prefix(suite)).is_some_and(|rest| rest.starts_with('/'))
-}
-
 /// Whether a blob is not known to be lost: one that is counts as missing, and is left out.
 fn is_there(txn: &ReadTxn<'_>, digest: &Digest) -> Result<bool> {
     Ok(txn.get::<BlobRow>(digest.as_bytes())?.is_some_and(|row| !row.lost))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_suite_has_its_own_files() {
-        for (path, suite) in [("dists/stable/InRelease", "stable"), ("InRelease", "./"), ("a/b/Packages", "a/b/")] {
-            assert!(is_of_suite(path, suite), "{path} {suite}");
-        }
-        for (path, suite) in
-            [("dists/stable-updates/InRelease", "stable"), ("dists/stable/InRelease", "./"), ("a/b/Packages", "a/"), ("InRelease", "a/")]
-        {
-            assert!(!is_of_suite(path, suite), "{path} {suite}");
-        }
-    }
 }

@@ -126,7 +126,7 @@ fn check_room(store: &Store, table: &Table, blobs: &HashSet<Digest>, chunks: &Ha
 /// The chunks of all images, and how long each must be.
 fn wanted(images: &[Image]) -> Wanted {
     let mut wanted = Wanted::new();
-    for (digest, needed) in images.iter().flat_map(|image| &image.chunks) {
+    for (digest, needed) in images.iter().flat_map(|image| image.chunks.iter()) {
         let known = wanted.entry(*digest).or_default();
         *known = (*known).max(*needed);
     }

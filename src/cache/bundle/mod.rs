@@ -15,6 +15,7 @@ mod arriving;
 mod export;
 mod import;
 mod publish;
+mod suites;
 
 pub use export::{Selection, plan, write};
 pub use import::{Counts, ImportedBundle, ImportedImage, Outcome, import};

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::arriving::{Image, coordinates, metadata_key};
-use super::{Counts, ImportedImage, Outcome};
+use super::{Counts, ImportedImage, Outcome, suites};
 use crate::cache::{Result, SpecHash, move_references, package};
 use crate::digest::Digest;
 use crate::format::blob::{Alias, BlobKind, Header, MetadataName};
@@ -139,7 +139,7 @@ impl Publishing<'_> {
         Ok(counts)
     }
 
-    /// A Release file and its indexes stay together: of a suite that this store fetched later, nothing that is there is replaced.
+    /// What says the state of a suite and its indexes stay together: of a suite that this store fetched later, nothing that is there is replaced.
     pub(super) fn metadata(&self, txn: &WriteTxn<'_>, items: &[MetadataItem], aliases: &Aliases) -> Result<Counts> {
         let mut counts = Counts::default();
         let newer_here = newer_here(txn, items)?;
@@ -154,7 +154,8 @@ impl Publishing<'_> {
                 counts.present += 1;
                 continue;
             }
-            if before.is_some() && suite_of(&item.name, &newer_here) {
+            let is_of = |(archive, suite): &(String, String)| *archive == item.name.archive && suites::has(suite, &item.name.path);
+            if before.is_some() && newer_here.iter().any(is_of) {
                 counts.kept += 1;
                 continue;
             }
@@ -170,23 +171,15 @@ impl Publishing<'_> {
     }
 }
 
-/// Archive and folder of the suites whose Release file here is newer than the bundle's.
+/// Archive and name of the suites whose state here is newer than the bundle's.
 fn newer_here(txn: &WriteTxn<'_>, items: &[MetadataItem]) -> Result<HashSet<(String, String)>> {
     let mut newer = HashSet::new();
     for item in items {
-        let Some((folder, "InRelease" | "Release")) = item.name.path.rsplit_once('/') else { continue };
-        let folder = folder.to_owned();
+        let Some(suite) = suites::of_state(&item.name.path) else { continue };
         let before = txn.get::<MetadataRow>(&metadata_key(&item.name)?)?;
         if before.is_some_and(|row| row.fetched_at > item.name.fetched_at) {
-            newer.insert((item.name.archive.clone(), folder));
+            newer.insert((item.name.archive.clone(), suite));
         }
     }
     Ok(newer)
-}
-
-/// Whether a file belongs to one of these suites.
-fn suite_of(name: &MetadataName, suites: &HashSet<(String, String)>) -> bool {
-    suites
-        .iter()
-        .any(|(archive, folder)| *archive == name.archive && name.path.strip_prefix(folder.as_str()).is_some_and(|rest| rest.starts_with('/')))
 }

@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::cache::{
-    Coordinates, Error, ImageCache, ImageRecord, MadeFrom, MetadataAttributes, MetadataCache, NewImage, PackageCache, SpecHash, bundle,
+    Coordinates, Error, ImageCache, ImageRecord, MadeFrom, MetadataAttributes, MetadataCache, NewImage, NewRoot, PackageCache, RootCache, RootKey,
+    SpecHash, bundle,
 };
 use crate::digest::{Digest, Sha256};
 use crate::format::blob::{BlobKind, Header, MetadataName, PackageName};
-use crate::format::bundle::{END_LEN, FrameKind, Table};
+use crate::format::bundle::{END_LEN, FrameKind, ImageItem, Table};
 use crate::format::manifest::{Extent, Manifest};
 use crate::format::record::ImageDocument;
 use crate::format::row::{BlobRow, ChunkRow, ImageRow, MetadataRow, PackRow, PackageRow, Row};
@@ -379,6 +380,69 @@ fn metadata_of_a_later_fetch_stays_and_the_future_is_now() {
     to.check_references();
 }
 
+/// A repository of RPM packages, and one in a folder, like a suite of Debian: by name, and by age.
+#[test]
+fn repositories_without_suites_travel_whole_and_stay_whole() {
+    let from = world();
+    let files = ["base/x86_64/repodata/repomd.xml", "base/x86_64/repodata/primary.xml.gz", "InRelease", "Packages"];
+    for path in files {
+        from.metadata(path, format!("{path} of old").as_bytes());
+    }
+    for (suite, expected) in [("base/x86_64/", &files[..2]), ("./", &files[2..])] {
+        let selection = Selection { suites: [("debian".to_owned(), suite.to_owned())].into(), ..Selection::default() };
+        let contents = table(&from.export(&selection)).1.contents;
+        let mut paths: Vec<&str> = contents.metadata.iter().map(|item| item.name.path.as_str()).collect();
+        paths.sort_by_key(|path| files.iter().position(|file| file == path));
+        assert_eq!(paths, expected, "{suite}");
+    }
+    let old = forge(&from.export(&all()), |table| table.contents.metadata.iter_mut().for_each(|item| item.name.fetched_at = 1_000));
+    let to = world();
+    to.metadata(files[0], b"new");
+    to.metadata(files[1], b"new, too");
+    to.metadata(files[2], b"signed later");
+    assert_eq!(to.import(&old).unwrap().metadata, Counts { added: 1, present: 0, kept: 3 });
+    let cache = MetadataCache::new(&to.store);
+    assert_eq!(cache.read(&cache.lookup("debian", files[1]).unwrap().unwrap()).unwrap(), b"new, too");
+}
+
+/// What is installed here is proven by signatures, and an image in a bundle by nobody.
+#[test]
+fn an_image_under_the_key_of_a_root_is_no_root() {
+    let from = world();
+    let key = RootKey::of_canonical(b"packages");
+    from.keep(&SpecHash::from(*key.digest()), &disk(1));
+    let to = world();
+    to.import(&from.export(&all())).unwrap();
+    assert!(RootCache::new(&to.store).take(&key).unwrap().is_none());
+    let raw = to.store.dir().with_file_name("tree");
+    fs::write(&raw, disk(2)).unwrap();
+    let new = NewRoot { dist: "debian12".to_owned(), arch: "x86_64".to_owned(), packages: 1, lock: Vec::new(), took: Duration::from_secs(1) };
+    RootCache::new(&to.store).insert(key, &new, &raw, &Cancel::default()).unwrap();
+    assert!(RootCache::new(&to.store).take(&key).unwrap().is_some());
+    assert!(ImageCache::new(&to.store).take(&SpecHash::from(*key.digest())).unwrap().is_none());
+    to.check_references();
+}
+
+/// A manifest counts for its chunks, so it must be known for what it is.
+#[test]
+fn a_manifest_that_was_here_as_a_package_counts_for_its_chunks() {
+    let from = world();
+    let image = from.keep(&spec(b"a"), &disk(1));
+    let manifest = from.store.read_blob(&image.manifest, 1 << 20).unwrap();
+    let bundle = from.export(&all());
+    for build in [false, true] {
+        let to = world();
+        to.package("odd", &manifest);
+        if build {
+            drop(to.keep(&spec(b"a"), &disk(1)));
+        } else {
+            drop(to.import(&bundle).unwrap());
+        }
+        to.check_references();
+        assert!(to.disk_of(&spec(b"a")) == disk(1));
+    }
+}
+
 /// What this program makes of an index is used in its place without a signature, so nobody else may bring it.
 #[test]
 fn what_was_made_of_a_file_stays_where_it_was_made() {
@@ -551,6 +615,42 @@ fn hostile_images_end_at_once() {
     let gone = without.frames.pop().unwrap();
     let bytes = sealed([without.encode().unwrap(), bundle[end..bundle.len() - END_LEN - gone.stored_len as usize].to_vec()].concat());
     refused(&bytes, "a manifest names a chunk that is not in it");
+}
+
+/// Each is short enough, and all of them would be in memory.
+#[test]
+fn records_are_bounded_together() {
+    let from = world();
+    let image = from.keep(&spec(b"a"), b"");
+    let read = |digest: &Digest| from.store.read_blob(digest, 1 << 20).unwrap();
+    let row = from.rows::<ImageRow>().remove(0).1;
+    let mut blobs: Vec<(BlobKind, Vec<u8>)> = vec![(BlobKind::Manifest, read(&image.manifest))];
+    blobs.extend([row.lock, row.annotations].map(|digest| (BlobKind::Document, read(&digest))));
+    let record = ImageDocument::decode(&read(&row.record)).unwrap();
+    let mut contents = crate::format::bundle::Contents::default();
+    for number in 0..70_u8 {
+        let spec_hash = Digest::of(&[number]);
+        let bytes = ImageDocument { spec_hash, name: "x".repeat(1_000_000), ..record.clone() }.encode().unwrap();
+        let (manifest, lock, annotations) = (row.manifest, row.lock, row.annotations);
+        contents.images.push(ImageItem {
+            spec_hash: crate::format::bundle::SpecKey(spec_hash),
+            record: Digest::of(&bytes),
+            manifest,
+            lock,
+            annotations,
+        });
+        blobs.push((BlobKind::Image, bytes));
+    }
+    contents.images.sort_by_key(|item| item.spec_hash);
+    let mut table = Table { contents, blobs: Vec::new(), frames: Vec::new() };
+    let mut files = Vec::new();
+    for (kind, raw) in blobs {
+        let (digest, file) = blob_file(&Header::unnamed(kind), &raw);
+        table.blobs.push(crate::format::bundle::BlobEntry { digest, stored_len: file.len() as u64, raw_len: raw.len() as u64 });
+        files.extend([skippable::head(file.len()).unwrap().to_vec(), file].concat());
+    }
+    let error = world().import(&sealed([table.encode().unwrap(), files].concat())).unwrap_err();
+    assert!(format!("{error:?}").contains("length of the records in a bundle"), "{error:?}");
 }
 
 #[test]

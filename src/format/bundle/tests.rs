@@ -98,6 +98,9 @@ fn refuses_what_does_not_belong_together() {
     refused(&|table| table.contents.packages.reverse());
     refused(&|table| table.contents.packages[1] = table.contents.packages[0].clone());
     refused(&|table| table.contents.packages[0].blob = Digest::of(b"nowhere"));
+    for part in ["manifest", "record"] {
+        refused(&|table| table.contents.packages.push(package("c", Digest::of(part.as_bytes()))));
+    }
     refused(&|table| table.blobs.push(blob("nobody's")));
     refused(&|table| table.blobs.push(blob("a")));
     refused(&|table| table.contents.disk = None);

@@ -7,7 +7,7 @@ use std::io::{self, Write};
 
 use super::{BundleError, BundleReader};
 use crate::digest::Digest;
-use crate::format::blob::{self, Header};
+use crate::format::blob::{self, BlobKind, Header};
 use crate::format::row::{BlobRow, ChunkRow, PackRow};
 use crate::progress::{Cancel, Event, Phase, Progress};
 use crate::store::error::{Error, Object};
@@ -33,8 +33,11 @@ impl Store {
         }
         let txn = self.read()?;
         let mut missing_blobs = HashSet::new();
+        let manifests: HashSet<Digest> = table.contents.images.iter().map(|image| image.manifest).collect();
         for digest in blobs {
-            if self.intact_blob(&txn, &digest)?.is_none() {
+            // One that is here as something else is published anew: only then do its chunks count.
+            let is_right = |row: BlobRow| row.kind == BlobKind::Manifest || !manifests.contains(&digest);
+            if self.intact_blob(&txn, &digest)?.is_none_or(|row| !is_right(row)) {
                 missing_blobs.insert(digest);
             }
         }
