@@ -80,7 +80,9 @@ impl Build<'_> {
                 return (*record).clone();
             }
             let id = package.coordinates.repository();
-            let mirrors = configured.iter().find(|archive| archive.id == id).map(|archive| archive.mirrors.clone()).unwrap_or_default();
+            // Offline nobody is asked: a package that is not there is missing.
+            let archive = configured.iter().find(|archive| archive.id == id && !self.request.offline);
+            let mirrors = archive.map(|archive| archive.mirrors.clone()).unwrap_or_default();
             unread(package, Arc::new(Archive { id: id.to_owned(), mirrors, pin: 0 }))
         };
         let records: Vec<PackageRecord> = file.lock.packages.iter().map(promised).collect();
@@ -191,7 +193,7 @@ pub enum Renew<'a> {
 /// The first problem; [`Error::NotInLock`] for a name to renew that the earlier lock does not have.
 pub fn lock(
     request: &super::Request,
-    store: &store::Store,
+    store: Option<&store::Store>,
     before: Option<&LockFile>,
     renew: Renew<'_>,
     progress: &dyn Progress,
@@ -200,7 +202,7 @@ pub fn lock(
     let hash = request.spec.hash(request.source_date_epoch);
     let journal = super::journal(request, hash, "lock", progress);
     let begun = std::time::Instant::now();
-    let build = Build { request, hash, images: None, packages: Some(store), roots: None, journal: &journal, progress: &journal, cancel, begun };
+    let build = Build { request, hash, images: None, packages: store, roots: None, journal: &journal, progress: &journal, cancel, begun };
     archives::check_trust(request, &journal)?;
     if let (Renew::Named(names), Some(before)) = (renew, before)
         && let Some(unknown) = names.iter().find(|name| !before.lock.packages.iter().any(|package| package.coordinates.name() == *name))

@@ -91,7 +91,8 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> Result {
     let mirrors = arguments.network.mirrors()?;
     let config = session.config()?;
     let spec = spec::load(&arguments.spec)?;
-    let caches = Caches { packages: true, images: false, roots: false };
+    let packages = spec.spec.cache.packages && config.storage.package_cache.enabled;
+    let caches = Caches { packages, images: false, roots: false };
     let path = path_of(&arguments.spec);
     // A lock that shall be replaced whole need not be one that can be read.
     let renew_all = arguments.upgrade.as_ref().is_some_and(Vec::is_empty);
@@ -105,10 +106,13 @@ pub(super) fn run(session: &Session, arguments: &Arguments) -> Result {
         Some(names) => Renew::Named(names),
     };
     let request = arguments.network.request(spec, &config, mirrors, caches, arguments.offline)?;
-    let store = session.open_store(&config, &cancel)?;
-    let locked = build::lock(&request, &store, before.as_ref(), renew, &*session.view, &cancel);
+    // A cache that is off is not looked into.
+    let store = packages.then(|| session.open_store(&config, &cancel)).transpose()?;
+    let locked = build::lock(&request, store.as_ref(), before.as_ref(), renew, &*session.view, &cancel);
     session.view.close();
-    session.warn_of_damage(&store);
+    if let Some(store) = &store {
+        session.warn_of_damage(store);
+    }
     let locked = locked?;
     let text = locked.file.to_text();
     let same = before.as_ref() == Some(&locked.file);

@@ -83,6 +83,31 @@ fn a_lock_that_is_missing_broken_or_of_another_spec_builds_nothing() {
 }
 
 #[test]
+fn offline_nobody_is_asked_for_what_a_lock_names() {
+    let world = world();
+    assert_eq!(world.run_online(&["lock", "spec.yml"]).0, 0);
+    let mirror = |archive: &str| format!("  {archive}: ['{}']\n", world.server.url());
+    let config = format!("mirrors:\n{}{}", mirror("debian"), mirror("debian-security"));
+    fs::write(world.path("mirrors.yaml"), config).unwrap();
+    let before = world.server.asked().len();
+    for words in [&["fetch", "spec.yml"][..], &["build", "spec.yml", "-o", "out"]] {
+        let (status, _, err) = world.run(&[words, &["--locked", "--offline", "--config", "mirrors.yaml"]].concat());
+        assert_eq!(status, 3, "{err}");
+        assert!(err.contains("23 of 23 packages are not in the store"), "{err}");
+    }
+    assert_eq!(world.server.asked().len(), before);
+}
+
+#[test]
+fn a_cache_that_is_off_is_not_looked_into() {
+    let world = world();
+    fs::write(world.path("off.yaml"), "storage: {package_cache: {enabled: false}}\n").unwrap();
+    let (status, out, err) = world.run_online(&["lock", "spec.yml", "--config", "off.yaml"]);
+    assert_eq!((status, out.lines().count()), (0, 23), "{err}");
+    assert!(!world.path("store").exists());
+}
+
+#[test]
 fn versions_stay_until_they_are_renewed() {
     let world = world();
     assert_eq!(world.run_online(&["lock", "spec.yml"]).0, 0);
