@@ -7,12 +7,9 @@ use super::{Error, Request};
 use crate::distro::{Packaging, Profile, ProfileArchive};
 use crate::progress::{Event, Progress};
 use crate::repo::deb::sources::{self, AptSource, SourcesError};
-use crate::repo::{ArchiveConfig, Keyring, MirrorList, PackageRecord, SuiteConfig, Trust, pattern};
+use crate::repo::{ArchiveConfig, DEFAULT_PIN, Keyring, MirrorList, PackageRecord, SuiteConfig, Trust, pattern};
 use crate::spec::Spec;
 use crate::spec::model::{PackageRepository, RepositoryKey, Unverified};
-
-/// apt's default pin priority (`apt_preferences(5)`).
-const DEFAULT_PIN: i32 = 500;
 
 /// The archives of a build, those of the profile first.
 pub(super) fn configure(request: &Request) -> Result<Vec<ArchiveConfig>, Error> {

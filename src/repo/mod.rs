@@ -16,7 +16,7 @@ pub use error::{Cause, Error, Failure, Missing};
 pub use keyring::Keyring;
 pub use list::{List, Unreadable};
 pub(crate) use load::RELEASE_LIMIT;
-pub use load::{ArchiveConfig, LoadOptions, MirrorList, MirrorListKind, SuiteConfig, Universe, load, with_mirrors};
+pub use load::{ArchiveConfig, DEFAULT_PIN, LoadOptions, MirrorList, MirrorListKind, SuiteConfig, Universe, load, with_mirrors};
 pub use record::{
     AnyOf, Archive, Comparison, Conditional, LICENCE_LIMIT, LazyRelations, MultiArch, PackageRecord, Priority, Provide, Relations, ReleaseInfo,
     Requirement,

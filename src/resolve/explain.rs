@@ -118,7 +118,7 @@ fn absent(universe: &Universe<'_>, requirement: &Requirement, named: bool) -> St
         return "this program does not know such an expression".to_owned();
     }
     if requirement.name.starts_with('/') && universe.satisfiers(requirement, Scope::All).is_empty() {
-        return format!("no package has {} among the files that primary.xml lists; file lists are not read", requirement.name);
+        return format!("no package has {}", requirement.name);
     }
     let name = if named { requirement.name.as_str() } else { "it" };
     let any_version = Requirement { version: None, arch: None, with: Vec::new(), without: Vec::new(), ..requirement.clone() };

@@ -285,7 +285,7 @@ pub struct PackageRepository {
     /// Packages that are not taken from it, by names and patterns, sorted.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub exclude_packages: Vec<String>,
-    /// Rank against other repositories (apt's pin priority); 500 is the default.
+    /// Rank against other repositories (apt's pin priority); 500 is the default, and gives way to what the repository says of itself (`NotAutomatic`).
     pub priority: i32,
 }
 

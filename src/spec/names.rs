@@ -184,11 +184,11 @@ pub(super) fn repository_part(text: &str) -> Result<(), Expected> {
     check(holds, "letters, digits and “._+~:-”, in parts that “/” separates")
 }
 
-/// A suite, or the folder of a flat repository (`sources.list(5)`): that ends with a slash.
+/// A suite, or the folder of a flat repository (`sources.list(5)`): that ends with a slash. `/` and `./` are the address itself.
 pub(super) fn codename(text: &str) -> Result<(), Expected> {
     match text.strip_suffix('/') {
         None => repository_part(text),
-        Some(".") => Ok(()),
+        Some("" | ".") => Ok(()),
         Some(folder) => repository_part(folder.strip_prefix("./").unwrap_or(folder)),
     }
 }
@@ -220,7 +220,7 @@ mod tests {
         assert_eq!(sort(passwd_path, &["/bin/sh", "/a:b"]), ["/bin/sh"]);
         assert_eq!(sort(mount_options, &["defaults", "umask=0077,ro", "", "a b", "a#b"]), ["defaults", "umask=0077,ro"]);
         assert_eq!(sort(repository_part, &["main", "stable/updates", "", "/", "../x", "a b", "a?b"]), ["main", "stable/updates"]);
-        assert_eq!(sort(codename, &["stable", "./", "a/b/", "./a/", "/", "", "../", "a//", "./.", "."]), ["stable", "./", "a/b/", "./a/"]);
+        assert_eq!(sort(codename, &["stable", "./", "a/b/", "./a/", "/", "", "../", "a//", "./.", "."]), ["stable", "./", "a/b/", "./a/", "/"]);
         assert!(fat_label("EFI-1") && !fat_label("efi") && !fat_label("123456789012") && !fat_label("") && !fat_label("A/B"));
         assert!(label("Root 1", 16) && !label("", 16) && !label("a\n", 16) && !label("é", 16));
     }

@@ -142,14 +142,15 @@ fn a_directory_of_the_host_is_a_mirror_too() {
     assert_eq!(universe.packages.len(), 2);
 }
 
-/// A flat repository in a folder, as `dpkg-scanpackages` and `apt-ftparchive` make it, with packages of several architectures in one index.
+/// A flat repository in a folder, as `dpkg-scanpackages FOLDER` makes it, with packages of several architectures in one index: paths of packages begin at the
+/// address of the repository (Debian repository format, “Filename”), and not in the folder.
 fn flat(folder: &str, debs: &[Deb]) -> Tree {
     let mut tree = Tree::new();
     let mut index = String::new();
     for deb in debs {
         let (bytes, name) = (deb.build(), deb.pool_path().rsplit('/').next().unwrap().to_owned());
         let digest = image_composer::digest::Sha256::of(&bytes);
-        writeln!(index, "{}Filename: ./{name}\nSize: {}\nSHA256: {digest}\n", deb.control(), bytes.len()).unwrap();
+        writeln!(index, "{}Filename: ./{folder}{name}\nSize: {}\nSHA256: {digest}\n", deb.control(), bytes.len()).unwrap();
         tree.insert(format!("{folder}{name}"), bytes);
     }
     let digest = image_composer::digest::Sha256::of(index.as_bytes());
@@ -189,6 +190,45 @@ fn a_flat_repository_is_proven_like_any_other() {
     for name in ["../", "a/../", "/", "a//"] {
         let result = World::new().load(&flat_archive(&server.url(), &[name]));
         assert!(matches!(result, Err(repo::Error::Name { .. })), "{name}: {result:?}");
+    }
+}
+
+#[test]
+fn a_package_that_says_nonsense_is_left_out_and_named() {
+    let mut repository = repository();
+    let digest = image_composer::digest::Sha256::of(b"x");
+    let (odd, rest) = ("Package: odd\nVersion: 1\nArchitecture: amd64", format!("Filename: a.deb\nSize: 1\nSHA256: {digest}\n\n"));
+    repository.more_packages = format!("{odd}\nDepends: ${{shlibs:Depends}}\n{rest}");
+    let server = Server::new(repository.build(&key()));
+    let world = World::new();
+    let archive = archive(&[&server.url()]);
+    for universe in [world.load(&archive).unwrap(), world.load_offline(&archive).unwrap()] {
+        assert_eq!(names(&universe), ["hello=1.0:amd64 (test)", "docs=1.0:all (test)"]);
+    }
+    let warnings = world.warnings();
+    assert!(warnings.len() == 2 && warnings.iter().all(|warning| warning.starts_with("odd of test is left out: ")), "{warnings:?}");
+}
+
+/// `apt_preferences(5)`: what a suite says of itself counts where the user has said nothing.
+#[test]
+fn a_suite_that_is_not_automatic_is_last() {
+    let said = |fields: &[&str]| {
+        let mut repository = repository();
+        repository.fields.extend(fields.iter().map(|field| ((*field).to_owned(), "yes".to_owned())));
+        Server::new(repository.build(&key()))
+    };
+    for (fields, pin, expected) in [
+        (&["NotAutomatic", "ButAutomaticUpgrades"][..], 500, 100),
+        (&["NotAutomatic"], 500, 1),
+        (&["ButAutomaticUpgrades"], 500, 500),
+        (&["NotAutomatic"], 600, 600),
+        (&["NotAutomatic"], -1, -1),
+    ] {
+        let (server, world) = (said(fields), World::new());
+        let archive = ArchiveConfig { pin, ..archive(&[&server.url()]) };
+        for universe in [world.load(&archive).unwrap(), world.load_offline(&archive).unwrap()] {
+            assert!(universe.packages.iter().all(|package| package.archive.pin == expected), "{fields:?} {pin}");
+        }
     }
 }
 
@@ -466,14 +506,15 @@ fn without_a_proof_the_release_is_believed_and_all_else_is_proven_by_it() {
 }
 
 #[test]
-fn paths_out_of_the_archive_are_refused() {
+fn packages_with_paths_out_of_the_archive_are_left_out() {
     let more = format!(
         "Package: evil\nVersion: 1\nArchitecture: amd64\nFilename: pool/../../../etc/passwd\nSize: 1\nSHA256: {}\n\n",
         image_composer::digest::Sha256::of(b"x")
     );
-    let (cause, text) = refused(load_tree(Repository { more_packages: more, ..repository() }.build(&key())));
-    assert!(matches!(cause, Cause::Packages(_)));
-    assert!(text.contains("package evil") && text.contains("the file name “pool/../../../etc/passwd” leads out of the archive"), "{text}");
+    let server = Server::new(Repository { more_packages: more, ..repository() }.build(&key()));
+    let world = World::new();
+    assert_eq!(names(&world.load(&archive(&[&server.url()])).unwrap()), ["hello=1.0:amd64 (test)", "docs=1.0:all (test)"]);
+    assert_eq!(world.warnings(), ["evil of test is left out: the file name “pool/../../../etc/passwd” leads out of the archive"]);
 }
 
 /// The Release lists a small index, and what comes is far larger once decompressed.

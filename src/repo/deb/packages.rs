@@ -24,12 +24,10 @@ const FILENAME_LIMIT: usize = 1024;
 
 /// A Packages file that cannot be read.
 #[derive(Debug, thiserror::Error)]
-#[error("line {line}{}", package.as_ref().map(|name| format!(", package {name}")).unwrap_or_default())]
+#[error("line {line}")]
 pub struct PackagesError {
-    /// The line where the problem, or the package that has it, begins; counted from 1.
+    /// The line where the problem begins, counted from 1.
     pub line: usize,
-    /// The package, if its name is known.
-    pub package: Option<String>,
     /// What is wrong.
     #[source]
     pub problem: Problem,
@@ -74,22 +72,24 @@ pub enum Problem {
     },
 }
 
-/// Reads a Packages file of the archive `archive` for systems of the architecture `arch`. Packages of other architectures are left out.
+/// Reads a Packages file of the archive `archive` for systems of the architecture `arch`. Packages of other architectures are left out; those that say what none
+/// can have, too, and are named.
 ///
 /// # Errors
-/// The first package that cannot be read.
+/// What is no list of packages.
 pub fn parse(text: &[u8], archive: &str, arch: &str) -> Result<List, PackagesError> {
     let parts: Vec<Result<Part, PackagesError>> = split(text)
         .into_par_iter()
         .map(|(start, part)| parse_part(part, archive, arch).map_err(|error| PackagesError { line: error.line + line_of(text, start) - 1, ..error }))
         .collect();
-    let (mut rows, mut unproven) = (Vec::with_capacity(parts.len()), Vec::new());
+    let (mut rows, mut unproven, mut unusable) = (Vec::with_capacity(parts.len()), Vec::new(), Vec::new());
     for part in parts {
         let part = part?;
         rows.push(part.rows);
         unproven.extend(part.unproven);
+        unusable.extend(part.unusable);
     }
-    Ok(List::new(Head { packaging: Packaging::Deb, arch: arch.to_owned(), unproven, unusable: Vec::new() }, &rows))
+    Ok(List::new(Head { packaging: Packaging::Deb, arch: arch.to_owned(), unproven, unusable }, &rows))
 }
 
 /// The relations that a row of a list has, which [`Stanza::row`] has written.
@@ -125,7 +125,7 @@ pub fn of_control(
     let mut stanza = Stanza::default();
     for (name, value) in control {
         let field = Field { name: name.as_bytes(), value: value.as_bytes(), offset: 0 };
-        stanza.take(field).map_err(|(.., problem)| problem)?;
+        stanza.take(field)?;
     }
     (stanza.filename, stanza.size, stanza.sha256) = (Some(filename.as_bytes()), Some(size.as_bytes()), Some(sha256.as_bytes()));
     match stanza.row(&archive.id, arch)? {
@@ -152,31 +152,49 @@ fn split(text: &[u8]) -> Vec<(usize, &[u8])> {
 struct Part {
     rows: Rows,
     unproven: Vec<String>,
+    /// Names of packages, and what is wrong with each.
+    unusable: Vec<(String, String)>,
 }
 
 fn parse_part(text: &[u8], archive: &str, arch: &str) -> Result<Part, PackagesError> {
     let mut done = Part::default();
-    let mut stanza = Stanza::default();
+    let (mut stanza, mut twice) = (Stanza::default(), None);
     for item in Scanner::new(text) {
-        let item = item.map_err(|error| PackagesError { line: error.line, package: None, problem: Problem::Syntax })?;
-        let refused = |(offset, package, problem)| PackagesError { line: line_of(text, offset), package, problem };
+        let item = item.map_err(|error| PackagesError { line: error.line, problem: Problem::Syntax })?;
         match item {
             Item::Field(field) => {
                 stanza.start.get_or_insert(field.offset);
-                stanza.take(field).map_err(refused)?;
+                twice = twice.or(stanza.take(field).err());
             }
             Item::End => {
-                let stanza = std::mem::take(&mut stanza);
-                let start = stanza.start.unwrap_or_default();
-                match stanza.row(archive, arch).map_err(|problem| refused((start, stanza.package.map(shown), problem)))? {
-                    Outcome::Row(row) => done.rows.push(&row),
-                    Outcome::Unproven(name) => done.unproven.push(name.to_owned()),
-                    Outcome::Skipped => {}
-                }
+                let (stanza, twice) = (std::mem::take(&mut stanza), twice.take());
+                let problem = match (stanza.row(archive, arch), twice) {
+                    (Ok(Outcome::Skipped), _) => continue,
+                    (Err(problem), _) | (_, Some(problem)) => problem,
+                    (Ok(Outcome::Row(row)), None) => {
+                        done.rows.push(&row);
+                        continue;
+                    }
+                    (Ok(Outcome::Unproven(name)), None) => {
+                        done.unproven.push(name.to_owned());
+                        continue;
+                    }
+                };
+                // What has no name is no package.
+                let Some(package) = stanza.package.filter(|name| !name.is_empty()) else {
+                    return Err(PackagesError { line: line_of(text, stanza.start.unwrap_or_default()), problem });
+                };
+                done.unusable.push((shown(package), in_words(&problem)));
             }
         }
     }
     Ok(done)
+}
+
+/// A problem and its causes.
+fn in_words(problem: &Problem) -> String {
+    let causes = std::iter::successors(std::error::Error::source(problem), |cause| cause.source());
+    causes.fold(problem.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 enum Outcome<'a> {
@@ -184,8 +202,6 @@ enum Outcome<'a> {
     Unproven(&'a str),
     Skipped,
 }
-
-type Refusal = (usize, Option<String>, Problem);
 
 macro_rules! stanza {
     ($($member:ident: $name:literal),+ $(,)?) => {
@@ -198,13 +214,16 @@ macro_rules! stanza {
 
         impl<'a> Stanza<'a> {
             /// Notes the field, if it matters.
-            fn take(&mut self, field: Field<'a>) -> Result<(), Refusal> {
+            ///
+            /// # Errors
+            /// [`Problem::Twice`].
+            fn take(&mut self, field: Field<'a>) -> Result<(), Problem> {
                 let (place, name) = match field.name.len() {
                     $(length if length == $name.len() && field.is($name) => (&mut self.$member, $name),)+
                     _ => return Ok(()),
                 };
                 if place.replace(field.value).is_some() {
-                    return Err((field.offset, self.package.map(shown), Problem::Twice(name)));
+                    return Err(Problem::Twice(name));
                 }
                 Ok(())
             }

@@ -18,8 +18,12 @@ fn read(text: &str) -> Result<(Vec<PackageRecord>, Vec<String>), PackagesError> 
     Ok((list.records(&archive(), |_| true).unwrap(), list.head().unproven.clone()))
 }
 
-fn problem(text: &str) -> Problem {
-    read(text).expect_err(text).problem
+/// What is wrong with the only package of a text, which is left out.
+fn problem(text: &str) -> String {
+    let list = Arc::new(parse(text.as_bytes(), "debian", "amd64").expect(text));
+    let [(_, problem)] = &list.head().unusable[..] else { panic!("{text}: {:?}", list.head()) };
+    assert_eq!((list.records(&archive(), |_| true).unwrap().len(), list.head().unproven.len()), (0, 0), "{text}");
+    problem.clone()
 }
 
 #[test]
@@ -56,7 +60,9 @@ fn text_that_is_not_utf8_matters_only_where_it_is_used() {
     let list = Arc::new(parse(&text, "debian", "amd64").unwrap());
     assert_eq!(list.records(&archive(), |_| true).unwrap().len(), 2);
     text.extend_from_slice(b"Depends: J\xf6rg\n");
-    assert!(matches!(parse(&text, "debian", "amd64").err().unwrap().problem, Problem::Value { field: "Depends", .. }));
+    let list = Arc::new(parse(&text, "debian", "amd64").unwrap());
+    assert_eq!(list.records(&archive(), |_| true).unwrap().len(), 1);
+    assert_eq!(list.head().unusable.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["b"]);
 }
 
 #[test]
@@ -100,25 +106,44 @@ fn files_outside_the_archive_are_refused() {
         "é.deb",
     ] {
         let text = stanza("evil", "").replace("pool/evil.deb", path);
-        assert!(matches!(problem(&text), Problem::Filename(_) | Problem::Missing("Filename")), "{path}");
+        let problem = problem(&text);
+        assert!(problem.contains("leads out of the archive") || problem == "the field Filename is missing", "{path}: {problem}");
     }
-    assert!(matches!(problem(&stanza("evil", "").replace("evil.deb", &"x".repeat(2000))), Problem::Filename(_)));
+    assert!(problem(&stanza("evil", "").replace("evil.deb", &"x".repeat(2000))).contains("leads out of the archive"));
     assert_eq!(read(&stanza("flat", "").replace("pool/", "./")).unwrap().0[0].filename, "flat.deb");
     assert_eq!(read(&stanza("epoch", "").replace("epoch.deb", "e_1%3a2.deb")).unwrap().0[0].filename, "pool/e_1%3a2.deb");
 }
 
 #[test]
-fn broken_packages_are_refused_with_their_line() {
-    let error = read(&(stanza("good", "") + "\n" + &stanza("bad", "Depends: a b\n"))).unwrap_err();
-    assert_eq!((error.line, error.package.as_deref()), (9, Some("bad")));
-    assert!(matches!(error.problem, Problem::Relation { field: "Depends", .. }));
-    assert!(matches!(problem(&stanza("a", "Size: 11\n")), Problem::Twice("Size")));
-    assert!(matches!(problem(&stanza("a", "").replace("Size: 10", "Size: +10")), Problem::Value { field: "Size", .. }));
-    assert!(matches!(problem(&stanza("a", "").replace("Size: 10", "Size: 99999999999999999999")), Problem::Value { field: "Size", .. }));
-    assert!(matches!(problem(&stanza("a", "").replace(SHA256, "abc")), Problem::Digest(_)));
-    assert!(matches!(problem(&stanza("a", "").replace("Package: a", "Package: a/b")), Problem::Coordinates(_)));
-    assert!(matches!(problem("Version: 1\n"), Problem::Missing("Package")));
-    assert!(matches!(problem("nonsense\n"), Problem::Syntax));
+fn broken_packages_are_left_out_and_named() {
+    let text = stanza("good", "") + "\n" + &stanza("bad", "Depends: ${shlibs:Depends}, libc6\n") + "\n" + &stanza("too", "");
+    let list = Arc::new(parse(text.as_bytes(), "debian", "amd64").unwrap());
+    let names: Vec<_> = list.records(&archive(), |_| true).unwrap().iter().map(|record| record.coordinates.name().to_owned()).collect();
+    assert_eq!(names, ["good", "too"]);
+    let [(name, problem_of_bad)] = &list.head().unusable[..] else { panic!("{:?}", list.head()) };
+    assert!(name == "bad" && problem_of_bad.starts_with("the field Depends cannot be read: "), "{problem_of_bad}");
+    for (text, expected) in [
+        (stanza("a", "Size: 11\n"), "the field Size is there twice"),
+        (stanza("a", "").replace("Size: 10", "Size: +10"), "“+10” is no value of the field Size"),
+        (stanza("a", "").replace("Size: 10", "Size: 99999999999999999999"), "“99999999999999999999” is no value of the field Size"),
+        (stanza("a", "").replace(SHA256, "abc"), "the field SHA256 cannot be read"),
+        (stanza("a", "").replace("Package: a", "Package: a/b"), "a/b"),
+        (stanza("a", "").replace("Version: 1.0-1\n", ""), "the field Version is missing"),
+    ] {
+        let problem = problem(&text);
+        assert!(problem.contains(expected), "{expected}: {problem}");
+    }
+    // One for another architecture is nobody's.
+    let foreign = stanza("a", "Size: 11\n").replace("amd64", "arm64");
+    assert_eq!(parse(foreign.as_bytes(), "debian", "amd64").unwrap().head().unusable, []);
+}
+
+#[test]
+fn what_is_no_list_of_packages_is_refused_with_its_line() {
+    let refused = |text: &str| read(text).expect_err(text);
+    let error = refused(&(stanza("good", "") + "\nVersion: 1\n"));
+    assert!(error.line == 9 && matches!(error.problem, Problem::Missing("Package")), "{error:?}");
+    assert!(matches!(refused("nonsense\n").problem, Problem::Syntax));
 }
 
 #[test]

@@ -31,8 +31,26 @@ pub struct Release {
     pub components: Vec<String>,
     /// Whether the Packages file of each architecture has the packages of `all`, too (`No-Support-for-Architecture-all`).
     pub all_is_included: bool,
+    /// Whether packages are to be taken from the suite that nobody has asked for.
+    pub automatic: Automatic,
     /// The files beneath `dists/<suite>/`, by their paths.
     pub files: BTreeMap<String, IndexFile>,
+}
+
+/// Whether packages are to be taken from a suite that nobody has asked for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Automatic {
+    /// None are (`NotAutomatic`), as from Debian's `experimental`.
+    pub no: bool,
+    /// In spite of that, what was taken from it is updated from it (`ButAutomaticUpgrades`), as from backports.
+    pub but_upgrades: bool,
+}
+
+impl Automatic {
+    /// The rank of its packages where the user has said none (`apt_preferences(5)`), if that is another than usual.
+    pub fn pin(self) -> Option<i32> {
+        self.no.then_some(if self.but_upgrades { 100 } else { 1 })
+    }
 }
 
 /// A file that a Release vouches for.
@@ -165,6 +183,8 @@ impl Release {
             "Acquire-By-Hash" => self.by_hash = yes(),
             "Architectures" => self.architectures = words()?,
             "Components" => self.components = words()?,
+            "NotAutomatic" => self.automatic.no = yes(),
+            "ButAutomaticUpgrades" => self.automatic.but_upgrades = yes(),
             "No-Support-for-Architecture-all" => self.all_is_included = words()?.iter().any(|word| word == "Packages"),
             _ => self.files = table(field)?,
         }
@@ -225,8 +245,19 @@ impl Release {
     }
 }
 
-const FIELDS: [&str; 9] =
-    ["Suite", "Codename", "Date", "Valid-Until", "Acquire-By-Hash", "Architectures", "Components", "No-Support-for-Architecture-all", "SHA256"];
+const FIELDS: [&str; 11] = [
+    "Suite",
+    "Codename",
+    "Date",
+    "Valid-Until",
+    "Acquire-By-Hash",
+    "Architectures",
+    "Components",
+    "NotAutomatic",
+    "ButAutomaticUpgrades",
+    "No-Support-for-Architecture-all",
+    "SHA256",
+];
 
 /// Lines of digest, size and path.
 fn table(field: &Field<'_>) -> Result<BTreeMap<String, IndexFile>, ReleaseError> {
@@ -290,6 +321,8 @@ mod tests {
         assert_eq!(release.files.len(), 2);
         let plain = read("").unwrap();
         assert!(!plain.all_is_included && plain.valid_until.is_none());
+        let pins = ["", "NotAutomatic: yes\n", "NotAutomatic: yes\nButAutomaticUpgrades: yes\n", "ButAutomaticUpgrades: yes\n", "NotAutomatic: no\n"];
+        assert_eq!(pins.map(|fields| read(fields).unwrap().automatic.pin()), [None, Some(1), Some(100), None, None]);
     }
 
     #[test]

@@ -47,6 +47,9 @@ const INDEX_LIMIT: u64 = 1 << 30;
 /// How many files are asked for at the same time.
 const WORKERS: usize = 8;
 
+/// apt's default pin priority (`apt_preferences(5)`).
+pub const DEFAULT_PIN: i32 = 500;
+
 /// An archive as a build wants to use it.
 #[derive(Debug, Clone)]
 pub struct ArchiveConfig {
@@ -62,7 +65,7 @@ pub struct ArchiveConfig {
     pub suites: Vec<SuiteConfig>,
     /// What must prove its Release files.
     pub trust: Trust,
-    /// Rank against other archives; see [`Archive::pin`].
+    /// Rank against other archives; see [`Archive::pin`]. [`DEFAULT_PIN`] gives way to what a suite says of itself (`NotAutomatic`).
     pub pin: i32,
     /// The only packages to take from it, by names and patterns; all where it is empty.
     pub allow: Vec<String>,
@@ -280,7 +283,7 @@ fn check(archives: &[ArchiveConfig], options: &LoadOptions) -> Result<(), Error>
         let suites = config.suites.iter().filter(|suite| suite.flat() != Some("")).map(|suite| suite.name.strip_suffix('/').unwrap_or(&suite.name));
         let components = config.suites.iter().flat_map(|suite| &suite.components).map(String::as_str);
         for name in suites.chain(components) {
-            let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'+' | b'~' | b'-' | b'/'));
+            let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._+~/:-".contains(&byte));
             if !plain || name.split('/').any(|part| matches!(part, "" | "." | "..")) {
                 return Err(Error::Name { archive: config.id.clone(), name: name.to_owned() });
             }

@@ -11,7 +11,6 @@ use super::mirrors::{Current, Tried, join, mirrors};
 use super::suite::{RELEASE_LIMIT, SIGNATURE_LIMIT};
 use super::{ArchiveConfig, FileList, INDEX_LIMIT, Load, Loaded, SuiteConfig};
 use crate::digest::{Digest, Sha256};
-use crate::progress::Event;
 use crate::repo::deb::release::IndexFile;
 use crate::repo::error::{Cause, Error, Failure, Missing};
 use crate::repo::list::{Head, List};
@@ -52,12 +51,7 @@ impl Load<'_> {
             let listed = self.primary((config, archive), suite, kept, &proven);
             Ok((proven, listed))
         })?;
-        self.warn_of_unproven(&config.id, &head.unproven);
-        if let Some((name, problem)) = head.unusable.first() {
-            let others = head.unusable.len() - 1;
-            let others = if others == 0 { String::new() } else { format!(" (and {others} others, each for a reason of its own)") };
-            self.progress.report(Event::Warning(&format!("{name} of {} is left out: {problem}{others}", config.id)));
-        }
+        self.warn_of_left_out(&config.id, &head);
         let records = records.into_iter().map(|record| PackageRecord { filename: suite.path(&record.filename), ..record }).collect();
         if !self.options.offline {
             kept.keep(&proven.proofs.into_iter().chain([proof]).collect::<Vec<_>>())?;

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use super::kept::{AsOf, Kept, Listed, Proof};
 use super::mirrors::{Current, Tried, join, mirrors};
-use super::{ArchiveConfig, Load, SuiteConfig, append, in_parallel};
+use super::{ArchiveConfig, DEFAULT_PIN, Load, SuiteConfig, append, in_parallel};
 use crate::digest::Digest;
 use crate::fetch::{self, Validators};
 use crate::progress::Event;
 use crate::repo::deb::release::Release;
 use crate::repo::error::{Cause, Error, Failure, Missing};
+use crate::repo::list::Head;
 use crate::repo::record::{Archive, PackageRecord, ReleaseInfo};
 use crate::repo::signature::{self, SignatureError, Verified};
 use crate::repo::trust::Trust;
@@ -50,21 +51,19 @@ impl Load<'_> {
                 self.fetched_release(config, suite, kept)?
             };
             let wanted = self.wanted(config, suite, &proven)?;
+            let archive = match proven.release.automatic.pin().filter(|_| config.pin == DEFAULT_PIN) {
+                Some(pin) => &Arc::new(Archive { pin, ..Archive::clone(archive) }),
+                None => archive,
+            };
             let listed = all_listed(in_parallel(&wanted, |index| self.listed((config, archive), suite, &proven, kept, index)));
             Ok((proven, listed))
         })?;
         let (mut all, mut proofs, mut lists) = (Vec::new(), proven.proofs, Vec::new());
         for Listed { records, head, made, proof } in listed {
-            self.warn_of_unproven(&config.id, &head.unproven);
+            self.warn_of_left_out(&config.id, &head);
             append(&mut all, records);
             proofs.push(proof);
             lists.extend(made);
-        }
-        if let Some(folder) = suite.flat() {
-            // The files of a flat repository lie beneath its folder.
-            for record in &mut all {
-                record.filename.insert_str(0, folder);
-            }
         }
         if !self.options.offline {
             kept.keep(&proofs)?;
@@ -80,10 +79,16 @@ impl Load<'_> {
         Ok((release, all))
     }
 
-    pub(super) fn warn_of_unproven(&self, archive: &str, names: &[String]) {
-        if let Some(first) = names.first() {
-            let warning = format!("{} packages of {archive} carry no SHA-256 digest and are left out ({first} is the first)", names.len());
+    /// Warns of the packages of an index that cannot be used.
+    pub(super) fn warn_of_left_out(&self, archive: &str, Head { unproven, unusable, .. }: &Head) {
+        if let Some(first) = unproven.first() {
+            let warning = format!("{} packages of {archive} carry no SHA-256 digest and are left out ({first} is the first)", unproven.len());
             self.progress.report(Event::Warning(&warning));
+        }
+        if let Some((name, problem)) = unusable.first() {
+            let others = unusable.len() - 1;
+            let others = if others == 0 { String::new() } else { format!(" (and {others} others, each for a reason of its own)") };
+            self.progress.report(Event::Warning(&format!("{name} of {archive} is left out: {problem}{others}")));
         }
     }
 

@@ -9,17 +9,14 @@ use rayon::prelude::*;
 
 use super::{checked, checked_list, local};
 use crate::distro::{Architecture, Packaging, Profile};
-use crate::repo::MirrorListKind;
 use crate::repo::folder::{self, FolderError};
+use crate::repo::{DEFAULT_PIN, MirrorListKind};
 use crate::spec::model::{PackageFile, PackageFolder, PackageRepository, RepositoryKey, Unverified};
 use crate::spec::names;
 use crate::yaml::{Field, Fields, Place, file_address, web_address};
 
 /// The value of `pkey` that stands for no key at all, as in apt's sources.
 const TRUSTED: &str = "[trusted=yes]";
-
-/// apt's default pin priority.
-const DEFAULT_PRIORITY: i32 = 500;
 
 /// The repositories with an address, and those that are folders. `profile` and `arch` are none if the target is wrong: what depends on it is not checked
 /// then.
@@ -67,7 +64,10 @@ fn read_repository(mut fields: Fields<'_>, packaging: Packaging) -> Option<Packa
     let id = id.map(|field| checked(&field, names::repository_part));
     let codename = fields.required("codename").and_then(|field| checked(&field, names::codename));
     // One name for one folder.
-    let codename = codename.map(|codename| codename.strip_prefix("./").filter(|folder| !folder.is_empty()).map_or(codename.clone(), str::to_owned));
+    let codename = codename.map(|codename| match codename.strip_prefix("./").unwrap_or(&codename) {
+        "" | "/" => "./".to_owned(),
+        folder => folder.to_owned(),
+    });
     let is_flat = codename.as_ref().is_some_and(|codename| codename.ends_with('/'));
     let (list, url) = match &lists[..] {
         [] => (None, fields.required("url").and_then(|field| web_address(&field))),
@@ -238,7 +238,7 @@ fn choice(fields: &mut Fields<'_>, packaging: Packaging) -> Choice {
         names.collect::<BTreeSet<String>>().into_iter().collect()
     };
     let priority = fields.optional("priority").map(|field| field.integer(-9999, 9999));
-    let priority = priority.map_or(Some(DEFAULT_PRIORITY), |written| written.and_then(|located| i32::try_from(located.value).ok()));
+    let priority = priority.map_or(Some(DEFAULT_PIN), |written| written.and_then(|located| i32::try_from(located.value).ok()));
     Choice { allow_packages: sorted(&allow), exclude_packages: sorted(&[exclude]), priority }
 }
 

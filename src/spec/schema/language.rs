@@ -497,7 +497,7 @@ struct Repository {
     pkeys: Option<Vec<String>>,
     /// Whether nothing proves the repository, which needs --allow-untrusted.
     insecure_skip_verify: Option<bool>,
-    /// The rank among repositories, as apt's pin priorities; 500 is that of the distribution's.
+    /// The rank among repositories, as apt's pin priorities; 500, or less where a suite is not automatic, if not given.
     #[schemars(range(min = -9999, max = 9999))]
     priority: Option<i64>,
     /// The only packages to take from the repository: names and patterns.
