@@ -8,6 +8,7 @@ use std::sync::Arc;
 use image_composer::build;
 use image_composer::config::{self, Config, Environment, Setting};
 use image_composer::progress::Cancel;
+use image_composer::root;
 use image_composer::store::{Options, Store, Waiting};
 
 use super::{Error, Result};
@@ -120,6 +121,11 @@ impl Session {
         }
         let store = Store::open_with(dir, self.options(cancel)?)?;
         self.ui.detail(|| format!("store: {}", dir.display()));
+        if let Err(error) = root::remove_leftovers(&store.leftovers()?, cancel) {
+            cancel.check().map_err(image_composer::store::Error::from)?;
+            let hint = error.hint().map_or_else(String::new, |hint| format!(" ({hint})"));
+            self.ui.warn(&format!("what interrupted builds have left in the store {} stays: {error}{hint}", dir.display()));
+        }
         Ok(store)
     }
 

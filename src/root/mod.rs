@@ -24,6 +24,8 @@ mod error;
 mod files;
 mod initrd;
 mod install;
+mod leftovers;
+mod memory;
 pub mod network;
 mod order;
 mod plan;
@@ -45,6 +47,7 @@ use std::path::Path;
 pub(crate) use deb::examine;
 pub use deb::{control_fields, decompressed};
 pub use error::Error;
+pub use leftovers::remove_leftovers;
 pub use plan::{Content, File, Package, Packaging, PasswordHash, Plan, Platform, Source, Supply, User};
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use rpm::examine as examine_rpm;

@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use super::Error;
+use super::{Error, memory};
 use crate::units::ByteSize;
 
 /// What scripts, caches and the initrd add to the packages' own estimate.
@@ -26,7 +26,7 @@ impl Workspace {
         super::sandbox::settle_worker()?;
         let directory = tempfile::Builder::new().prefix("root-").tempdir_in(scratch).map_err(Error::io("create a directory in", scratch))?.keep();
         std::fs::set_permissions(&directory, PermissionsExt::from_mode(0o755)).map_err(Error::io("set the mode of", &directory))?;
-        let available = available_memory();
+        let available = memory::available();
         // Half as much again, because estimates count neither small files' blocks nor the initrd.
         let needed = estimate.0.saturating_add(estimate.0 / 2).saturating_add(2 * EXTRA);
         let in_memory = needed < available;
@@ -55,15 +55,8 @@ impl Drop for Workspace {
     /// Here, because outside of the worker's namespaces an ordinary user may not remove what belongs to users of the image.
     fn drop(&mut self) {
         if !self.in_memory {
-            // What cannot be removed is left to the store, which tries again when it is opened.
+            // What cannot be removed is left to whoever opens the store next, as is what a killed worker had (`leftovers.rs`).
             let _ = std::fs::remove_dir_all(&self.directory);
         }
     }
-}
-
-/// Memory that can be had without swapping, in bytes (`proc(5)`, `MemAvailable`); none where the kernel does not say.
-pub(super) fn available_memory() -> u64 {
-    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:")).unwrap_or_default();
-    line.trim().trim_end_matches("kB").trim().parse::<u64>().map_or(0, |kib| kib * 1024)
 }

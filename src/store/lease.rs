@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::error::{Error, Result};
-use super::failpoint;
 use super::layout::{self, Layout, names};
+use super::{Store, failpoint};
 use crate::locked;
 
 /// Files of leases that are not locked yet end so; nobody takes them for dead ones.
@@ -78,23 +78,63 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        // Files of a user namespace's other users cannot be removed from outside it. What stays is tried again by whoever opens the store next.
-        let _ = fs::remove_dir_all(&self.tmp);
+        // What stays is tried again by whoever opens the store next.
+        remove_tree(&self.tmp);
         let _ = fs::remove_file(&self.path);
     }
 }
 
-/// Removes the leases of processes that are gone, and what they had in the making.
-pub(crate) fn clean(layout: &Layout) -> Result<()> {
+impl Store {
+    /// The directories of processes that are gone which this process could not remove: they have files of a user namespace's other users. None where the store
+    /// can only be looked at.
+    ///
+    /// # Errors
+    /// A store that cannot be listed.
+    pub fn leftovers(&self) -> Result<Vec<PathBuf>> {
+        if !self.is_writable() {
+            return Ok(Vec::new());
+        }
+        Ok(dead(&self.layout)?.map(|(path, _)| path).filter(|path| path.is_dir()).collect())
+    }
+}
+
+/// What processes that are gone had in the making, each with the lock of its lease, where that still has a file.
+fn dead(layout: &Layout) -> Result<impl Iterator<Item = (PathBuf, Option<File>)>> {
+    let (leases, tmp) = (layout.leases(), layout.tmp());
     // First the directories, then the question who is alive: a lease is there before its directory.
-    for name in names(&layout.tmp())? {
-        let _dead = match Owner::of(&layout.leases().join(&name).with_extension(SUFFIX)) {
-            Owner::Alive => continue,
-            Owner::Dead(lock) => lock,
-        };
-        let path = layout.tmp().join(&name);
-        // Where some files cannot be removed (they belong to other users of a user namespace), they stay: they are in nobody's way.
-        let _ = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+    Ok(names(&tmp)?.into_iter().filter_map(move |name| match Owner::of(&leases.join(&name).with_extension(SUFFIX)) {
+        Owner::Alive => None,
+        Owner::Dead(lock) => Some((tmp.join(name), lock)),
+    }))
+}
+
+/// Removes a directory, or of what is in it as much as this process may.
+fn remove_tree(path: &Path) {
+    // This ends at the first directory that may not be opened, with all that it has not come to.
+    if fs::remove_dir_all(path).is_ok() {
+        return;
+    }
+    for entry in fs::read_dir(path).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove_tree(&entry.path());
+        } else {
+            // A directory of another user keeps its files.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+    // It is not empty where something had to stay.
+    let _ = fs::remove_dir(path);
+}
+
+/// Removes the leases of processes that are gone, and what they had in the making; [`Store::leftovers`] are what had to stay.
+pub(crate) fn clean(layout: &Layout) -> Result<()> {
+    for (path, _lock) in dead(layout)? {
+        if path.is_dir() {
+            remove_tree(&path);
+        } else {
+            // Already gone is fine.
+            let _ = fs::remove_file(&path);
+        }
     }
     for name in names(&layout.leases())? {
         let path = layout.leases().join(&name);
@@ -175,6 +215,10 @@ pub(crate) fn first_line(path: &Path) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use rustix::thread::CapabilitySet;
+
     use super::*;
 
     fn layout() -> (tempfile::TempDir, Layout) {
@@ -210,5 +254,42 @@ mod tests {
         clean(&layout).unwrap();
         assert_eq!(names(&layout.tmp()).unwrap(), [live.id()]);
         assert_eq!(names(&layout.leases()).unwrap().len(), 1);
+    }
+
+    /// Does something as one who may not open every directory, also where the tests run as root.
+    fn with_fewer_rights(act: impl FnOnce() + Send) {
+        let act = || {
+            // The rights of this thread alone.
+            let mut own = rustix::thread::capabilities(None).unwrap();
+            own.effective.remove(CapabilitySet::DAC_OVERRIDE | CapabilitySet::DAC_READ_SEARCH);
+            rustix::thread::set_capabilities(None, own).unwrap();
+            act();
+        };
+        std::thread::scope(|scope| scope.spawn(act).join().unwrap());
+    }
+
+    #[test]
+    fn what_may_not_be_removed_keeps_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let dead = store.layout.tmp().join("abc");
+        for name in ["a", "b", "c", "d"] {
+            let closed = dead.join("w0").join(name).join("closed");
+            fs::create_dir_all(&closed).unwrap();
+            for file in [closed.join("kept"), closed.with_file_name("file"), dead.join(name)] {
+                fs::write(file, "x").unwrap();
+            }
+            fs::set_permissions(&closed, PermissionsExt::from_mode(0o000)).unwrap();
+        }
+        with_fewer_rights(|| clean(&store.layout).unwrap());
+        assert_eq!(store.leftovers().unwrap(), [dead.as_path()]);
+        assert_eq!(names(&dead).unwrap(), ["w0"]);
+        for name in ["a", "b", "c", "d"] {
+            let place = dead.join("w0").join(name);
+            assert_eq!(names(&place).unwrap(), ["closed"]);
+            fs::set_permissions(place.join("closed"), PermissionsExt::from_mode(0o700)).unwrap();
+        }
+        clean(&store.layout).unwrap();
+        assert!(store.leftovers().unwrap().is_empty() && !dead.exists());
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use rustix::mount::UnmountFlags;
 
 use crate::root::sandbox::mount_memory;
-use crate::root::{Error, workspace};
+use crate::root::{Error, memory};
 use crate::tree::Tree;
 
 /// Where the image's tree is in the workshop.
@@ -34,7 +34,7 @@ impl Workshop {
         // The kernel's type of it differs from processor to processor.
         let in_memory = i128::from(statistics.f_type) == i128::from(TMPFS);
         if in_memory {
-            mount_memory(&directory, workspace::available_memory())?;
+            mount_memory(&directory, memory::available())?;
         }
         let tree = Tree::open(&directory)?;
         let workshop = Self { directory, in_memory, tree };

@@ -33,6 +33,8 @@ pub(crate) use program::find as find_program;
 pub const ENTRANCE: &str = "__entrance";
 /// See [`ENTRANCE`].
 pub const WORKER: &str = "__worker";
+/// The worker that only removes what killed ones have left.
+pub(super) const REMOVER: &str = "__remover";
 /// See [`ENTRANCE`].
 pub const DOOR: &str = "__door";
 /// See [`ENTRANCE`].
@@ -117,6 +119,7 @@ pub fn hidden_command(arguments: &[std::ffi::OsString]) -> Option<u8> {
     let rest = arguments.get(1..).unwrap_or_default();
     match arguments.first().and_then(|argument| argument.to_str())? {
         ENTRANCE => Some(entrance(rest)),
+        REMOVER => Some(super::leftovers::remover()),
         DOOR => Some(door(rest)),
         CELL => Some(cell(rest)),
         _ => None,

@@ -72,3 +72,22 @@ check "it fetches no package again" equals "$(fetched)" 0
 check "the output stands alone" holds_only "$PLACE/out" "$ARTIFACT"
 check "the image is whole" is_whole "$PLACE/out/$ARTIFACT" "$PLACE/parts"
 check "what the killed runs had staged is gone" at_most "$(du -sm "$STORE" | cut -f 1)" 700
+
+# A tree on the disk, which little memory forces there, has directories that an ordinary user may not open: apt's, once it is configured. The build is killed
+# before that (on such a host it comes no further), so the test makes one.
+KILLED=composer-killed-$$
+check "an ordinary user can be made" new_user "$KILLED" || return
+check "it has subordinate ids" grep -q "^$KILLED:" /etc/subuid || return
+check "it has the packages" eval 'cp -a --sparse=always "$STORE" "$PLACE/$KILLED/store" && chown -R "$KILLED:" "$PLACE/$KILLED/store"' || return
+STORE=$PLACE/$KILLED/store
+tree_on_disk() { TREE=$(find "$STORE/tmp" -type d -path '*/root-*/tree/usr' -print -quit 2>/dev/null); [[ -n $TREE ]]; }
+with_little_memory as_user "$KILLED" start tree build "$MINIMAL" -o "$PLACE/$KILLED/out" --rebuild
+check "the build of an ordinary user comes to a tree on the disk" comes_to 120 tree_on_disk || { await 0; return; }
+rm -f "$PLACE/out/$ARTIFACT"
+interrupt KILL "while an ordinary user's tree is unpacked on the disk"
+id_of_apt() { echo $(($(grep "^$KILLED:" "$1" | head -n 1 | cut -d : -f 2) + 41)); }
+check "the tree gets a directory of another user" \
+    eval 'install -d -m 700 -o "$(id_of_apt /etc/subuid)" -g "$(id_of_apt /etc/subgid)" "$TREE/partial" && touch "$TREE/partial/file"'
+as_user "$KILLED" composer after-tree cache list
+check "the next command succeeds" ended_with 0
+check "what the killed build of an ordinary user had on the disk is gone" is_empty "$(find "$STORE/tmp" -mindepth 1 | head)"
