@@ -299,8 +299,8 @@ pub(crate) fn names(dir: &OwnedFd) -> Result<Vec<std::ffi::OsString>, Errno> {
     Ok(names)
 }
 
-/// The extended attributes of a file or folder that an image keeps, in the order of their names: name and value each. Those of other namespaces belong to
-/// the file system that the tree lies on (`btrfs.compression`). None where it has no such thing.
+/// The extended attributes of a file or folder that an image keeps, in the order of their names: name and value each. Others belong to the file system that
+/// the tree lies on (`btrfs.compression`), or to the host: its kernel labels each new file (`security.selinux`). None where it has no such thing.
 pub(crate) fn attributes(file: &OwnedFd) -> Result<Attributes, Errno> {
     let mut list = vec![0; ATTRIBUTE_LIMIT];
     let len = match rustix::fs::flistxattr(file, &mut list) {
@@ -320,8 +320,8 @@ pub(crate) fn attributes(file: &OwnedFd) -> Result<Attributes, Errno> {
 
 /// Whether an attribute is the tree's own, by its name.
 fn is_kept(name: &[u8]) -> bool {
-    let namespaces: [&[u8]; 3] = [b"user.", b"trusted.", b"security."];
-    name.starts_with(b"system.posix_acl_") || namespaces.iter().any(|namespace| name.starts_with(namespace))
+    let namespaces: [&[u8]; 3] = [b"user.", b"trusted.", b"system.posix_acl_"];
+    name == b"security.capability" || namespaces.iter().any(|namespace| name.starts_with(namespace))
 }
 
 fn empty(dir: &OwnedFd) -> Result<(), Errno> {
@@ -350,7 +350,14 @@ mod tests {
 
     #[test]
     fn attributes_of_the_host_are_not_the_trees() {
-        for (name, kept) in [("user.note", true), ("system.posix_acl_access", true), ("btrfs.compression", false), ("system.nfs4_acl", false)] {
+        for (name, kept) in [
+            ("user.note", true),
+            ("security.capability", true),
+            ("system.posix_acl_access", true),
+            ("security.selinux", false),
+            ("btrfs.compression", false),
+            ("system.nfs4_acl", false),
+        ] {
             assert_eq!(is_kept(name.as_bytes()), kept, "{name}");
         }
     }

@@ -14,7 +14,7 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
-use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, Uid, XattrFlags};
+use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, SeekFrom, Stat, Timespec, Timestamps, Uid, XattrFlags};
 use rustix::io::Errno;
 
 use super::Error;
@@ -24,6 +24,7 @@ use crate::format::tree::{self, Attributes, BLOCK, Entry, HEAD_LEN, Head, Kind};
 use crate::progress::Cancel;
 use crate::store::{ImageReader, Window};
 use crate::tree::{Tree, attributes, create_new, names};
+use crate::units::ByteSize;
 use crate::writing::{Filling, PIECE};
 
 /// How many files a thread takes at once: their folders are mostly the same, and so are the chunks that short ones lie in.
@@ -43,15 +44,25 @@ const DEFERRED_LEN: u64 = 64 << 10;
 const LONG_PROGRAM: u64 = 4 << 20;
 const LONG_LIBRARY: u64 = 8 << 20;
 
+/// How many bytes of a tree may be holes of its files: they are zeros where it is kept, and a package can make a file of terabytes that has nothing in it.
+const HOLES_LIMIT: u64 = 4 << 30;
+
+/// How long a file is at least that is asked for its holes, in bytes.
+const SPARSE_LEN: u64 = 1 << 20;
+
 /// Writes a tree to an empty file.
 ///
 /// # Errors
 /// What the operating system refuses; a name or an attribute that is too long for the format.
 pub(super) fn save(tree: &Tree, (file, path): (&File, &Path), cancel: &Cancel) -> Result<(), Error> {
-    let mut walk = Walk { entries: Vec::new(), first_names: HashMap::new(), end: BLOCK };
+    let mut walk = Walk { entries: Vec::new(), first_names: HashMap::new(), end: BLOCK, holes: 0 };
     let root = tree.open_at(Path::new(""), OFlags::RDONLY | OFlags::DIRECTORY).map_err(refused("open", "/"))?;
     walk.directory(&root, &mut PathBuf::new(), cancel)?;
-    let Walk { mut entries, end, .. } = walk;
+    let Walk { mut entries, end, holes, .. } = walk;
+    if holes > HOLES_LIMIT {
+        let problem = io::Error::other(format!("its files have {} of holes", ByteSize(holes)));
+        return Err(Error::io("keep the tree in", path)(problem));
+    }
     let wrote = |result: io::Result<()>| result.map_err(Error::io("write", path));
     wrote(file.set_len(end))?;
     let filling = Filling::new(file, |error| Error::io("write", path)(error));
@@ -79,6 +90,22 @@ pub(super) fn save(tree: &Tree, (file, path): (&File, &Path), cancel: &Cancel) -
     wrote(file.write_all_at(&head.encode(), 0))
 }
 
+/// How many bytes of a file are holes. Short files are not looked at: they have next to none.
+fn holes(file: &OwnedFd, len: u64) -> Result<u64, Errno> {
+    let (mut at, mut found) = (0, 0);
+    while len >= SPARSE_LEN && at < len {
+        let data = match rustix::fs::seek(file, SeekFrom::Data(at)) {
+            Err(Errno::NXIO) => len,
+            // Where the file system cannot say, all is data.
+            Err(Errno::INVAL | Errno::OPNOTSUPP) => return Ok(0),
+            data => data?,
+        };
+        found += data.min(len) - at;
+        at = if data < len { rustix::fs::seek(file, SeekFrom::Hole(data))? } else { len };
+    }
+    Ok(found)
+}
+
 /// What a walk through a tree has found.
 struct Walk {
     entries: Vec<Entry>,
@@ -86,6 +113,8 @@ struct Walk {
     first_names: HashMap<(u64, u64), u32>,
     /// Where the next file begins.
     end: u64,
+    /// How many bytes of files take no room.
+    holes: u64,
 }
 
 impl Walk {
@@ -123,7 +152,7 @@ impl Walk {
         let kind = match file_type {
             FileType::RegularFile => {
                 let (offset, len) = (self.end, stat.st_size.try_into().unwrap_or(0));
-                self.end = (offset + len).next_multiple_of(BLOCK);
+                self.end = offset.saturating_add(len).checked_next_multiple_of(BLOCK).unwrap_or(u64::MAX);
                 Kind::File { offset, len, data: None }
             }
             FileType::Symlink => Kind::Symlink(rustix::fs::readlinkat(dir, name, Vec::new()).map_err(refused("read", &path))?.into_bytes()),
@@ -134,6 +163,8 @@ impl Walk {
         let attributes = match kind {
             Kind::File { .. } => {
                 let file = open(OFlags::RDONLY | OFlags::NONBLOCK).map_err(refused("read", &path))?;
+                let holes = holes(&file, stat.st_size.try_into().unwrap_or(0)).map_err(refused("look at", &path))?;
+                self.holes = self.holes.saturating_add(holes);
                 attributes(&file).map_err(refused("look at", &path))?
             }
             // What else there is has none that an image could keep.
@@ -447,6 +478,23 @@ mod tests {
         crate::root::save(&tree, &file, &cancel).unwrap_err();
         assert!(!file.exists());
         crate::root::save(&tree, &file, &Cancel::default()).unwrap();
+    }
+
+    #[test]
+    fn a_tree_of_holes_is_not_written_out() {
+        let host = tempfile::tempdir().unwrap();
+        let (at, file) = (host.path().join("tree"), host.path().join("file"));
+        std::fs::create_dir(&at).unwrap();
+        let save = |len: u64| {
+            File::create(at.join("sparse")).unwrap().set_len(len).unwrap();
+            crate::root::save(&Tree::open(&at).unwrap(), &file, &Cancel::default())
+        };
+        save(1 << 20).unwrap();
+        std::fs::remove_file(&file).unwrap();
+        for len in [HOLES_LIMIT + 1, 1 << 40] {
+            let error = save(len).unwrap_err();
+            assert!(std::error::Error::source(&error).unwrap().to_string().ends_with(" of holes"), "{error:?}");
+        }
     }
 
     #[test]

@@ -13,6 +13,9 @@ use std::io::{self, Read};
 const ENTRY_LIMIT: u32 = 0xffff;
 /// The most bytes of data. `rpm` takes up to 256 MiB; the largest of Fedora (a package of 100,000 files) is below 16.
 const DATA_LIMIT: u32 = 64 << 20;
+
+/// The most values of one tag. The packages with the most files have some 100,000.
+const LIST_LIMIT: u32 = 1 << 20;
 const MAGIC: [u8; 4] = [0x8e, 0xad, 0xe8, 0x01];
 
 /// What a value is called. The numbers are those of `rpmtag.h`.
@@ -95,6 +98,11 @@ pub(super) struct Header {
     data: Vec<u8>,
 }
 
+/// Refuses lists that are too long: several may lie in the same bytes, so that the length of all says little.
+fn check_count(tag: Tag, count: u32) -> io::Result<()> {
+    if count > LIST_LIMIT { Err(bad(format!("tag {} has {count} values", tag.0))) } else { Ok(()) }
+}
+
 fn bad(problem: impl Into<String>) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, problem.into())
 }
@@ -167,6 +175,7 @@ impl Header {
             other => return Err(bad(format!("tag {} has type {other} and is no text", tag.0))),
         };
         let mut rest = self.data.get(entry.offset as usize..).ok_or_else(|| outside(tag))?;
+        check_count(tag, count)?;
         // Each text has at least its final zero.
         if count as usize > rest.len() {
             return Err(outside(tag));
@@ -209,6 +218,7 @@ impl Header {
             INT64 => 8,
             other => return Err(bad(format!("tag {} has type {other} and is no number", tag.0))),
         };
+        check_count(tag, entry.count)?;
         let start = entry.offset as usize;
         let end = (entry.count as usize).checked_mul(width).and_then(|len| len.checked_add(start)).ok_or_else(|| outside(tag))?;
         let bytes = self.data.get(start..end).ok_or_else(|| outside(tag))?;
@@ -291,6 +301,14 @@ mod tests {
         for entry in [[268, BINARY, 0, 8], [268, BINARY, 8, 0], [268, BINARY, u32::MAX, u32::MAX], [268, STRING, 0, 1]] {
             assert!(read(&header(&[entry], b"\0\0\0\0\0\0\0")).bytes(Tag::RSA_HEADER).is_err(), "{entry:?}");
         }
+    }
+
+    #[test]
+    fn lists_in_the_same_bytes_are_no_longer_than_lists_are() {
+        let data = vec![0; LIST_LIMIT as usize * 2 + 2];
+        let header = read(&header(&[[1030, INT16, 0, LIST_LIMIT], [1034, INT16, 0, LIST_LIMIT + 1], [1117, STRING_ARRAY, 0, LIST_LIMIT + 1]], &data));
+        assert_eq!(header.numbers(Tag::FILE_MODES).unwrap().len(), LIST_LIMIT as usize);
+        assert!(header.numbers(Tag(1034)).is_err() && header.texts(Tag::BASE_NAMES).is_err());
     }
 
     #[test]
