@@ -26,7 +26,7 @@ use crate::tree::Tree;
 
 /// What every root has before the first package: where `/bin` and its kin lead since the merge into `/usr`, and what the sandbox mounts over.
 const MERGED: [&str; 4] = ["bin", "sbin", "lib", "lib64"];
-const PLACES: [&str; 6] = ["dev", "proc", "run", "sys", "tmp", "root"];
+const PLACES: [&str; 6] = ["dev", "proc", "run/lock", "sys", "tmp", "root"];
 /// Configured before all others: scripts of other essential packages use users, files and functions of these without saying so, because dpkg's own
 /// bootstrap always had them.
 const FIRST: [&str; 4] = ["base-passwd", "base-files", "libc6", "debconf"];

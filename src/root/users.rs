@@ -20,7 +20,13 @@ pub(super) fn make(tree: &Tree, cell: &Cell<'_>, user: &User, cancel: &Cancel) -
         }
     } else {
         let shell = user.shell.as_deref().unwrap_or("/bin/bash");
-        let mut command = vec!["useradd", "--create-home", "--user-group", "--shell", shell];
+        let mut command = vec!["useradd", "--create-home", "--shell", shell];
+        // A group of that name can be there: Debian has one called operator, and a spec's users can be in each other's.
+        if has_group(tree, &user.name)? {
+            command.extend(["--gid", &user.name]);
+        } else {
+            command.push("--user-group");
+        }
         if let Some(home) = &user.home {
             command.extend(["--home-dir", home]);
         }

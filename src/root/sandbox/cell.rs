@@ -18,8 +18,12 @@ use crate::root::Error;
 
 /// How much of a program's output an error shows: the end of it, in bytes.
 const OUTPUT_LIMIT: usize = 8 << 10;
-/// The exit status of a door or cell that could not do its work; what it writes to standard error says why.
-const BROKEN: u8 = 125;
+/// The exit status of a door or cell that could not do its work; what it writes to standard error says why. (Those from 125 on have a meaning for shells, and
+/// coreutils.)
+const BROKEN: u8 = 97;
+
+/// The exit statuses that stand for signals, as in shells: 128 and the signal's number. Those above them are a program's own.
+const SIGNALS: std::ops::RangeInclusive<i32> = 129..=128 + 64;
 
 /// A tree to run commands in.
 #[derive(Clone)]
@@ -153,7 +157,7 @@ impl<'p> Cell<'p> {
         let output = String::from_utf8_lossy(&tail[tail.len().saturating_sub(OUTPUT_LIMIT)..]).trim().to_owned();
         let status = match status.code() {
             Some(code) if code == i32::from(BROKEN) => return Err(SandboxError::Ended { reason: output }.into()),
-            Some(code) if code > 128 => format!("signal {}", code - 128),
+            Some(code) if SIGNALS.contains(&code) => format!("signal {}", code - 128),
             Some(code) => format!("exit status {code}"),
             None => "a signal".to_owned(),
         };
@@ -166,6 +170,7 @@ pub fn door(arguments: &[OsString]) -> u8 {
     complain((|| {
         let flags = CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWPID;
         nix::sched::unshare(flags).map_err(|errno| SandboxError::Refused { step: "new namespaces".to_owned(), source: errno.into() })?;
+        rustix::thread::set_thread_groups(&[]).map_err(SandboxError::os("drop the groups of the host"))?;
         die_with_parent().map_err(SandboxError::os("tie a process to its parent"))?;
         let status = this_program(CELL).args(arguments).status().map_err(SandboxError::refused("start a process"))?;
         Ok(exit_status(status))

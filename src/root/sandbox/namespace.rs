@@ -218,7 +218,7 @@ fn enter(arguments: &[OsString]) -> Result<u8, SandboxError> {
     if rustix::io::read(rustix::stdio::stdin(), &mut go).map_err(SandboxError::os("hear from the parent"))? == 0 {
         return Ok(1);
     }
-    rustix::thread::set_thread_groups(&[]).map_err(SandboxError::os("drop the groups of the host"))?;
+    // The worker keeps the user's groups: files of the spec, and the place of the output, can be open to one of them alone.
     let status = this_program(command).status().map_err(SandboxError::refused("start the worker"))?;
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
 }
@@ -232,7 +232,8 @@ pub(in crate::root) fn settle() -> Result<(), SandboxError> {
 
 /// Mounts an empty file system in memory over a directory; it ends with the worker.
 pub(in crate::root) fn mount_memory(at: &Path, bytes: u64) -> Result<(), SandboxError> {
-    let options = std::ffi::CString::new(format!("mode=0755,size={bytes}")).expect("no NUL in it");
+    // No size at all would be no limit (`tmpfs(5)`).
+    let options = std::ffi::CString::new(format!("mode=0755,size={}", bytes.max(1))).expect("no NUL in it");
     rustix::mount::mount("tmpfs", at, "tmpfs", rustix::mount::MountFlags::NODEV, options.as_c_str())
         .map_err(SandboxError::os("a file system in memory for the work tree"))
 }

@@ -41,3 +41,11 @@ check "dpkg --audit is silent" answers audit ""
 STORE=$PLACE/$WITH/store
 without_network as_user "$WITH" composer again build "$MINIMAL" -o "$PLACE/$WITH/out2"
 check "the second time it hits, without a network" hit
+
+# The worker reads what the user's groups may read; what runs in the image is in none of them.
+printf 'for staff' >"$PLACE/for-staff"
+check "the user is in another group" eval 'usermod --append --groups staff "$WITH" && chgrp staff "$PLACE/for-staff" && chmod 640 "$PLACE/for-staff"' || return
+sed "s#^systemConfig:#&\n  additionalFiles: [{ local: $PLACE/for-staff, final: /etc/for-staff }]\n  configurations: [{ cmd: 'grep -q \"^Groups:[[:space:]]*\$\" /proc/self/status' }]#" \
+    "$MINIMAL" >"$PLACE/staff.yml"
+without_network as_user "$WITH" composer staff build "$PLACE/staff.yml" -o "$PLACE/$WITH/staff" --offline
+check "a file that one of the user's groups alone may read comes into the image, and no command is in that group" equals "$RC" 0

@@ -29,6 +29,9 @@ systemConfig:
       home: /srv/alice
       startupScript: /usr/local/bin/start
     - { name: bob, shell: /usr/sbin/nologin }
+    - { name: operator }
+    - { name: carol, groups: [dave] }
+    - { name: dave }
   additionalFiles:
     - { local: start.sh, final: /usr/local/bin/start }
     - { local: overlay, final: / }
@@ -70,6 +73,8 @@ check "the user is in both groups" equals "$(contents /etc/group | awk -F : '$4 
 check "the home is where the spec says, and the user's" has /srv/alice drwxr-xr-x 1000 1000
 check "the script is what runs at a login" equals "$(field /etc/passwd alice 7)" /usr/local/bin/start
 check "the shell is what the spec says" equals "$(field /etc/passwd bob 7)" /usr/sbin/nologin
+check "a user has the group of its name that the distribution brings" equals "$(field /etc/passwd operator 4)" "$(field /etc/group operator 3)"
+check "and the one that another user was put into before" equals "$(field /etc/passwd dave 4)" "$(field /etc/group dave 3)"
 check "sudo needs no password" has /etc/sudoers.d/90-alice -r--r----- 0 0
 
 check "a folder that the image has keeps its mode" has /etc drwxr-xr-x 0 0
@@ -118,6 +123,11 @@ check "a kernel that is gone is told with those that are there" eval 'ended_with
 sed 's/netcat-open/netcat-opne/' "$SPEC" >"$PLACE/wrong.yml"
 without_network composer pattern build "$PLACE/wrong.yml" -o "$PLACE/none" --offline
 check "a pattern that means nothing is told" eval 'ended_with 2 && says "$ERR" "netcat-opne"'
+for code in 125 255; do
+    sed "s|^  kernel:|  configurations: [{ cmd: exit $code }]\n  kernel:|" "$SPEC" >"$PLACE/wrong.yml"
+    without_network composer "ends-$code" build "$PLACE/wrong.yml" -o "$PLACE/none" --offline
+    check "a command that ends with $code is told so" eval "ended_with 1 && says \"\$ERR\" 'of configurations failed with exit status $code'"
+done
 sed 's|/usr/sbin/nologin|/usr/bin/nosuch|' "$SPEC" >"$PLACE/wrong.yml"
 without_network composer nosuch build "$PLACE/wrong.yml" -o "$PLACE/none" --offline
 check "a shell that is not there ends the build, by name" eval 'ended_with 1 && says "$ERR" "bob shall run /usr/bin/nosuch"'
