@@ -137,6 +137,15 @@ systemConfig:
 Y
 composer fetch fetch "$PLACE/rpm.yml" --config "$PLACE/rpm.yaml"
 check "the packages of a spec of azl3 are chosen and fetched" eval 'ended_with 0 && says "$ERR" " packages in the store"' || return
+composer bundle cache export --bundle "$PLACE/rpm.bundle" --spec "$PLACE/rpm.yml" --config "$PLACE/rpm.yaml"
+check "they leave as a bundle" ended_with 0
+STORE=$PLACE/bundled.store
+composer imported cache import "$PLACE/rpm.bundle" --json
+check "with the lists of their repository" eval 'ended_with 0 && at_least "$(from_json "$OUT" metadata.added)" 2'
+without_network composer bundled fetch "$PLACE/rpm.yml" --config "$PLACE/rpm.yaml" --offline
+check "and that is all which a store without a network needs" ended_with 0
+rm -rf "$STORE" "$PLACE/rpm.bundle"
+STORE=$PLACE/store
 without_network composer build build "$PLACE/rpm.yml" -o "$PLACE/out" --config "$PLACE/rpm.yaml" --offline --json
 check "and become an image without a network" eval 'ended_with 0 && at_least "$(from_json "$OUT" packages.total)" 120' || return
 note "from the store in $ELAPSED s, $(from_json "$OUT" packages.total) packages"
