@@ -1,8 +1,10 @@
 //! Which package each path of the tree belongs to, while packages are unpacked side by side.
 //!
 //! The outcome never depends on which thread comes first: who may overwrite whom is decided by the packages' Replaces, and where two replace each other
-//! by their order in the plan.
+//! by their order in the plan. The same decides where one says `/lib` and the other `/usr/lib` of the same file: dpkg takes these for two, and lets the later
+//! package have it.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -35,9 +37,26 @@ pub(super) struct Claim<'c> {
 
 #[derive(Default)]
 struct State {
-    owners: HashMap<PathBuf, usize>,
+    /// By the places as they are without links.
+    owners: HashMap<PathBuf, Owner>,
     /// Paths that a package ships and another one has taken.
     lost: Vec<(usize, PathBuf)>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Owner {
+    package: usize,
+    /// Whether the package names the place by a link.
+    by_link: bool,
+}
+
+/// What is a link to the same name in `/usr` in every tree, and has files by either name. (`lib64` has the dynamic linker alone.)
+const MERGED: [&str; 3] = ["bin", "lib", "sbin"];
+
+/// A place without the links of a merged `/usr`.
+fn without_links(place: &Path) -> Cow<'_, Path> {
+    let is_below = |name: &str| place.starts_with(name) && place != Path::new(name);
+    if MERGED.iter().any(|name| is_below(name)) { Path::new("usr").join(place).into() } else { place.into() }
 }
 
 impl<'p> Claims<'p> {
@@ -55,7 +74,9 @@ impl<'p> Claims<'p> {
             for path in dpkg::list(tree, package)? {
                 let place = diversions.place(&path, package.coordinates.name());
                 if !is_directory(tree, &place) {
-                    state.owners.insert(place, number);
+                    let real = without_links(&place);
+                    let by_link = matches!(real, Cow::Owned(_));
+                    state.owners.insert(real.into_owned(), Owner { package: number, by_link });
                 }
             }
         }
@@ -70,25 +91,30 @@ impl<'p> Claims<'p> {
     /// [`Error::FileConflict`] where another package has the place and neither replaces the other; and those of `make`.
     pub(super) fn make<T>(&self, claim: Claim<'_>, make: impl FnOnce() -> Result<T, Error>) -> Result<Option<T>, Error> {
         let Claim { package, path, place, diverter } = claim;
+        let real = without_links(place);
+        let by_link = matches!(real, Cow::Owned(_));
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(&owner) = state.owners.get(place)
+        if let Some(&Owner { package: owner, by_link: owner_by_link }) = state.owners.get(&*real)
             && owner != package
             && !diverter
         {
             let replaces = |a: usize, b: usize| self.packages[a].replaces.contains(&b);
-            let wins = replaces(package, owner) && (!replaces(owner, package) || package > owner);
-            if !wins && !replaces(owner, package) {
-                let name = |number: usize| self.packages[number].coordinates.name().to_owned();
-                let (first, second) = (name(owner.min(package)), name(owner.max(package)));
-                return Err(Error::FileConflict { first, second, path: format!("/{}", path.display()) });
+            let (replaces, is_replaced) = (replaces(package, owner), replaces(owner, package));
+            let wins = if replaces == is_replaced { package > owner } else { replaces };
+            if by_link == owner_by_link {
+                if !replaces && !is_replaced {
+                    let name = |number: usize| self.packages[number].coordinates.name().to_owned();
+                    let (first, second) = (name(owner.min(package)), name(owner.max(package)));
+                    return Err(Error::FileConflict { first, second, path: format!("/{}", path.display()) });
+                }
+                state.lost.push((if wins { owner } else { package }, path.to_owned()));
             }
-            state.lost.push((if wins { owner } else { package }, path.to_owned()));
             if !wins {
                 return Ok(None);
             }
         }
         let made = make()?;
-        state.owners.insert(place.to_owned(), package);
+        state.owners.insert(real.into_owned(), Owner { package, by_link });
         Ok(Some(made))
     }
 
@@ -134,6 +160,24 @@ mod tests {
         assert_eq!(claims.lost()[&0], [Path::new("usr/bin/tool")]);
         dpkg::forget(&tree, &packages[0], &claims.lost()[&0]).unwrap();
         assert_eq!(tree.read_text("var/lib/dpkg/info/base.list").unwrap(), "/.\n/usr\n/usr/bin\n/usr/bin/other\n");
+    }
+
+    #[test]
+    fn a_file_by_two_names_is_that_of_the_later_package_whoever_comes_first() {
+        let mut packages = vec![package("first"), package("second"), package("third")];
+        packages[0].replaces = vec![2];
+        let places = ["lib/tool", "usr/lib/tool", "lib/tool"].map(Path::new);
+        let claim = |package: usize| Claim { package, path: places[package], place: places[package], diverter: false };
+        for (order, expected) in [([0, 1], 1), ([1, 0], 1), ([1, 2], 2), ([2, 1], 2), ([0, 2], 0), ([2, 0], 0)] {
+            let claims = Claims::new(&packages);
+            let mut owner = None;
+            for number in order {
+                let made = claims.make(claim(number), || Ok(number)).unwrap();
+                owner = made.or(owner);
+            }
+            assert_eq!(owner, Some(expected), "{order:?}");
+            assert_eq!(claims.lost().is_empty(), order.contains(&1), "dpkg takes the two names for two files");
+        }
     }
 
     #[test]
