@@ -65,7 +65,7 @@ check "no output was made" test ! -e "$PLACE/none/${RAW##*/}"
 FLAT=$PLACE/flat
 mkdir -p "$FLAT/debs"
 cp "$REPOSITORY_DIR"/pool/*.deb "$FLAT/debs/"
-sed 's|^Filename: pool/|Filename: ./|' "$REPOSITORY_DIR/dists/test/main/binary-amd64/Packages" >"$FLAT/debs/Packages"
+sed 's|^Filename: pool/|Filename: ./debs/|' "$REPOSITORY_DIR/dists/test/main/binary-amd64/Packages" >"$FLAT/debs/Packages"
 {
     printf '%s\n' "Date: $(LC_ALL=C date -Ru | sed 's/+0000/UTC/')" 'SHA256:'
     printf ' %s %s Packages\n' "$(sha256sum <"$FLAT/debs/Packages" | cut -d ' ' -f 1)" "$(stat -c %s "$FLAT/debs/Packages")"
@@ -73,6 +73,13 @@ sed 's|^Filename: pool/|Filename: ./|' "$REPOSITORY_DIR/dists/test/main/binary-a
 spec_with works-here | sed -e 's|codename: test|codename: debs/|' -e "s|file://.*|file://$FLAT|" -e '/component:/d' \
     -e "s|pkey: .*|pkeys: [$PLACE/key.gpg, /usr/share/keyrings/debian-archive-keyring.gpg]|" >"$PLACE/flat.yml"
 echo '    allowPackages: ["works-*"]' >>"$PLACE/flat.yml"
+APT=(apt-get -qq -o "Dir::Etc::SourceList=$PLACE/flat.list" -o Dir::Etc::SourceParts=- -o "Dir::State::Lists=$PLACE/lists" -o "Dir::Cache=$PLACE/apt"
+    -o APT::Sandbox::User=root)
+mkdir -p "$PLACE/lists/partial" "$PLACE/apt/archives/partial"
+echo "deb [trusted=yes] file:$FLAT debs/" >"$PLACE/flat.list"
+"${APT[@]}" update >/dev/null 2>&1
+"${APT[@]}" download --print-uris works-here >"$PLACE/uris" 2>&1
+check "apt looks for a package of a flat repository at the path of its index, beneath the address" says "$PLACE/uris" "file:$FLAT/(\./)?debs/works-here"
 composer flat fetch "$PLACE/flat.yml" --json
 check "a package of a flat repository is fetched" eval 'ended_with 0 && says "$ERR" "\(1 fetched"'
 sed 's/works-here/fails-here/' "$PLACE/flat.yml" >"$PLACE/other.yml"
