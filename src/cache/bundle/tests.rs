@@ -439,6 +439,8 @@ fn a_manifest_that_was_here_as_a_package_counts_for_its_chunks() {
             drop(to.import(&bundle).unwrap());
         }
         to.check_references();
+        let counts: BTreeSet<u32> = to.rows::<ChunkRow>().iter().map(|(_, row)| row.references).collect();
+        assert_eq!(counts, [1].into(), "built: {build}");
         assert!(to.disk_of(&spec(b"a")) == disk(1));
     }
 }
